@@ -1,0 +1,59 @@
+"""The errors the workbench raises on purpose.
+
+Every message is one sentence with the value, the rule it breaks and the nearest valid choice; every error
+is raised before anything is written or changed.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = [
+    "FileFormatError",
+    "InputError",
+    "NotApplicable",
+    "SurgeryError",
+    "TraceError",
+    "UnknownName",
+    "WorkbenchError",
+    "unknown",
+]
+
+
+class WorkbenchError(Exception):
+    """The base of every error raised on purpose."""
+
+
+class InputError(WorkbenchError, ValueError):
+    """A value the caller gave breaks a rule."""
+
+
+class UnknownName(InputError):
+    """A model, target, block pattern, option or key that does not exist."""
+
+
+class TraceError(WorkbenchError):
+    """torch.export cannot turn the module into a graph."""
+
+
+class NotApplicable(WorkbenchError):
+    """A transform that does not apply: names the block and the rule."""
+
+
+class SurgeryError(WorkbenchError):
+    """A plan that cannot be carried out on the module (the graph alone can still be estimated)."""
+
+
+class FileFormatError(WorkbenchError, ValueError):
+    """A recipe, session or measurement file that is damaged or of another version."""
+
+
+def unknown(what: str, value: object, choices: Iterable[str]) -> UnknownName:
+    """The error for a name that does not exist, with the nearest one that does.
+
+    >>> str(unknown("target", "ethos-u65-521", ["ethos-u65-512", "ethos-u55-128"]))
+    "unknown target 'ethos-u65-521'; the nearest is 'ethos-u65-512'"
+    """
+    names = sorted(set(choices))
+    near = get_close_matches(str(value), names, n=1, cutoff=0.0)
+    hint = f"; the nearest is {near[0]!r}" if near else ""
+    return UnknownName(f"unknown {what} {value!r}{hint}")

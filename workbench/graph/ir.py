@@ -1,0 +1,196 @@
+"""The frozen graph: what every other part of the workbench reads.
+
+One operator has one output, so an operator's name is also its tensor's name. Shapes are torch's (batch
+first, channels second), batch is 1. Operators stand in the order in which they run; batch norms, activations
+and dropped branches stand as the module has them, because surgery needs them: what the deployed network
+looks like is the target's business (lowering).
+
+Kinds and their attributes (all sizes in elements):
+
+    input                                       the network's input
+    param                                       a tensor read from the model (position tables, layer scale); one Param
+    conv2d      kernel stride padding dilation groups      (each of the first four an (h, w) pair)
+    conv1d      kernel stride padding dilation groups      (each of the first four an int)
+    conv_transpose2d  kernel stride padding output_padding dilation groups
+    linear
+    batch_norm  eps
+    layer_norm  eps axes        group_norm  eps groups
+    relu relu6 hard_swish hard_sigmoid silu sigmoid tanh gelu mish elu softplus exp sqrt abs neg
+    leaky_relu  slope           prelu           clamp  low high
+    add sub mul div maximum minimum  (two inputs, or one and `scalar`)      pow  exponent
+    max_pool2d  kernel stride padding dilation ceil
+    avg_pool2d  kernel stride padding ceil count_include_pad
+    adaptive_avg_pool2d  size   adaptive_max_pool2d size
+    mean sum amax  axes keepdim                 (global average pooling is a mean over (2, 3))
+    reshape     dims            per output dimension the tuple of input dimensions it merges (() for a literal 1),
+                                or None where the reshape splits or mixes dimensions
+    permute     axes            concat  axis            slice  axis start stop step
+    pad         pads value      pads: one (before, after) pair per dimension
+    resize      mode size       matmul          softmax  axis
+    attention                   scaled dot product of query, key, value
+    Any other kind is the exporter's own name ("aten.roll"): no rule is known for it, and whoever meets it
+    reports it rather than skips it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import sha256
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .blocks import Block
+    from .channels import Channels
+
+__all__ = ["Graph", "Op", "Param"]
+
+
+@dataclass(frozen=True)
+class Param:
+    """A tensor of the model an operator reads.
+
+    role: "weight", "bias", "running_mean", "running_var" or "value".
+    name: its key in the module's state_dict (or the nearest stable path where it is computed, as
+    standardised weights are).
+    """
+
+    role: str
+    name: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operator and the tensor it makes; `op["stride"]` reads an attribute."""
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    shape: tuple[int, ...]
+    attrs: tuple[tuple[str, Any], ...] = ()
+    params: tuple[Param, ...] = ()
+    module: str = ""
+
+    def __getitem__(self, key: str) -> Any:
+        for name, value in self.attrs:
+            if name == key:
+                return value
+        raise KeyError(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return next((value for name, value in self.attrs if name == key), default)
+
+    def param(self, role: str) -> Param | None:
+        return next((p for p in self.params if p.role == role), None)
+
+    def with_attrs(self, **changes: Any) -> "Op":
+        """The same operator with some attributes replaced or added."""
+        merged = {**dict(self.attrs), **changes}
+        return replace(self, attrs=tuple(sorted(merged.items())))
+
+    @property
+    def elements(self) -> int:
+        """Elements of the output tensor."""
+        n = 1
+        for d in self.shape:
+            n *= d
+        return n
+
+    @property
+    def is_depthwise(self) -> bool:
+        """A convolution with one input channel a group (channel multipliers included)."""
+        return self.kind == "conv2d" and self["groups"] > 1 and self._weight_shape[1] == 1
+
+    @property
+    def _weight_shape(self) -> tuple[int, ...]:
+        weight = self.param("weight")
+        assert weight is not None, f"{self.name} has no weight"
+        return weight.shape
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-accumulates of a convolution or linear layer (0 for all others; matmuls: see Graph.macs)."""
+        if self.kind in ("conv2d", "conv1d", "linear"):
+            per_output = 1
+            for d in self._weight_shape[1:]:
+                per_output *= d
+            return per_output * self.elements
+        return 0
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Operators in execution order, the tensors that leave the network, and the module tree they came from.
+
+    modules: (path, qualified class name) of every module, parents before children.
+    """
+
+    ops: tuple[Op, ...]
+    outputs: tuple[str, ...]
+    modules: tuple[tuple[str, str], ...] = ()
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Op]:
+        return MappingProxyType({op.name: op for op in self.ops})
+
+    @cached_property
+    def consumers(self) -> Mapping[str, tuple[Op, ...]]:
+        """Tensor name -> the operators that read it, in execution order."""
+        found: dict[str, list[Op]] = {op.name: [] for op in self.ops}
+        for op in self.ops:
+            for name in dict.fromkeys(op.inputs):
+                found[name].append(op)
+        return MappingProxyType({name: tuple(ops) for name, ops in found.items()})
+
+    @cached_property
+    def classes(self) -> Mapping[str, str]:
+        """Module path -> qualified class name."""
+        return MappingProxyType(dict(self.modules))
+
+    @property
+    def inputs(self) -> tuple[Op, ...]:
+        return tuple(op for op in self.ops if op.kind == "input")
+
+    @cached_property
+    def blocks(self) -> "tuple[Block, ...]":
+        """The building blocks, in execution order; every operator but inputs belongs to exactly one."""
+        from .blocks import find_blocks
+
+        return find_blocks(self)
+
+    @cached_property
+    def channels(self) -> "Channels":
+        """Which channels move together (see `channels.py`)."""
+        from .channels import trace_channels
+
+        return trace_channels(self)
+
+    @cached_property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference; one multiply-accumulate counts as one."""
+        total = sum(op.macs for op in self.ops)
+        for op in self.ops:
+            if op.kind in ("matmul", "attention"):
+                inner = self.by_name[op.inputs[0]].shape[-1]
+                total += op.elements * inner
+                if op.kind == "attention":
+                    total += self.by_name[op.inputs[0]].elements * self.by_name[op.inputs[1]].shape[-2]
+        return total
+
+    @cached_property
+    def params(self) -> int:
+        """Trainable values: weights, biases and `value`s, each counted once where modules are shared."""
+        seen = {p.name: p.shape for op in self.ops for p in op.params if not p.role.startswith("running")}
+        total = 0
+        for shape in seen.values():
+            n = 1
+            for d in shape:
+                n *= d
+            total += n
+        return total
+
+    @cached_property
+    def digest(self) -> str:
+        """Content hash (16 hex digits): equal for equal graphs on any machine."""
+        return sha256(repr((self.ops, self.outputs)).encode()).hexdigest()[:16]

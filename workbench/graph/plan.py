@@ -1,0 +1,87 @@
+"""The one currency: a Plan is a tuple of primitive edits on a Graph.
+
+Transforms make plans, recipes and searches are made of them, `rewrite` turns (Graph, Plan) into the edited
+Graph, and surgery carries the same edits out on a module. There are no other edits: a new transform needs no
+new surgery.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from .ir import Op
+
+__all__ = ["Compress", "Edit", "Plan", "Replace", "Resize", "SetInput", "SetSpatial"]
+
+
+@dataclass(frozen=True)
+class Resize:
+    """Give a channel segment another width.
+
+    keep: which channels stay when it shrinks: "importance" (decided by surgery from the weights) or the
+    indices themselves. New channels are appended when it grows.
+    """
+
+    segment: str
+    width: int
+    keep: str | tuple[int, ...] = "importance"
+
+
+@dataclass(frozen=True)
+class Replace:
+    """Put `new_ops` where `ops` stood; no new operators means rewire to identity.
+
+    The last new operator takes over the name, hence the consumers, of the last replaced one. `new_ops` read
+    tensors from outside the replaced set or from each other.
+
+    init: how surgery fills the new weights: "embed" (exact, a depthwise kernel on the diagonal of a dense
+    one), "least-squares" (on calibration images; composed weights without them) or "random".
+    module, template: the block whose whole module is replaced and the timm class that takes its place
+    ("EdgeResidual"); empty where single layers are exchanged in their own places.
+    """
+
+    ops: tuple[str, ...]
+    new_ops: tuple[Op, ...]
+    init: str = "random"
+    module: str = ""
+    template: str = ""
+
+
+@dataclass(frozen=True)
+class SetSpatial:
+    """Change the stride, dilation or padding of one operator."""
+
+    op: str
+    stride: tuple[int, int] | None = None
+    dilation: tuple[int, int] | None = None
+    padding: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class SetInput:
+    """Another input shape, (channels, height, width)."""
+
+    shape: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Compress:
+    """Change weight values without changing shapes (pruning, clustering)."""
+
+    op: str
+    scheme: tuple[tuple[str, Any], ...]
+
+
+Edit = Resize | Replace | SetSpatial | SetInput | Compress
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Edits in the order in which they apply; composing plans is adding them."""
+
+    edits: tuple[Edit, ...] = ()
+
+    def __add__(self, other: "Plan") -> "Plan":
+        return Plan(self.edits + other.edits)
+
+    def __bool__(self) -> bool:
+        return bool(self.edits)
