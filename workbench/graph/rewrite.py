@@ -1,10 +1,202 @@
 """(Graph, Plan) -> Graph: carries the primitive edits out on the graph, sharing what did not change."""
 
-from .ir import Graph
-from .plan import Plan
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from ..errors import NotApplicable, unknown
+from .channels import Channels, param_axes
+from .ir import Graph, Op
+from .plan import Compress, Edit, Plan, Replace, Resize, SetInput, SetSpatial
+from .shapes import infer_shape
 
 __all__ = ["rewrite"]
 
 
 def rewrite(graph: Graph, plan: Plan) -> Graph:
-    raise NotImplementedError
+    """The graph after the plan's edits, in their order; raises before anything is made where one does not fit.
+
+    Neighbouring Resize edits are carried out together, so two segments a constraint binds may change at once.
+    """
+    for kind, edits in groupby(plan.edits, type):
+        if kind is Resize:
+            graph = _resize(graph, [e for e in edits if isinstance(e, Resize)])
+        else:
+            for edit in edits:
+                graph = _single(graph, edit)
+    return graph
+
+
+def _single(graph: Graph, edit: Edit) -> Graph:
+    if isinstance(edit, Replace):
+        return _replace(graph, edit)
+    if isinstance(edit, SetSpatial):
+        op = _op(graph, edit.op)
+        fields = {"stride": edit.stride, "dilation": edit.dilation, "padding": edit.padding}
+        changed = op.with_attrs(**{k: v for k, v in fields.items() if v is not None})
+        return _propagate(graph, {op.name: changed})
+    if isinstance(edit, SetInput):
+        (only,) = graph.inputs
+        return _propagate(graph, {only.name: replace(only, shape=(only.shape[0], *edit.shape))})
+    assert isinstance(edit, Compress)
+    op = _op(graph, edit.op)
+    return _propagate(graph, {op.name: op.with_attrs(compress=edit.scheme)})
+
+
+def _op(graph: Graph, name: str) -> Op:
+    if name not in graph.by_name:
+        raise unknown("operator", name, graph.by_name)
+    return graph.by_name[name]
+
+
+# ---- Resize -----------------------------------------------------------------------------------------------------
+
+
+def _resize(graph: Graph, edits: Sequence[Resize]) -> Graph:
+    channels = graph.channels
+    widths = {name: segment.width for name, segment in channels.segments.items()}
+    for edit in edits:
+        if edit.segment not in widths:
+            raise unknown("channel segment", edit.segment, widths)
+        segment = channels.segments[edit.segment]
+        if segment.frozen:
+            raise NotApplicable(f"{segment.name} keeps its {segment.width} channels: {segment.frozen}")
+        if edit.width < 1 or edit.width % segment.multiple:
+            near = max(segment.multiple, round(edit.width / segment.multiple) * segment.multiple)
+            raise NotApplicable(
+                f"{segment.name} cannot have {edit.width} channels: multiples of {segment.multiple} only, "
+                f"the nearest is {near}"
+            )
+        widths[edit.segment] = edit.width
+    moved = {name for name, width in widths.items() if width != channels.segments[name].width}
+    if not moved:
+        return graph
+    touched = {name for name, layout in channels.layout.items() if moved.intersection(layout.segments)}
+    changed = {}
+    for op in graph.ops:
+        if op.name in touched or any(name in touched for name in op.inputs):
+            changed[op.name] = _resized(graph, op, channels, widths)
+    return _propagate(graph, changed)
+
+
+def _resized(graph: Graph, op: Op, channels: Channels, widths: Mapping[str, int]) -> Op:
+    """The operator with its parameters, groups and slice borders at the new widths (its shape comes later)."""
+    shapes = {p: list(p.shape) for p in op.params}
+    for axis in param_axes(graph, op):
+        width = sum(widths[name] for name in axis.segments) * axis.repeat
+        shapes[axis.param][axis.axis] = width // axis.groups
+    params = tuple(replace(p, shape=tuple(shape)) for p, shape in shapes.items())
+    layout = channels.layout.get(op.inputs[0]) if op.inputs else None
+    if layout is not None and op.is_depthwise:
+        op = op.with_attrs(groups=sum(widths[name] for name in layout.segments) * layout.repeat)
+    elif op.kind == "slice" and layout is not None and op["axis"] % len(op.shape) == layout.axis:
+        op = op.with_attrs(**_borders(op, layout.segments, channels, widths))
+    elif op.kind == "param" and params:
+        op = replace(op, shape=params[0].shape)
+    return replace(op, params=params)
+
+
+def _borders(op: Op, segments: Sequence[str], channels: Channels, widths: Mapping[str, int]) -> dict[str, int]:
+    start = stop = old = 0
+    for name in segments:
+        width = channels.segments[name].width
+        if old + width <= op["start"]:
+            start += widths[name]
+        if old + width <= op["stop"]:
+            stop += widths[name]
+        old += width
+    return {"start": start, "stop": stop}
+
+
+# ---- Replace ----------------------------------------------------------------------------------------------------
+
+
+def _replace(graph: Graph, edit: Replace) -> Graph:
+    gone = [_op(graph, name) for name in edit.ops]
+    last = gone[-1].name
+    names = set(edit.ops)
+    if edit.new_ops:
+        new_names = {edit.new_ops[-1].name: last}
+        added = tuple(
+            replace(op, name=new_names.get(op.name, op.name), inputs=tuple(new_names.get(i, i) for i in op.inputs))
+            for op in edit.new_ops
+        )
+        taken = {op.name for op in added} & (set(graph.by_name) - names)
+        if taken:
+            raise NotApplicable(f"{edit.module or last}: the name {min(taken)!r} is already in the graph")
+        rewired: dict[str, str] = {}
+    else:
+        added = ()
+        rewired = {last: next(i for op in gone for i in op.inputs if i not in names)}
+    inner = names - {last}
+    ops: list[Op] = []
+    for op in graph.ops:
+        if op.name == last:
+            ops += added
+        elif op.name not in names:
+            bad = inner.intersection(op.inputs) - {a.name for a in added}
+            if bad:
+                raise NotApplicable(f"{op.module or op.name} still reads {min(bad)!r}, which would be removed")
+            ops.append(replace(op, inputs=tuple(rewired.get(i, i) for i in op.inputs)) if rewired else op)
+    outputs = tuple(rewired.get(name, name) for name in graph.outputs)
+    edited = Graph(tuple(ops), outputs, _modules(graph, edit, added))
+    return _propagate(edited, {op.name: op for op in added}, fresh=True)
+
+
+_CLASSES: Mapping[str, str] = {
+    "conv2d": "torch.nn.modules.conv.Conv2d",
+    "batch_norm": "torch.nn.modules.batchnorm.BatchNorm2d",
+    "linear": "torch.nn.modules.linear.Linear",
+}
+
+
+def _modules(graph: Graph, edit: Replace, added: Sequence[Op]) -> tuple[tuple[str, str], ...]:
+    """The module tree after a block's module is replaced by a template; unchanged for layers in place."""
+    if not edit.template:
+        return graph.modules
+    kept = {op.module for op in graph.ops if op.name not in edit.ops}
+    inside = edit.module + "."
+    tree: list[tuple[str, str]] = []
+    for path, cls in graph.modules:
+        if path == edit.module:
+            tree.append((path, edit.template))
+            known = {p for p, _ in graph.modules}
+            tree += [(op.module, _CLASSES.get(op.kind, "")) for op in added if op.module not in known]
+        elif not path.startswith(inside) or any(k == path or k.startswith(path + ".") for k in kept):
+            tree.append((path, cls))
+        elif any(op.module == path for op in added):
+            tree.append((path, cls))
+    return tuple(dict(tree).items())
+
+
+# ---- shapes -----------------------------------------------------------------------------------------------------
+
+
+def _propagate(graph: Graph, changed: Mapping[str, Op], fresh: bool = False) -> Graph:
+    """Recompute shapes behind the changed operators; all others stay the very same objects."""
+    before = graph.by_name
+    done: dict[str, Op] = {}
+    for op in graph.ops:
+        new = changed.get(op.name, op)
+        moved = any(done[i].shape != before[i].shape for i in new.inputs)
+        if new is not op or moved or (fresh and op.name in changed):
+            traced = None if fresh and op.name in changed else [before[i].shape for i in op.inputs]
+            shape = infer_shape(new, [done[i].shape for i in new.inputs], traced)
+            if shape != new.shape:
+                new = replace(new, shape=shape)
+        done[op.name] = _checked(new, done)
+    return Graph(tuple(done.values()), graph.outputs, graph.modules)
+
+
+def _checked(op: Op, done: Mapping[str, Op]) -> Op:
+    """Refuse what torch would refuse: a layer that expects another number of input channels."""
+    weight = op.param("weight")
+    if weight is None or op.kind not in ("conv2d", "linear"):
+        return op
+    shape = done[op.inputs[0]].shape
+    has = shape[1] if op.kind == "conv2d" else shape[-1]
+    wants = weight.shape[1] * (op["groups"] if op.kind == "conv2d" else 1)
+    if has != wants:
+        raise NotApplicable(f"{op.module or op.name} reads {has} channels where its weights want {wants}")
+    return op
+
