@@ -1,0 +1,106 @@
+"""Channel groups: what must move together does, what must not is frozen with a reason."""
+
+import pytest
+import timm
+import torch
+from torch import Tensor, nn
+
+from workbench.graph import Segment, source_channels
+from workbench.graph.trace import trace
+
+from .networks import Concat, Grouped, PartialResidual, Residual, SqueezeExcite
+
+
+def layout(graph, module):
+    op = next(op for op in graph.ops if op.module == module and op.kind != "relu")
+    return graph.channels.layout[op.name].segments
+
+
+def test_residual_adds_share_one_segment():
+    graph = trace(Residual(), (3, 32, 32))
+    assert layout(graph, "stem") == layout(graph, "project") == layout(graph, "dense") == ("stem",)
+    assert layout(graph, "expand") == layout(graph, "dw") == ("expand",)
+
+
+def test_concat_keeps_parts_and_flatten_repeats_them():
+    graph = trace(Concat(), (3, 32, 32))
+    cat = next(op for op in graph.ops if op.kind == "concat")
+    assert graph.channels.layout[cat.name].segments == ("left", "right")
+    flat = next(op for op in graph.ops if op.kind == "reshape")
+    assert graph.channels.layout[flat.name].repeat == 4
+
+
+def test_partial_residual_cuts_a_segment():
+    graph = trace(PartialResidual(10, 6), (3, 32, 32))
+    widths = [graph.channels.segments[name].width for name in layout(graph, "body")]
+    assert widths == [10, 6]
+    assert layout(graph, "body")[0] == layout(graph, "stem")[0]
+
+
+def test_gate_moves_with_what_it_multiplies():
+    graph = trace(SqueezeExcite(), (3, 32, 32))
+    assert layout(graph, "expand") == layout(graph, "stem")
+
+
+def test_groups_bind_both_sides():
+    graph = trace(Grouped(), (3, 32, 32))
+    for name in ("stem", "grouped"):
+        assert (graph.channels.segments[name].multiple, graph.channels.segments[name].chunks) == (4, 4)
+
+
+def test_input_and_output_are_frozen():
+    graph = trace(Residual(), (3, 32, 32))
+    assert "output" in graph.channels.segments["head"].frozen
+    assert all(segment.frozen for segment in graph.channels.segments.values() if segment.width in (3, 10))
+
+
+def test_norm_over_channels_must_not_be_padded():
+    class Normed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem = nn.Conv2d(3, 8, 3)
+            self.norm = nn.GroupNorm(1, 8)
+            self.head = nn.Conv2d(8, 4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.norm(self.stem(x)))
+
+    segment = trace(Normed(), (3, 16, 16)).channels.segments["stem"]
+    assert not segment.frozen
+    assert "norm" in segment.no_pad
+
+
+def test_reshape_that_mixes_channels_freezes_them():
+    class Shuffle(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem = nn.Conv2d(3, 8, 3)
+            self.head = nn.Conv2d(8, 4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.stem(x)
+            n, c, h, w = x.shape
+            return self.head(x.reshape(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w))
+
+    assert "reshape" in trace(Shuffle(), (3, 16, 16)).channels.segments["stem"].frozen
+
+
+@pytest.mark.parametrize("name", ["mobilenetv2_100", "rexnet_100", "ghostnet_100", "densenet121", "regnetx_004", "mixnet_s"])
+def test_layouts_add_up_to_the_tensor(name):
+    """On real models: a layout's widths times its repeat is the size of that axis, for every tensor."""
+    with torch.device("meta"):
+        model = timm.create_model(name)
+    graph = trace(model.to_empty(device="cpu"), (3, 64, 64))
+    channels = graph.channels
+    for tensor, found in channels.layout.items():
+        widths = sum(channels.segments[s].width for s in found.segments)
+        assert widths * found.repeat == graph.by_name[tensor].shape[found.axis], tensor
+    free = [s for s in channels.segments.values() if not s.frozen]
+    assert len(free) > 0.8 * len(channels.segments)
+
+
+def test_sources_respect_chunks_and_order():
+    segment = Segment("conv", 8, chunks=2)
+    assert source_channels(segment, 4, keep=(6, 1, 3, 4)) == (1, 3, 4, 6)
+    with pytest.raises(ValueError, match="chunk 0"):
+        source_channels(segment, 4, keep=(4, 5, 6, 7))
