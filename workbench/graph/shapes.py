@@ -8,6 +8,7 @@ are the textbook formulas, in elements:
 """
 
 from collections.abc import Sequence
+from math import prod
 
 from ..errors import NotApplicable
 from .ir import Op
@@ -132,12 +133,13 @@ def _broadcast(shapes: Sequence[Shape]) -> Shape:
 
 
 def _reshape(op: Op, first: Shape) -> Shape:
-    if any(merged is None for merged in op["dims"]):
-        raise NotApplicable(f"{op.module or op.name}: its reshape to {op.shape} is written for one input size")
     out = []
-    for merged in op["dims"]:
-        n = 1
-        for d in merged:
+    for merged, recorded in zip(op["dims"], op.shape, strict=True):
+        n = recorded if merged is None else 1
+        for d in merged or ():
             n *= first[d]
         out.append(n)
+    # dimensions the reshape splits are known only as recorded sizes: right while nothing it splits has moved
+    if prod(out) != prod(first):
+        raise NotApplicable(f"{op.module or op.name}: its reshape to {op.shape} is written for one input size")
     return tuple(out)
