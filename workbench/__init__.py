@@ -1,0 +1,67 @@
+"""Make a vision model fast on a neural accelerator: see its cost, apply recipes, verify, share.
+
+>>> import workbench as wb
+>>> session = wb.open("mobilenetv2_100", target="ethos-u65-512")  # doctest: +SKIP
+>>> session.apply(wb.FuseIBN(blocks="blocks.1.*")).compare(session)  # doctest: +SKIP
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import errors
+    from .estimators.estimate import Estimate
+    from .recipe import Recipe
+    from .session import Session, load, open
+    from .targets import Target
+    from .targets import list_targets as targets
+    from .targets.base import Measurement
+    from .transforms import DenseDepthwise, DepthMultiplier, EvenChannels, FuseIBN
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DenseDepthwise",
+    "DepthMultiplier",
+    "Estimate",
+    "EvenChannels",
+    "FuseIBN",
+    "Measurement",
+    "Recipe",
+    "Session",
+    "Target",
+    "__version__",
+    "errors",
+    "load",
+    "open",
+    "targets",
+]
+
+# name -> (module, attribute): looked up on first use, so that `import workbench` costs no torch, timm or pandas.
+_WHERE = {
+    "DenseDepthwise": ("transforms", "DenseDepthwise"),
+    "DepthMultiplier": ("transforms", "DepthMultiplier"),
+    "Estimate": ("estimators.estimate", "Estimate"),
+    "EvenChannels": ("transforms", "EvenChannels"),
+    "FuseIBN": ("transforms", "FuseIBN"),
+    "Measurement": ("targets.base", "Measurement"),
+    "Recipe": ("recipe", "Recipe"),
+    "Session": ("session", "Session"),
+    "Target": ("targets", "Target"),
+    "errors": ("errors", ""),
+    "load": ("session", "load"),
+    "open": ("session", "open"),
+    "targets": ("targets", ""),  # the package itself, which is callable: importing it binds this very name
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'workbench' has no attribute {name!r}")
+    module_name, attribute = _WHERE[name]
+    module = import_module(f".{module_name}", __name__)
+    return getattr(module, attribute) if attribute else module
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

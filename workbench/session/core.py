@@ -1,0 +1,325 @@
+"""The immutable Session: a base model, the steps taken on it, and the target it is looked at on."""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ..errors import InputError, SurgeryError, WorkbenchError, unknown
+from ..estimators import estimate, is_calibrated
+from ..estimators.estimate import Estimate
+from ..graph import Graph, Plan, rewrite
+from ..recipe import Recipe, describe
+from ..targets import Target, resolve
+from ..transforms import TRANSFORMS, Transform
+from .opening import Base
+from .tables import Delta, Verification, block_table, comparison, delta, history, verification
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+__all__ = ["Session", "Step"]
+
+Change = Transform | Recipe | str | Path
+
+
+@dataclass(frozen=True)
+class Step:
+    """One transform that was applied: the plan it made, the graph after it.
+
+    recipe: name of the recipe it came with ("" by hand). planned_on: the target it was planned for, which stays
+    when the session is looked at on another one.
+    """
+
+    transform: Transform
+    plan: Plan = field(repr=False)
+    graph: Graph = field(repr=False)
+    planned_on: Target = field(repr=False)
+    recipe: str = ""
+
+
+@dataclass(frozen=True, repr=False)
+class Session:
+    """A model, the steps taken on it, and a target. Every method gives back something new; nothing is changed.
+
+    >>> import workbench as wb
+    >>> session = wb.open("mobilenetv2_050", target="ethos-u65-512", input_size=(3, 96, 96))
+    >>> fused = session.apply(wb.FuseIBN(blocks="blocks.1.0"))
+    >>> fused.undo() == session
+    True
+    """
+
+    base: Base
+    target: Target
+    steps: tuple[Step, ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+    parent: "Session | None" = field(default=None, compare=False)
+    child: "Session | None" = field(default=None, compare=False)
+    # graph digest -> Estimate on this target: shared by the sessions of one history, so undo answers at once.
+    _estimates: dict[str, Estimate] = field(default_factory=dict, compare=False)
+
+    # ---- what it is ---------------------------------------------------------------------------------------------
+
+    @property
+    def model_name(self) -> str:
+        return self.base.name
+
+    @property
+    def input_size(self) -> tuple[int, int, int] | None:
+        """(channels, height, width); None where the model was opened with example inputs."""
+        return self.base.input_size
+
+    @property
+    def graph(self) -> Graph:
+        """The graph after the last step."""
+        return self.steps[-1].graph if self.steps else self.base.graph
+
+    @property
+    def baseline(self) -> "Session":
+        """The model as it was opened, on this target."""
+        return self.path[0]
+
+    @property
+    def estimate(self) -> Estimate:
+        """What the network is predicted to cost; raises WorkbenchError where the target is not calibrated."""
+        found = self.estimate_of(self.graph)
+        if found is None:
+            raise WorkbenchError(
+                f"{self.target.name} is not calibrated, so there is no estimate; verify() compiles for real, "
+                f"and wb.targets() lists the calibrated ones"
+            )
+        return found
+
+    @property
+    def try_estimate(self) -> Estimate | None:
+        """The estimate, or None where the target is not calibrated."""
+        return self.estimate_of(self.graph)
+
+    def estimate_of(self, graph: Graph) -> Estimate | None:
+        """The estimate of one of the session's graphs (kept once made), None where the target is not calibrated."""
+        if not is_calibrated(self.target):
+            return None
+        if graph.digest not in self._estimates:
+            self._estimates[graph.digest] = estimate(graph, self.target)
+        return self._estimates[graph.digest]
+
+    @property
+    def blocks(self) -> pd.DataFrame:
+        """One row per block: name (timm path), kind, shape, latency_ms and share (estimated), macs, params.
+
+        Where the target is not calibrated the latency columns are NaN and `.attrs["note"]` says so.
+        """
+        known = self.try_estimate
+        if known is not None:
+            return known.blocks
+        table = block_table(self.graph)
+        table.attrs["note"] = f"{self.target.name} is not calibrated: latencies are unknown (NaN), not zero"
+        return table
+
+    # ---- change ------------------------------------------------------------------------------------------------
+
+    def apply(self, *changes: Change) -> "Session":
+        """The session after transforms, recipes or recipe files; each argument is one step for `undo`.
+
+        A recipe's transforms are planned here, for this session's graph and target. All of it applies or none:
+        raises NotApplicable (the block and the rule) or InputError and leaves everything as it was.
+        """
+        if not changes:
+            raise InputError("apply needs a transform, a Recipe or the path of a recipe file")
+        session = self
+        for change in changes:
+            if isinstance(change, (str, Path)):
+                change = Recipe.load(change)
+            steps = session._steps_of(change)
+            session = replace(session, steps=session.steps + steps, parent=session, child=None)
+        return session
+
+    def _steps_of(self, change: Transform | Recipe) -> tuple[Step, ...]:
+        if isinstance(change, Recipe):
+            name, transforms = change.name, change.steps
+        elif type(change) in TRANSFORMS.values():
+            name, transforms = "", (change,)
+        else:
+            what = f"the class {change.__name__}; try {change.__name__}()" if isinstance(change, type) else repr(change)
+            raise InputError(f"apply takes a transform, a Recipe or the path of a recipe file, not {what}")
+        graph, steps = self.graph, []
+        for i, transform in enumerate(transforms):
+            try:
+                plan = transform.plan(graph, self.target)
+                graph = rewrite(graph, plan)
+            except WorkbenchError as error:
+                if not name:
+                    raise
+                where = f"step {i + 1} of recipe {name!r}, {describe(transform)}"
+                raise type(error)(f"{where}: {error}") from error
+            steps.append(Step(transform, plan, graph, self.target, name))
+        return tuple(steps)
+
+    def preview(self, *changes: Change) -> Delta:
+        """What `apply` would change (estimated), without applying."""
+        return delta(self, self.apply(*changes))
+
+    def undo(self) -> "Session":
+        """The session before the last change; `redo` on it comes back here. Notes stay."""
+        if self.parent is None:
+            raise InputError("nothing to undo: no step has been applied yet")
+        return replace(self.parent, child=self, annotations=self.annotations)
+
+    def redo(self) -> "Session":
+        """The session last left by `undo`."""
+        if self.child is None:
+            raise InputError("nothing to redo: redo takes back an undo")
+        return replace(self.child, annotations=self.annotations)
+
+    def annotate(self, path: str, text: str) -> "Session":
+        """A note on a block or module ("" for the whole network). Notes are what was learned: undo keeps them."""
+        known = [block.name for block in self.graph.blocks] + [name for name, _ in self.graph.modules]
+        known += [name for name, _ in self.base.graph.modules]
+        if path and path not in known:
+            raise unknown("block or module", path, [name for name in known if name])
+        if not isinstance(text, str) or not text.strip():
+            raise InputError(f"a note needs a text, not {text!r}")
+        return replace(self, annotations=(*self.annotations, (path, text)))
+
+    def on(self, target: str | Target) -> "Session":
+        """The same network on another target: the same plans, not planned again, so that only the target differs.
+
+        To plan a recipe for the other target, apply it there: `session.baseline.on(target).apply(recipe)`.
+        """
+        other = resolve(target)
+        kept: dict[str, Estimate] = {}
+        parent = None
+        for session in self.path:
+            parent = replace(session, target=other, parent=parent, child=None, _estimates=kept)
+        assert parent is not None
+        return parent
+
+    # ---- look ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def path(self) -> "list[Session]":
+        """The sessions from the opened model to this one."""
+        path, session = [self], self
+        while session.parent is not None:
+            session = session.parent
+            path.insert(0, session)
+        return path
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row per step: transform with its parameters, the recipe it came with, estimated latency and change."""
+        return history(self.path)
+
+    def compare(self, other: "Session | None" = None) -> pd.DataFrame:
+        """Before (`other`, or the model as it was opened) and after (this session), one row per metric."""
+        return comparison(other if other is not None else self.baseline, self)
+
+    def to_recipe(self, name: str | None = None, description: str = "") -> Recipe:
+        """The steps as a recipe, made for the target they were planned on."""
+        if not self.steps:
+            raise InputError("a recipe needs at least one step, and none has been applied yet")
+        target = self.steps[-1].planned_on.name
+        return Recipe(name or f"{self.model_name}-{target}", tuple(s.transform for s in self.steps), target, description)
+
+    # ---- make ---------------------------------------------------------------------------------------------------
+
+    def build(self, calibration: "torch.Tensor | None" = None) -> "nn.Module":
+        """The edited model: a plain module of its own class, in eval mode, weights carried.
+
+        calibration: images [N, C, H, W] on which replaced blocks are fitted and batch norms re-estimated; without
+        them weights are carried where mathematics allows and composed elsewhere.
+        """
+        import copy
+
+        from ..surgery import build
+
+        if calibration is not None:
+            self._check_images(calibration, "calibration")
+        if not self.steps:
+            return copy.deepcopy(self.base.module)
+        return build(self.base.module, self.base.graph, [step.plan for step in self.steps], calibration)
+
+    def fidelity(self, images: "torch.Tensor", calibration: "torch.Tensor | None" = None) -> pd.DataFrame:
+        """Relative output error of every block against the original, the last row the whole network.
+
+        images: [N, C, H, W]. calibration: the images the blocks are fitted on, the same ones where not given
+        (other images give the stricter figure).
+        """
+        from ..surgery import fidelity
+
+        self._check_images(images, "images")
+        edited = self.build(images if calibration is None else calibration)
+        return fidelity(self.base.module, edited, self.base.graph, self.graph, images)
+
+    def verify(self, timeout_s: float | None = None) -> Verification:
+        """Compile the network for real and show it beside the estimate.
+
+        Never raises for what the compiler does: the status is "compiled", "refused", "crashed" or "timeout",
+        with a reason. Compilers compress weights, so values matter: trained weights are used as they are (edited
+        ones built without calibration); a freshly created timm model, whose residual branches may be all zero, is
+        compiled with seeded random values, as the estimator was trained.
+        """
+        from .export import weights_of
+
+        weights, said = None, "seeded random values, the model is untrained"
+        if self.base.weights != "initial":
+            try:
+                weights, said = weights_of(self.build()), self.base.weights
+            except SurgeryError as error:
+                said = f"seeded random values, because the edited module cannot be built ({error})"
+        limit = {} if timeout_s is None else {"timeout_s": timeout_s}
+        measured = self.target.measure_graph(self.graph, weights, **limit)
+        return verification(measured, self.try_estimate, said)
+
+    def export(self, path: str | Path, calibration: "torch.Tensor | None" = None) -> Path:
+        """Write the built model as ONNX (the path must end in .onnx), checked, all of it or nothing."""
+        from .export import export
+
+        return export(self, Path(path), calibration)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the session (base weights, steps, notes) to a .wb file; `workbench.load` reads it."""
+        from .files import save
+
+        return save(self, Path(path))
+
+    def share(self, path: str | Path) -> Path:
+        """Write one HTML page that opens with no network."""
+        from ..files import write_atomic
+        from ..report import page
+
+        path = Path(path)
+        if path.suffix not in (".html", ".htm"):
+            raise InputError(f"share writes a page, .html, not {path.suffix or path.name!r}; try {path.stem}.html")
+        return write_atomic(path, page(self).encode())
+
+    def bench(self) -> Any:
+        """The interactive widget on this session."""
+        from ..widgets import Bench
+
+        return Bench(self)
+
+    def _check_images(self, images: Any, what: str) -> None:
+        shape = tuple(getattr(images, "shape", ()))
+        if self.input_size is not None and (len(shape) != 4 or shape[1:] != self.input_size or not shape[0]):
+            wanted = ", ".join(map(str, self.input_size))
+            raise InputError(f"{what} of shape {shape or type(images).__name__}: they must be a tensor [N, {wanted}]")
+
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.input_size)) if self.input_size else "example inputs"
+        steps = f"{len(self.steps)} step{'' if len(self.steps) == 1 else 's'}"
+        known = self.try_estimate
+        if known is None:
+            cost = "not calibrated"
+        else:
+            cost = f"{known.latency_ms:.3f} ms estimated, SRAM {known.sram_bytes / 1024:.0f} KiB"
+            cost += "" if known.complete else f", incomplete ({len(known.cpu_ops)} operators not counted)"
+        return f"<Session {self.model_name} {size} on {self.target.name}: {cost}, {steps}>"
+
+    def _repr_html_(self) -> str:
+        from ..report import picture
+
+        return picture(self)

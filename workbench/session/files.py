@@ -1,0 +1,205 @@
+"""Session files: a zip of `session.yaml` and `weights.safetensors`.
+
+    version: 1
+    model: {name: mobilenetv2_100, custom: false, weights: initial}
+    input_size: [3, 224, 224]
+    target: ethos-u65-512           # or a mapping, for a configuration of one's own
+    graph: 0123456789abcdef         # digest of the graph before the first step
+    versions: {workbench: ..., torch: ..., timm: ...}
+    changes:                        # one per `apply`; several steps where a recipe was applied
+      - steps: [{transform: FuseIBN, blocks: blocks.1.*}]
+    annotations: [{path: blocks.2.0, text: ...}]
+
+Loading makes the model again, checks it against the file and applies the steps again: plans are not stored,
+because they follow from the graph and the target. Nothing is unpickled and no code in the file runs.
+"""
+
+import io
+import zipfile
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+import yaml
+from pydantic import BaseModel, ConfigDict
+from torch import nn
+
+from ..errors import FileFormatError, InputError, WorkbenchError
+from ..files import check_folder, nearest_file, read_yaml, write_atomic
+from ..recipe import Recipe, check, from_step, to_step
+from ..targets import from_spec, to_spec
+from .opening import check_weights, create, prepare, read_weights
+
+if TYPE_CHECKING:
+    from .core import Session
+
+__all__ = ["load", "save"]
+
+_TEXT, _WEIGHTS = "session.yaml", "weights.safetensors"
+_MAX_TEXT = 1 << 20  # bytes of session.yaml; thousands of steps fit
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Model(_Strict):
+    name: str
+    custom: bool = False
+    weights: Literal["initial", "pretrained", "checkpoint", "given"] = "initial"
+
+
+class _Change(_Strict):
+    steps: list[dict[str, Any]]
+    recipe: str = ""
+    planned_on: str | dict[str, Any] | None = None
+
+
+class _Note(_Strict):
+    path: str
+    text: str
+
+
+class _File(_Strict):
+    version: Literal[1]
+    model: _Model
+    input_size: list[int]
+    target: str | dict[str, Any]
+    graph: str
+    versions: dict[str, str]
+    changes: list[_Change] = []
+    annotations: list[_Note] = []
+
+
+def save(session: "Session", path: Path) -> Path:
+    """Write the session, all of it or nothing. The base weights are in it; built weights are made again."""
+    from safetensors.torch import save as to_bytes
+
+    if path.suffix != ".wb":
+        raise InputError(f"a session is saved as .wb, not as {path.suffix or path.name!r}; try {path.stem}.wb")
+    if session.input_size is None:
+        raise InputError("a session opened with example_inputs cannot be saved; open it with input_size= to save it")
+    check_folder(path)
+    state = session.base.module.state_dict()
+    # Copies, because tied weights share memory and the format knows no sharing.
+    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in state.items() if isinstance(v, torch.Tensor)}
+    text = yaml.safe_dump(_describe(session), sort_keys=False, allow_unicode=True, explicit_start=True, explicit_end=True)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in ((_TEXT, text.encode()), (_WEIGHTS, to_bytes(tensors))):
+            archive.writestr(zipfile.ZipInfo(name), data)  # a fixed date: equal sessions make equal files
+    return write_atomic(path, buffer.getvalue())
+
+
+def load(path: str | Path, model: nn.Module | None = None) -> "Session":
+    """Read a session file.
+
+    model: the module, where the session was opened on one of your own; its graph must be the one saved.
+    Raises FileFormatError for a damaged file, InputError where `model` is missing or another one.
+    """
+    from .core import Session
+
+    path = nearest_file(path, "session", (".wb",))
+    text, data = _members(path)
+    content, root = read_yaml(text, f"{path.name}, {_TEXT}")
+    file: _File = check(_File, content, root, f"{path.name}, {_TEXT}")
+    if len(file.input_size) != 3 or min(file.input_size) < 1:
+        raise FileFormatError(f"{path.name}: input_size {file.input_size} must be [channels, height, width], above zero")
+    size = (file.input_size[0], file.input_size[1], file.input_size[2])
+    state = read_weights(data, f"{path.name}, {_WEIGHTS}")
+    try:
+        target = from_spec(file.target)
+        planned = [target if c.planned_on is None else from_spec(c.planned_on) for c in file.changes]
+        changes = [tuple(from_step(step) for step in change.steps) for change in file.changes]
+    except WorkbenchError as error:
+        raise FileFormatError(f"{path.name}: {error}") from None
+    name = file.model.name
+    if file.model.custom:
+        if model is None:
+            raise InputError(f"{path.name} is a session on your own module {name}; give it as load(path, model=...)")
+        import copy
+
+        module = copy.deepcopy(model)
+    else:
+        if model is not None:
+            raise InputError(f"{path.name} is a session on timm's {name}; load it without model=")
+        module, _ = create(name, size)
+    check_weights(module, state, path.name, name)
+    module.load_state_dict(state)
+    base = prepare(module, name, file.model.custom, size, file.model.weights)
+    if base.graph.digest != file.graph and (file.model.custom or file.versions == _versions()):
+        raise InputError(
+            f"{path.name} was saved on another graph of {name} (digest {file.graph}, here {base.graph.digest}; "
+            f"saved with {_spell(file.versions)}, here {_spell(_versions())})"
+        )
+    session = Session(base, target)
+    for change, steps, where in zip(file.changes, changes, planned, strict=True):
+        session = _again(session, change.recipe, steps, where, path.name)
+    return replace(session, annotations=tuple((note.path, note.text) for note in file.annotations)).on(target)
+
+
+def _again(session: "Session", recipe: str, steps: tuple[Any, ...], target: Any, source: str) -> "Session":
+    """Apply one saved change on the target it was planned on."""
+    if not steps:
+        raise FileFormatError(f"{source}: a change without steps")
+    what = Recipe(recipe, steps) if recipe or len(steps) > 1 else steps[0]
+    try:
+        return (session if session.target == target else session.on(target)).apply(what)
+    except WorkbenchError as error:
+        raise FileFormatError(f"{source}: {error}") from error
+
+
+def _describe(session: "Session") -> dict[str, Any]:
+    base = session.base
+    assert base.input_size is not None
+    changes = []
+    path = session.path
+    for before, after in zip(path, path[1:], strict=False):
+        steps = after.steps[len(before.steps) :]
+        change: dict[str, Any] = {"recipe": steps[0].recipe} if steps[0].recipe else {}
+        if steps[0].planned_on != session.target:
+            change["planned_on"] = to_spec(steps[0].planned_on)
+        changes.append(change | {"steps": [to_step(step.transform) for step in steps]})
+    return {
+        "version": 1,
+        "model": {"name": base.name, "custom": base.custom, "weights": base.weights},
+        "input_size": list(base.input_size),
+        "target": to_spec(session.target),
+        "graph": base.graph.digest,
+        "versions": _versions(),
+        "changes": changes,
+        "annotations": [{"path": where, "text": text} for where, text in session.annotations],
+    }
+
+
+def _members(path: Path) -> tuple[str, bytes]:
+    """The two members; sizes are looked at before anything is unpacked."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            found = {info.filename: info for info in archive.infolist()}
+            if set(found) != {_TEXT, _WEIGHTS} or len(archive.infolist()) != 2:
+                raise FileFormatError(f"{path.name} is no session: it must hold {_TEXT} and {_WEIGHTS} and nothing else")
+            if found[_TEXT].file_size > _MAX_TEXT:
+                raise FileFormatError(f"{path.name}: {_TEXT} of {found[_TEXT].file_size} bytes, at most {_MAX_TEXT} are read")
+            # Stored members cannot unpack to more than the file itself.
+            if any(info.compress_type != zipfile.ZIP_STORED for info in found.values()):
+                raise FileFormatError(f"{path.name}: its members are compressed; a session file stores them as they are")
+            return archive.read(_TEXT).decode("utf-8"), archive.read(_WEIGHTS)
+    except UnicodeDecodeError:
+        raise FileFormatError(f"{path.name}: {_TEXT} is not UTF-8 text") from None
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
+        if isinstance(error, FileFormatError):
+            raise
+        raise FileFormatError(f"{path.name} is no whole session file: {str(error).rstrip('.')}") from None
+
+
+def _versions() -> dict[str, str]:
+    from .. import __version__
+
+    return {"workbench": __version__, "torch": version("torch"), "timm": version("timm")}
+
+
+def _spell(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in versions.items())
