@@ -31,10 +31,9 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} is given twice", key.start_mark
-                )
+            said = f"the key {key.value!r} is given twice" if isinstance(key, yaml.ScalarNode) else "a key must be a word"
+            if not isinstance(key, yaml.ScalarNode) or key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, said, key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
@@ -59,7 +58,7 @@ def read_yaml(text: str, source: str) -> tuple[Any, yaml.Node | None]:
     except RecursionError:
         raise FileFormatError(f"{source}: nested too deeply") from None
     if not isinstance(data, dict):
-        found = "nothing" if data is None else f"a {type(data).__name__}"
+        found = "nothing" if data is None else repr(data)[:40]
         raise FileFormatError(f"{source}: expected keys and values ('version: 1', ...), found {found}")
     return data, root
 

@@ -167,7 +167,8 @@ def check(schema: type[Any], data: object, root: yaml.Node | None, source: str) 
         raise FileFormatError(f"{where}: the key {loc[-1]!r} is missing; is the file complete?")
     if loc == ("version",):
         raise FileFormatError(f"{where}: version {first['input']!r} is not one this workbench reads; it reads version 1")
-    what = f"{loc[-1]!r} is {first['input']!r}: " if loc else ""
+    names = [f"entry {part + 1}" if isinstance(part, int) else repr(part) for part in loc[-1:]]
+    what = f"{names[0]} is {first['input']!r}: " if names else ""
     raise FileFormatError(f"{where}: {what}{first['msg']}")
 
 

@@ -1,0 +1,180 @@
+"""The shell's skin over the API: `workbench targets | estimate | apply | verify | calibrate | lab`.
+
+Errors raised on purpose are one sentence on stderr and exit code 2.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from .errors import InputError, WorkbenchError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .session import Session
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Make a vision model fast on a neural accelerator.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Model = Annotated[str, typer.Argument(help="A timm model, or a session file (.wb).")]
+TargetOption = Annotated[str, typer.Option("--target", "-t", help="A target; `workbench targets` lists them.")]
+Size = Annotated[str | None, typer.Option("--input-size", help="channels,height,width; the model's own where not given.")]
+Pretrained = Annotated[bool, typer.Option("--pretrained", help="Load timm's pretrained weights.")]
+
+
+@app.command()
+def targets() -> None:
+    """List the targets and whether each is calibrated."""
+    from .targets import list_targets
+
+    _print(list_targets(), "Targets", index=False)
+
+
+@app.command()
+def estimate(
+    model: Model,
+    target: TargetOption = "ethos-u65-512",
+    input_size: Size = None,
+    blocks: Annotated[bool, typer.Option("--blocks", help="One row per block, too.")] = False,
+) -> None:
+    """Estimate a model's latency and memory (estimated; no compiler runs)."""
+    session = _open(model, target, input_size)
+    known = session.estimate
+    low, high = known.latency_interval_ms
+    table = Table("metric", "estimated", title=f"{session.model_name} on {known.target}")
+    table.add_row("latency", f"{known.latency_ms:.3f} ms (90 %: {low:.3f} to {high:.3f})")
+    for name in ("sram_bytes", "peak_activation_bytes", "weight_bytes"):
+        table.add_row(name.removesuffix("_bytes").replace("_", " "), f"{getattr(known, name) / 1024:.1f} KiB")
+    table.add_row("params", f"{known.params / 1e6:.3f} M")
+    table.add_row("macs", f"{known.macs / 1e6:.1f} M")
+    table.add_row("bound by", known.bound)
+    if not known.complete:
+        table.add_row("incomplete", f"{len(known.cpu_ops)} operators not counted: {', '.join(known.cpu_ops[:5])}")
+    Console().print(table)
+    if blocks:
+        _print(session.blocks, "Blocks (estimated)", index=False)
+
+
+@app.command()
+def apply(
+    model: Model,
+    recipe: Annotated[Path, typer.Argument(help="A recipe file (.yaml).")],
+    target: TargetOption = "ethos-u65-512",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write the result: .wb (session), .html (page) or .onnx.")
+    ] = None,
+    input_size: Size = None,
+    pretrained: Pretrained = False,
+) -> None:
+    """Apply a recipe and show what it changes (estimated)."""
+    writers = {".wb": "save", ".html": "share", ".onnx": "export"}
+    if out is not None and out.suffix not in writers:
+        raise InputError(f"cannot write {out.suffix or out.name!r}; --out takes {', '.join(writers)}, such as {out.stem}.wb")
+    before = _open(model, target, input_size, pretrained)
+    after = before.apply(recipe)
+    _print(after.history, "Steps (estimated)")
+    _print(after.compare(before), f"{after.model_name} on {after.target.name}")
+    if out is not None:
+        print(f"wrote {getattr(after, writers[out.suffix])(out)}")
+
+
+@app.command()
+def verify(
+    model: Model,
+    recipe: Annotated[Path | None, typer.Option("--recipe", "-r", help="Apply this recipe first.")] = None,
+    target: TargetOption = "ethos-u65-512",
+    input_size: Size = None,
+    pretrained: Pretrained = False,
+    timeout: Annotated[float | None, typer.Option("--timeout", help="Seconds the compiler may take.")] = None,
+) -> None:
+    """Compile a model for real and show it beside the estimate; exit code 1 where it does not compile."""
+    session = _open(model, target, input_size, pretrained)
+    if recipe is not None:
+        session = session.apply(recipe)
+    result = session.verify(timeout_s=timeout)
+    if result.status in ("compiled", "measured"):
+        _print(result.table, f"{session.model_name} on {result.target}")
+    print(result)
+    if result.status not in ("compiled", "measured"):
+        raise typer.Exit(1)
+
+
+@app.command()
+def calibrate(target: Annotated[str, typer.Argument(help="A target; `workbench targets` lists them.")]) -> None:
+    """Measure sampled networks on a target and fit its estimator (minutes to hours)."""
+    from . import estimators
+    from .targets import resolve
+
+    estimators.calibrate(resolve(target))
+
+
+@app.command()
+def lab(notebook: Annotated[Path | None, typer.Argument(help="A notebook to open.")] = None) -> None:
+    """Start JupyterLab, on a notebook where one is given."""
+    import subprocess
+
+    from .files import nearest_file
+
+    arguments = [] if notebook is None else [str(nearest_file(notebook, "notebook", (".ipynb",)))]
+    raise typer.Exit(subprocess.call([sys.executable, "-m", "jupyterlab", *arguments]))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script: exits with 0, with 2 for a wrong argument, with 1 for a model that does not compile."""
+    try:
+        app(arguments)
+    except WorkbenchError as error:
+        print(f"workbench: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _open(model: str, target: str, input_size: str | None, pretrained: bool = False) -> "Session":
+    from .session import load, open
+
+    if model.endswith(".wb"):
+        if input_size is not None or pretrained:
+            raise InputError(f"{model} brings its own input size and weights; leave --input-size and --pretrained out")
+        return load(model).on(target)
+    size = None
+    if input_size is not None:
+        parts = input_size.split(",")
+        if len(parts) != 3 or not all(part.strip().isdecimal() for part in parts):
+            raise InputError(f"--input-size {input_size!r} must be three whole numbers, channels,height,width, such as 3,224,224")
+        size = (int(parts[0]), int(parts[1]), int(parts[2]))
+    return open(model, target=target, input_size=size, pretrained=pretrained)
+
+
+def _print(frame: "pd.DataFrame", title: str, index: bool = True) -> None:
+    """A DataFrame as a table for the terminal."""
+    table = Table(title=title)
+    if index:
+        table.add_column(str(frame.index.name or ""))
+    for column, kind in frame.dtypes.items():
+        table.add_column(str(column), justify="right" if kind.kind in "fiu" else "left")
+    for key, row in zip(frame.index, frame.itertuples(index=False), strict=True):
+        table.add_row(*([str(key)] if index else []), *map(_cell, row))
+    Console().print(table)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        if value != value:
+            return "–"
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}"
+    return str(value)
+
+
+if __name__ == "__main__":
+    main()
