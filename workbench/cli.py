@@ -30,7 +30,9 @@ app = typer.Typer(
 
 Model = Annotated[str, typer.Argument(help="A timm model, or a session file (.wb).")]
 TargetOption = Annotated[str, typer.Option("--target", "-t", help="A target; `workbench targets` lists them.")]
-Size = Annotated[str | None, typer.Option("--input-size", help="channels,height,width; the model's own where not given.")]
+Size = Annotated[
+    str | None, typer.Option("--input-size", help="channels,height,width; the model's own where not given.")
+]
 Pretrained = Annotated[bool, typer.Option("--pretrained", help="Load timm's pretrained weights.")]
 
 
@@ -81,7 +83,9 @@ def apply(
     """Apply a recipe and show what it changes (estimated)."""
     writers = {".wb": "save", ".html": "share", ".onnx": "export"}
     if out is not None and out.suffix not in writers:
-        raise InputError(f"cannot write {out.suffix or out.name!r}; --out takes {', '.join(writers)}, such as {out.stem}.wb")
+        raise InputError(
+            f"cannot write {out.suffix or out.name!r}; --out takes {', '.join(writers)}, such as {out.stem}.wb"
+        )
     before = _open(model, target, input_size, pretrained)
     after = before.apply(recipe)
     _print(after.history, "Steps (estimated)")
@@ -151,7 +155,9 @@ def _open(model: str, target: str, input_size: str | None, pretrained: bool = Fa
     if input_size is not None:
         parts = input_size.split(",")
         if len(parts) != 3 or not all(part.strip().isdecimal() for part in parts):
-            raise InputError(f"--input-size {input_size!r} must be three whole numbers, channels,height,width, such as 3,224,224")
+            raise InputError(
+                f"--input-size {input_size!r} must be three whole numbers, channels,height,width, such as 3,224,224"
+            )
         size = (int(parts[0]), int(parts[1]), int(parts[2]))
     return open(model, target=target, input_size=size, pretrained=pretrained)
 

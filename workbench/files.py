@@ -31,7 +31,9 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
-            said = f"the key {key.value!r} is given twice" if isinstance(key, yaml.ScalarNode) else "a key must be a word"
+            said = (
+                f"the key {key.value!r} is given twice" if isinstance(key, yaml.ScalarNode) else "a key must be a word"
+            )
             if not isinstance(key, yaml.ScalarNode) or key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, said, key.start_mark)
             seen.add(key.value)
@@ -44,7 +46,9 @@ def read_yaml(text: str, source: str) -> tuple[Any, yaml.Node | None]:
         raise FileFormatError(f"{source}: {len(text)} characters, where at most {_MAX_TEXT} are read")
     if text.startswith("---") and not text.rstrip().endswith("\n..."):
         last = text.count("\n") + 1
-        raise FileFormatError(f"{source}, line {last}: the file starts with '---' and its closing '...' is missing: cut off?")
+        raise FileFormatError(
+            f"{source}, line {last}: the file starts with '---' and its closing '...' is missing: cut off?"
+        )
     try:
         loader = _Loader(text)
         root = loader.get_single_node()

@@ -82,7 +82,9 @@ class Recipe:
         data: dict[str, Any] = {"version": 1, "name": self.name}
         data |= {key: value for key in ("description", "target") if (value := getattr(self, key))}
         data["steps"] = [to_step(step) for step in self.steps]
-        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100, explicit_start=True, explicit_end=True)
+        return yaml.safe_dump(
+            data, sort_keys=False, allow_unicode=True, width=100, explicit_start=True, explicit_end=True
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> "Recipe":
@@ -98,7 +100,9 @@ class Recipe:
         """Write the recipe (all of it or nothing); the path must end in .yaml or .yml."""
         path = Path(path)
         if path.suffix not in (".yaml", ".yml"):
-            raise InputError(f"a recipe is saved as .yaml or .yml, not as {path.suffix or path.name!r}; try {path.stem}.yaml")
+            raise InputError(
+                f"a recipe is saved as .yaml or .yml, not as {path.suffix or path.name!r}; try {path.stem}.yaml"
+            )
         return write_atomic(path, self.to_yaml().encode())
 
 
@@ -128,7 +132,9 @@ def from_step(step: Mapping[str, Any]) -> Transform:
     """The transform a step of a file names; raises UnknownName or FileFormatError in one sentence."""
     if "transform" not in step:
         near = unknown("key", next(iter(step), ""), ["transform"])
-        raise FileFormatError(f"a step needs the key 'transform'; it has {', '.join(map(repr, step)) or 'none'}") from near
+        raise FileFormatError(
+            f"a step needs the key 'transform'; it has {', '.join(map(repr, step)) or 'none'}"
+        ) from near
     name = step["transform"]
     if not isinstance(name, str) or name not in TRANSFORMS:
         raise unknown("transform", name, TRANSFORMS)
@@ -166,7 +172,9 @@ def check(schema: type[Any], data: object, root: yaml.Node | None, source: str) 
     if first["type"] == "missing":
         raise FileFormatError(f"{where}: the key {loc[-1]!r} is missing; is the file complete?")
     if loc == ("version",):
-        raise FileFormatError(f"{where}: version {first['input']!r} is not one this workbench reads; it reads version 1")
+        raise FileFormatError(
+            f"{where}: version {first['input']!r} is not one this workbench reads; it reads version 1"
+        )
     names = [f"entry {part + 1}" if isinstance(part, int) else repr(part) for part in loc[-1:]]
     what = f"{names[0]} is {first['input']!r}: " if names else ""
     raise FileFormatError(f"{where}: {what}{first['msg']}")

@@ -222,7 +222,9 @@ class Session:
         if not self.steps:
             raise InputError("a recipe needs at least one step, and none has been applied yet")
         target = self.steps[-1].planned_on.name
-        return Recipe(name or f"{self.model_name}-{target}", tuple(s.transform for s in self.steps), target, description)
+        return Recipe(
+            name or f"{self.model_name}-{target}", tuple(s.transform for s in self.steps), target, description
+        )
 
     # ---- make ---------------------------------------------------------------------------------------------------
 

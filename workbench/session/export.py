@@ -32,7 +32,9 @@ def weights_of(module: nn.Module) -> Weights:
 def export(session: "Session", path: Path, calibration: torch.Tensor | None = None) -> Path:
     """Write the session's built model as ONNX, checked with onnx's own checker."""
     if path.suffix != ".onnx":
-        raise InputError(f"cannot export to {path.suffix or path.name!r}; the nearest supported format is {path.stem}.onnx")
+        raise InputError(
+            f"cannot export to {path.suffix or path.name!r}; the nearest supported format is {path.stem}.onnx"
+        )
     check_folder(path)
     module = session.build(calibration)
     return write_atomic(path, _onnx_bytes(module, example(session), session.model_name))
@@ -58,7 +60,9 @@ def _onnx_bytes(module: nn.Module, inputs: tuple[Any, ...], name: str) -> bytes:
             program = torch.onnx.export(module, inputs, dynamo=True, verbose=False)
         except Exception as error:  # the exporter raises whatever its many passes raise
             first = str(error).strip().splitlines()[:1]
-            raise WorkbenchError(f"torch.onnx cannot export {name}: {first[0] if first else type(error).__name__}") from error
+            raise WorkbenchError(
+                f"torch.onnx cannot export {name}: {first[0] if first else type(error).__name__}"
+            ) from error
         assert program is not None
         model = program.model_proto
         onnx.checker.check_model(model, full_check=True)

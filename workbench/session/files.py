@@ -85,7 +85,9 @@ def save(session: "Session", path: Path) -> Path:
     state = session.base.module.state_dict()
     # Copies, because tied weights share memory and the format knows no sharing.
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in state.items() if isinstance(v, torch.Tensor)}
-    text = yaml.safe_dump(_describe(session), sort_keys=False, allow_unicode=True, explicit_start=True, explicit_end=True)
+    text = yaml.safe_dump(
+        _describe(session), sort_keys=False, allow_unicode=True, explicit_start=True, explicit_end=True
+    )
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, data in ((_TEXT, text.encode()), (_WEIGHTS, to_bytes(tensors))):
@@ -106,7 +108,9 @@ def load(path: str | Path, model: nn.Module | None = None) -> "Session":
     content, root = read_yaml(text, f"{path.name}, {_TEXT}")
     file: _File = check(_File, content, root, f"{path.name}, {_TEXT}")
     if len(file.input_size) != 3 or min(file.input_size) < 1:
-        raise FileFormatError(f"{path.name}: input_size {file.input_size} must be [channels, height, width], above zero")
+        raise FileFormatError(
+            f"{path.name}: input_size {file.input_size} must be [channels, height, width], above zero"
+        )
     size = (file.input_size[0], file.input_size[1], file.input_size[2])
     state = read_weights(data, f"{path.name}, {_WEIGHTS}")
     try:
@@ -180,12 +184,18 @@ def _members(path: Path) -> tuple[str, bytes]:
         with zipfile.ZipFile(path) as archive:
             found = {info.filename: info for info in archive.infolist()}
             if set(found) != {_TEXT, _WEIGHTS} or len(archive.infolist()) != 2:
-                raise FileFormatError(f"{path.name} is no session: it must hold {_TEXT} and {_WEIGHTS} and nothing else")
+                raise FileFormatError(
+                    f"{path.name} is no session: it must hold {_TEXT} and {_WEIGHTS} and nothing else"
+                )
             if found[_TEXT].file_size > _MAX_TEXT:
-                raise FileFormatError(f"{path.name}: {_TEXT} of {found[_TEXT].file_size} bytes, at most {_MAX_TEXT} are read")
+                raise FileFormatError(
+                    f"{path.name}: {_TEXT} of {found[_TEXT].file_size} bytes, at most {_MAX_TEXT} are read"
+                )
             # Stored members cannot unpack to more than the file itself.
             if any(info.compress_type != zipfile.ZIP_STORED for info in found.values()):
-                raise FileFormatError(f"{path.name}: its members are compressed; a session file stores them as they are")
+                raise FileFormatError(
+                    f"{path.name}: its members are compressed; a session file stores them as they are"
+                )
             return archive.read(_TEXT).decode("utf-8"), archive.read(_WEIGHTS)
     except UnicodeDecodeError:
         raise FileFormatError(f"{path.name}: {_TEXT} is not UTF-8 text") from None

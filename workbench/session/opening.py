@@ -155,7 +155,9 @@ def _own_size(module: nn.Module, name: str) -> Size:
     config = getattr(module, "pretrained_cfg", None) or getattr(module, "default_cfg", None)
     size = config.get("input_size") if isinstance(config, Mapping) else None
     if size is None:
-        raise InputError(f"{name} does not say its input size; give input_size=(channels, height, width) or example_inputs=")
+        raise InputError(
+            f"{name} does not say its input size; give input_size=(channels, height, width) or example_inputs="
+        )
     return _check_size(size)
 
 

@@ -62,7 +62,12 @@ class Delta:
                 unit, divisor, digits = UNITS[item.name]
                 percent = self.latency_percent if item.name == "latency_ms" else None
                 extra = f" ({percent:+.1f} %)" if percent is not None else ""
-                rows.append((item.name.removesuffix("_ms").removesuffix("_bytes"), f"{value / divisor:+.{digits}f} {unit}{extra}"))
+                rows.append(
+                    (
+                        item.name.removesuffix("_ms").removesuffix("_bytes"),
+                        f"{value / divisor:+.{digits}f} {unit}{extra}",
+                    )
+                )
         return rows
 
 
@@ -161,7 +166,9 @@ def history(path: "list[Session]") -> pd.DataFrame:
             now = session.estimate_of(step.graph)
             change = now.latency_ms - known.latency_ms if now and known else None
             percent = _percent(known.latency_ms, now.latency_ms) if now and known else None
-            rows.append((len(rows), describe(step.transform), step.recipe, now.latency_ms if now else None, change, percent))
+            rows.append(
+                (len(rows), describe(step.transform), step.recipe, now.latency_ms if now else None, change, percent)
+            )
             known = now
     columns = ["step", "transform", "recipe", "latency_ms", "change_ms", "change %"]
     frame = pd.DataFrame(rows, columns=columns).set_index("step")
