@@ -33,6 +33,7 @@ SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True},
     "docmanager-extension/plugin": {"autosave": False},
 }
+KERNEL_IDLE = "() => window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 ERRORS = ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']"
 
 
@@ -49,7 +50,8 @@ class Lab:
         page.wait_for_function("() => window.jupyterapp !== undefined", timeout=60_000)
         panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
         panel.locator(".jp-Notebook").wait_for(timeout=60_000)
-        panel.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").wait_for(timeout=60_000, state="attached")
+        # Before its kernel answers, "run all" would ask which kernel to use and wait for ever.
+        page.wait_for_function(KERNEL_IDLE, timeout=60_000)
         return panel
 
     def run_all(self, page: Page, seconds: float = 120) -> None:
