@@ -1,29 +1,36 @@
 """What a target is, and what measuring on it gives."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from os import PathLike
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from ..graph import Graph
 
+if TYPE_CHECKING:
+    from .ethos_u import EthosU
+
 __all__ = ["Measurement", "Target", "Weights"]
 
-
-class Weights(Protocol):
-    """Where weight values come from: state_dict key -> float32 array of the graph's shape, None where unknown."""
-
-    def __call__(self, name: str, shape: tuple[int, ...]) -> object: ...
+# Where weight values come from: (state_dict key, shape) -> float32 values, or None where unknown.
+Weights = Callable[[str, tuple[int, ...]], np.ndarray | None]
 
 
 @dataclass(frozen=True)
 class Measurement:
     """What a compiler or device said about one network.
 
-    status: "compiled", "refused" (reason: why), "crashed" (reason: what happened) or "timeout".
-    All figures are for batch 1; `kind` is the word shown beside them ("compiled" or "measured").
-    ops: one row per hardware operator: op_cycles, npu_cycles, macs, sram/dram access cycles, `source` (the name
-    of the graph operator it came from, "" where the compiler made it up).
+    status: "compiled" or "measured", else "refused", "crashed" or "timeout" with the reason.
+    kind: the word shown beside its figures. All figures are for batch 1.
+    latency_ms: total cycles over the core clock. sram_bytes, dram_bytes, flash_bytes: most bytes in use in each
+    memory, as the compiler prints them (None where the configuration has no such memory).
+    cpu_ops: operators left to the host, whose time the compiler counts as one cycle.
+    ops: one row per hardware operator: source (the graph operator or file operator it came from), kind,
+    op_cycles, npu_cycles, macs, staging_bytes and one "..._cycles" column per memory.
     """
 
     status: str
@@ -46,23 +53,49 @@ class Measurement:
         return self.status in ("compiled", "measured") and not self.cpu_ops
 
 
-class Target(Protocol):
+class Target(ABC):
     """A whole configuration (accelerator, clocks, memories, strategy), frozen and hashable."""
 
     @property
-    def name(self) -> str: ...
+    @abstractmethod
+    def name(self) -> str:
+        """The name people say, "ethos-u65-512"; says what differs from the defaults."""
+
     @property
+    @abstractmethod
     def digest(self) -> str:
         """16 hex digits of the configuration and the compiler's version."""
-        ...
 
     @property
-    def clock_hz(self) -> float: ...
+    @abstractmethod
+    def clock_hz(self) -> float:
+        """The core clock in Hz."""
+
     @property
+    @abstractmethod
     def channel_multiple(self) -> int:
         """The multiple of channels the hardware likes."""
-        ...
 
-    def measure_graph(self, graph: Graph, weights: Weights | None = None) -> Measurement:
+    @property
+    @abstractmethod
+    def compiler(self) -> str:
+        """Name and version of what measures, "vela 5.2.0"."""
+
+    @abstractmethod
+    def measure(self, source: bytes | str | PathLike[str], time_limit_s: float = 120.0) -> Measurement:
+        """Compile or run an existing model file."""
+
+    @abstractmethod
+    def measure_graph(self, graph: Graph, weights: Weights | None = None, time_limit_s: float = 120.0) -> Measurement:
         """Compile or run the graph; weights None: seeded random values."""
-        ...
+
+    @staticmethod
+    def ethos_u(accelerator: str, **configuration: Any) -> "EthosU":
+        """An Ethos-U configuration; see `EthosU` for the options.
+
+        >>> Target.ethos_u("ethos-u55-128", strategy="size").name
+        'ethos-u55-128 (strategy=size)'
+        """
+        from .ethos_u import EthosU
+
+        return EthosU.with_options(accelerator, configuration)

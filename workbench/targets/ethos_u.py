@@ -1,0 +1,206 @@
+"""Arm Ethos-U through Vela, its production compiler.
+
+What is reported is the compiler's cycle model for the int8 network with the given configuration: the chip itself
+is not measured. Defaults are those of `vela --accelerator-config NAME MODEL.tflite`.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from configparser import ConfigParser
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from importlib.util import find_spec
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..errors import InputError, WorkbenchError, unknown
+from ..graph import Graph
+from .base import Measurement, Target, Weights
+from .tflite import write_tflite
+from .vela_worker import TIME_LIMIT_S, shared_pool
+
+__all__ = ["ETHOS_U", "EthosU"]
+
+ETHOS_U = (
+    "ethos-u55-32",
+    "ethos-u55-64",
+    "ethos-u55-128",
+    "ethos-u55-256",
+    "ethos-u65-256",
+    "ethos-u65-512",
+    "ethos-u85-128",
+    "ethos-u85-256",
+    "ethos-u85-512",
+    "ethos-u85-1024",
+    "ethos-u85-2048",
+)
+_STRATEGIES = ("performance", "size")
+# What Vela assumes without --system-config and --memory-mode (it says so on standard output).
+_DEFAULTS = {
+    "u55": ("Ethos_U55_High_End_Embedded", "Shared_Sram"),
+    "u65": ("Ethos_U65_Client_Server", "Dedicated_Sram_384KB"),
+    "u85": ("Ethos_U85_SYS_DRAM_Mid", "Dedicated_Sram_384KB"),
+}
+
+
+@dataclass(frozen=True)
+class EthosU(Target):
+    """One Ethos-U configuration.
+
+    accelerator: one of `ETHOS_U`. system_config, memory_mode: section names of the ini file (None: Vela's default
+    for the family). arena_bytes: `--arena-cache-size`. strategy: "performance" or "size" (`--optimise`).
+    ini: path of a team's own vela.ini (None: the one that ships with Vela).
+
+    >>> EthosU("ethos-u65-512").clock_hz
+    1000000000.0
+    """
+
+    accelerator: str
+    system_config: str | None = None
+    memory_mode: str | None = None
+    arena_bytes: int | None = None
+    strategy: str = "performance"
+    ini: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.accelerator not in ETHOS_U:
+            raise unknown("accelerator", self.accelerator, ETHOS_U)
+        if self.strategy not in _STRATEGIES:
+            raise unknown("strategy", self.strategy, _STRATEGIES)
+        if self.arena_bytes is not None and self.arena_bytes < 1:
+            raise InputError(f"arena_bytes is {self.arena_bytes}; it must be at least 1 (524288 is common)")
+        sections = _sections(self.ini)
+        for kind, value in (("System_Config", self.system_config), ("Memory_Mode", self.memory_mode)):
+            names = [name.partition(".")[2] for name in sections if name.startswith(kind + ".")]
+            if value is not None and value not in names:
+                raise unknown(kind.lower().replace("_", " "), value, names)
+
+    @classmethod
+    def with_options(cls, accelerator: str, options: Mapping[str, Any]) -> "EthosU":
+        """From a mapping of options; an unknown one raises with the nearest."""
+        names = [f.name for f in fields(cls)][1:]
+        for name in options:
+            if name not in names:
+                raise unknown("target option", name, names)
+        ini = options.get("ini")
+        return cls(accelerator, **{**options, "ini": str(ini) if ini is not None else None})
+
+    @property
+    def name(self) -> str:
+        """The accelerator, and what differs from its defaults in brackets."""
+        changed = [f"{f.name}={getattr(self, f.name)}" for f in fields(self)[1:] if getattr(self, f.name) != f.default]
+        return f"{self.accelerator} ({', '.join(changed)})" if changed else self.accelerator
+
+    @property
+    def digest(self) -> str:
+        content = {**asdict(self), "compiler": self.compiler}
+        if self.ini is not None:
+            content["ini"] = Path(self.ini).read_text(encoding="utf-8")
+        return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def compiler(self) -> str:
+        return f"vela {version('ethos-u-vela')}"
+
+    @property
+    def macs(self) -> int:
+        """8-bit multiply-accumulates a cycle."""
+        return int(self.accelerator.rpartition("-")[2])
+
+    @property
+    def clock_hz(self) -> float:
+        system = self.system_config or _DEFAULTS[self.accelerator.split("-")[1]][0]
+        return float(_sections(self.ini)[f"System_Config.{system}"]["core_clock"])
+
+    @property
+    def channel_multiple(self) -> int:
+        """16: feature maps lie in bricks of 16 channels and the greatest jumps in a sweep of widths are at 16 k + 1."""
+        return 16
+
+    def measure(self, source: bytes | str | PathLike[str], time_limit_s: float = TIME_LIMIT_S) -> Measurement:
+        """Compile a TFLite file (its path or its bytes). Never raises for what the compiler says: see `status`.
+
+        `ops.source` is the number of the operator in the file, as text ("" where the compiler added it).
+        """
+        if not isinstance(source, bytes):
+            path = Path(source)
+            if not path.is_file():
+                raise InputError(f"there is no file {str(path)!r}; measure takes a .tflite file or its bytes")
+            source = path.read_bytes()
+        return self._measurement(shared_pool().compile(self._settings(), source, time_limit_s), None)
+
+    def measure_graph(
+        self, graph: Graph, weights: Weights | None = None, time_limit_s: float = TIME_LIMIT_S
+    ) -> Measurement:
+        """Write the graph as an int8 file and compile it; `ops.source` names graph operators."""
+        try:
+            file = write_tflite(graph, weights)
+        except WorkbenchError as error:
+            return Measurement("refused", self.name, str(error), compiler=self.compiler)
+        return self._measurement(shared_pool().compile(self._settings(), file.data, time_limit_s), file.sources)
+
+    def measure_graphs(self, graphs: Iterable[Graph]) -> Iterator[Measurement]:
+        """Measurements in order, with seeded random weights and every worker busy (for calibration)."""
+        sources: list[tuple[str, ...]] = []
+
+        def files() -> Iterator[bytes]:
+            for graph in graphs:
+                file = write_tflite(graph, None)
+                sources.append(file.sources)
+                yield file.data
+
+        for i, answer in enumerate(shared_pool().compile_many(self._settings(), files())):
+            yield self._measurement(answer, sources[i])
+
+    def without(self, *features: str) -> "Mapping[str, Any]":
+        """Settings for the worker with compiler features ("cascading", "buffering") turned off."""
+        return {**self._settings(), "features_off": features}
+
+    def _settings(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def _measurement(self, answer: Mapping[str, Any], sources: tuple[str, ...] | None) -> Measurement:
+        if answer["status"] != "compiled":
+            return Measurement(answer["status"], self.name, answer["reason"], compiler=self.compiler)
+        used = answer["peak_bytes"]
+        return Measurement(
+            "compiled",
+            self.name,
+            latency_ms=answer["cycles"] / self.clock_hz * 1e3,
+            cycles=answer["cycles"],
+            sram_bytes=used.get("sram"),
+            dram_bytes=used.get("dram"),
+            flash_bytes=used.get("offchipflash", used.get("onchipflash")),
+            macs=answer["macs"],
+            cpu_ops=tuple(f"{kind} {name}".strip() for kind, name in answer["cpu_ops"]),
+            ops=_table(answer["ops"], sources),
+            compiler=self.compiler,
+        )
+
+
+def _table(rows: Iterable[Mapping[str, Any]], sources: tuple[str, ...] | None) -> pd.DataFrame:
+    flat = []
+    for row in rows:
+        source = row["source"]
+        name = "" if source < 0 else str(source) if sources is None else sources[source]
+        cycles = {f"{memory}_cycles": n for memory, n in row["access_cycles"].items()}
+        flat.append({**{k: v for k, v in row.items() if k != "access_cycles"}, "source": name, **cycles})
+    return pd.DataFrame(flat)
+
+
+@cache
+def _sections(ini: str | None) -> Mapping[str, Mapping[str, str]]:
+    """The sections of a vela.ini, inheritance left alone (clocks are not inherited in the shipped file)."""
+    if ini is None:
+        spec = find_spec("ethosu")
+        assert spec is not None and spec.submodule_search_locations
+        ini = str(Path(next(iter(spec.submodule_search_locations))) / "config_files" / "Arm" / "vela.ini")
+    parser = ConfigParser()
+    if not parser.read(ini, encoding="utf-8"):
+        raise InputError(f"there is no readable configuration file {ini!r}")
+    return {name: dict(parser[name]) for name in parser.sections()}
