@@ -36,6 +36,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
+from math import prod
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -171,11 +172,13 @@ class Graph:
         """Multiply-accumulates of one inference; one multiply-accumulate counts as one."""
         total = sum(op.macs for op in self.ops)
         for op in self.ops:
-            if op.kind in ("matmul", "attention"):
-                inner = self.by_name[op.inputs[0]].shape[-1]
-                total += op.elements * inner
-                if op.kind == "attention":
-                    total += self.by_name[op.inputs[0]].elements * self.by_name[op.inputs[1]].shape[-2]
+            if op.kind == "matmul":
+                total += op.elements * self.by_name[op.inputs[0]].shape[-1]
+            elif op.kind == "attention":  # query by key, then their weights by value
+                query, keys = self.by_name[op.inputs[0]], self.by_name[op.inputs[1]].shape[-2]
+                total += (query.elements + op.elements) * keys
+            elif op.kind == "conv_transpose2d":
+                total += self.by_name[op.inputs[0]].elements * prod(op._weight_shape[1:])
         return total
 
     @cached_property

@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import torch
@@ -223,9 +224,12 @@ class _Tracer:
             )
         if not isinstance(value, Tensor):
             return value
-        if leaves and base in PASS_THROUGH and tuple(value.shape) == leaves[0].shape:
+        shape = tuple(value.shape)
+        if leaves and base in PASS_THROUGH and shape == leaves[0].shape:
             return leaves[0]
-        return _Constant(node.name, tuple(value.shape), module, roots, view=base in VIEWS)
+        # the same values in another shape are still that parameter, with its key
+        key = leaves[0].key if base in VIEWS and prod(shape) == prod(leaves[0].shape) else ""
+        return _Constant(node.name, shape, module, roots, key, view=base in VIEWS)
 
     def _operator(self, node: fx.Node, bound: dict[str, Any]) -> Any:
         base, out = _base(node), node.meta.get("val")
@@ -361,7 +365,7 @@ class _Tracer:
         if isinstance(value, _Constant):
             known = self._params.get(value.name)
             if known is None:
-                key = value.key or (value.roots[0] if value.roots else f"{value.module}.{value.name}".lstrip("."))
+                key = value.key or f"{value.module}.{value.name}".lstrip(".")
                 params = (Param("value", key, value.shape),)
                 known = self._params[value.name] = self._emit(
                     value.name, "param", (), value.shape, {}, params, value.module
