@@ -1,1 +1,7 @@
-"""TODO"""
+"""Sessions for people to read: the static picture, the page that is sent around, tables with units."""
+
+from .document import page
+from .overview import picture
+from .tables import METRICS, Metric, change_text, compare_table, metric_text, shape_text
+
+__all__ = ["METRICS", "Metric", "change_text", "compare_table", "metric_text", "page", "picture", "shape_text"]
