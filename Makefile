@@ -1,0 +1,60 @@
+# Two commands for a machine that has Python >= 3.11, make and git: `make demo` and `make test`.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lab check chromium bench-estimator bench-speed clean
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Stamps: a second run installs nothing. The test set includes the core one.
+CORE := $(VENV)/.core
+FULL := $(VENV)/.full
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYTHONUNBUFFERED := 1
+
+help:  ## show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+
+demo: $(CORE)  ## run the quickstart notebook, show before and after
+	@$(BIN)/python tools/run_notebook.py notebooks/01_quickstart.ipynb --out build
+
+test: $(FULL) chromium  ## all tests: fast ones first, then deploy, notebooks, browser
+	$(BIN)/python -m pytest --ignore=tests/browser
+	$(BIN)/python -m pytest --nbval notebooks
+	$(BIN)/python -m pytest tests/browser
+
+lab: $(CORE)  ## JupyterLab on the quickstart
+	$(BIN)/python -m jupyter lab notebooks/01_quickstart.ipynb
+
+check: $(FULL)  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench-estimator: $(CORE)  ## how far the estimates are from the compiler, by model family
+	$(BIN)/python benchmarks/estimator.py
+
+bench-speed: $(CORE)  ## how long apply + estimate takes
+	$(BIN)/python benchmarks/speed.py
+
+chromium: $(FULL)  ## find a Chromium for the browser tests, or install one
+	@$(BIN)/python tools/chromium.py
+
+clean:  ## remove what these commands made, the environment too
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache notebooks/quickstart-output
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "The workbench needs Python 3.11 or newer, $(PYTHON) is older; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(CORE): pyproject.toml | $(VENV)/bin/python
+	@test -e $(FULL) && test ! pyproject.toml -nt $(FULL) || { \
+	  echo "installing the workbench into $(VENV) (about 6 GB, takes about 2 minutes) ..."; \
+	  $(BIN)/python -m pip install -qq -e . && echo "installed in $$SECONDS s"; }
+	@touch $@
+
+$(FULL): pyproject.toml | $(VENV)/bin/python
+	@echo "installing the workbench and its test tools into $(VENV) (about 8 GB, takes about 4 minutes) ..."
+	@$(BIN)/python -m pip install -qq -e ".[test,deploy,cluster]" && echo "installed in $$SECONDS s"
+	@touch $@ $(CORE)

@@ -1,0 +1,113 @@
+"""The house's plan, enforced: who imports whom, who may know torch, what is exported."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import workbench
+
+PACKAGE = Path(workbench.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+# A part may import from those before it, never from those after it.
+ORDER = (
+    "errors", "files", "graph", "targets", "estimators", "transforms", "recipe", "surgery", "training", "search",
+    "learn", "report", "widgets", "session", "cli",
+)  # fmt: skip
+KNOW_TORCH = ("graph/trace.py", "graph/aten.py", "surgery/", "training/", "search/", "session/")
+HEAVY = ("torch", "torchvision", "timm", "pandas", "sklearn", "lightgbm", "seaborn", "matplotlib", "IPython", "onnx")
+
+
+def _name(file: Path) -> str:
+    return file.relative_to(PACKAGE).as_posix()
+
+
+def _part(file: Path) -> str:
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def _imports(file: Path) -> Iterator[str]:
+    """Every module that the file imports when it runs, absolute; those for the type checker alone do not count."""
+    package = ("workbench", *file.relative_to(PACKAGE).parts[:-1])
+
+    def walk(node: ast.AST) -> Iterator[str]:
+        match node:
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                for other in node.orelse:
+                    yield from walk(other)
+            case ast.Import():
+                yield from (alias.name for alias in node.names)
+            case ast.ImportFrom():
+                base = [*package[: len(package) - node.level + 1]] if node.level else []
+                module = ".".join([*base, *([node.module] if node.module else [])])
+                yield from (f"{module}.{alias.name}" for alias in node.names)
+            case _:
+                for child in ast.iter_child_nodes(node):
+                    yield from walk(child)
+
+    yield from walk(ast.parse(file.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("file", FILES, ids=_name)
+def test_imports_go_one_way(file: Path) -> None:
+    part = _part(file)
+    if part in ("__init__", "__main__"):
+        return  # the front door, which looks everything up on first use
+    assert part in ORDER, f"{_name(file)}: give {part!r} its place in the order of imports"
+    for name in _imports(file):
+        if name.startswith("workbench."):
+            other = name.split(".")[1]
+            # `from . import errors` at the top level arrives here as "workbench.errors", a name as "workbench.Name".
+            if other in ORDER and other != part:
+                assert ORDER.index(other) < ORDER.index(part), f"{_name(file)} imports {name}, which stands above it"
+
+
+@pytest.mark.parametrize("file", FILES, ids=_name)
+def test_only_a_few_files_know_torch(file: Path) -> None:
+    if not _name(file).startswith(KNOW_TORCH):
+        known = {name.split(".")[0] for name in _imports(file)} & {"torch", "torchvision", "timm"}
+        assert not known, f"{_name(file)} imports {', '.join(known)}"
+
+
+@pytest.mark.parametrize("file", FILES, ids=_name)
+def test_nothing_is_unpickled(file: Path) -> None:
+    roots = {name.split(".")[0] for name in _imports(file)}
+    assert not roots & {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
+
+
+@pytest.mark.parametrize("statement", ["import workbench", "import workbench.cli", "from workbench import errors"])
+def test_the_import_is_light(statement: str) -> None:
+    code = f"{statement}; import sys; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not set(done.stdout.split()) & set(HEAVY)
+
+
+@pytest.mark.parametrize("file", FILES, ids=_name)
+def test_what_a_file_exports_is_written_down(file: Path) -> None:
+    """A file that defines something public has an `__all__`, and every name in it is bound there."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    defined = [n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef) and n.name[0] != "_"]
+    lists = [
+        ast.literal_eval(n.value)
+        for n in tree.body
+        if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name) and n.targets[0].id == "__all__"
+    ]
+    assert len(lists) == 1 or not defined, f"{_name(file)} defines {', '.join(defined)} and has no __all__"
+    if lists and _name(file) != "__init__.py":  # the front door binds its names on first use; the next test asks them
+        bound = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} | set(defined)
+        bound |= {n.asname or n.name for n in ast.walk(tree) if isinstance(n, ast.alias)}
+        assert not (lacking := set(lists[0]) - bound), f"{_name(file)} exports what it lacks: {sorted(lacking)}"
+
+
+@pytest.mark.parametrize("name", workbench.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(workbench, name) is not None
+
+
+def test_files_stay_small() -> None:
+    """A file of more than 500 lines is two files."""
+    long = {_name(file): lines for file in FILES if (lines := len(file.read_text(encoding="utf-8").splitlines())) > 500}
+    assert not long

@@ -1,0 +1,84 @@
+"""Execute a notebook headless, telling each cell as it runs, then show the outputs it marks as its result.
+
+    python tools/run_notebook.py notebooks/01_quickstart.ipynb --out build
+
+Writes the executed copy to the --out folder, which is the notebook's working directory too. A cell tagged `result`
+has its text output printed again at the end.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+__all__ = ["run"]
+
+
+def run(source: Path, out: Path, timeout_s: int = 600) -> Path:
+    """Execute `source` in `out` and write the executed copy there; raises CellExecutionError where a cell fails."""
+    notebook = nbformat.read(source, as_version=4)
+    cells = [i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code" and cell.source.strip()]
+    out.mkdir(parents=True, exist_ok=True)
+    started = 0.0
+
+    def tell(cell: Any, cell_index: int) -> None:
+        nonlocal started
+        if cell_index in cells:
+            started = time.perf_counter()
+            print(f"[{cells.index(cell_index) + 1:2}/{len(cells)}] {_title(cell.source):<78}", end="", flush=True)
+
+    def done(cell: Any, cell_index: int, execute_reply: Any) -> None:
+        if cell_index in cells:
+            print(f"{time.perf_counter() - started:6.1f} s", flush=True)
+
+    client = NotebookClient(
+        notebook,
+        timeout=timeout_s,
+        resources={"metadata": {"path": str(out)}},
+        on_cell_start=tell,
+        on_cell_executed=done,
+    )
+    executed = out / source.name
+    try:
+        client.execute()
+    finally:
+        nbformat.write(notebook, executed)
+    for cell in notebook.cells:
+        if "result" in cell.metadata.get("tags", []):
+            print(f"\n{_text(cell)}")
+    return executed
+
+
+def _title(source: str) -> str:
+    """The cell's first line that does something."""
+    lines = [line.strip() for line in source.splitlines()]
+    line = next((line for line in lines if line and not line.startswith(("import ", "from ", "#"))), lines[0])
+    return line if len(line) <= 76 else line[:75] + "…"
+
+
+def _text(cell: Any) -> str:
+    texts = (output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs)
+    return "\n".join(text.strip("\n") for text in texts if text)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("notebook", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("build"))
+    arguments = parser.parse_args()
+    try:
+        executed = run(arguments.notebook, arguments.out)
+    except CellExecutionError as error:
+        print(f"\n\n{error}", file=sys.stderr)
+        return 1
+    print(f"\nthe executed notebook: {executed}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
