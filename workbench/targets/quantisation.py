@@ -1,0 +1,111 @@
+"""Scales of the int8 network: which tensors share one, and where values must be requantised.
+
+    s, z    scale and zero point of a tensor: real value = s (q - z), q in [-128, 127]
+    lo, hi  the real range a tensor covers, always with 0 inside: s = (hi - lo) / 255, z = round(-128 - lo / s)
+
+Ranges come from a calibration run where one was made. Without one they are made up, plausibly and always the same
+for the same tensor name: what the compiler sees (which tensors share a scale, which concatenations requantise)
+then has the structure of a calibrated file, if not its numbers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import exp
+from zlib import crc32
+
+from .lowering import HwOp
+
+__all__ = ["Ranges", "Scale", "assign_scales"]
+
+Ranges = Mapping[str, tuple[float, float]]
+
+# the file format demands one scale for input and output
+_KEEP = frozenset(
+    "PAD PADV2 MAX_POOL_2D AVERAGE_POOL_2D SLICE STRIDED_SLICE RESHAPE TRANSPOSE RESIZE_BILINEAR "
+    "RESIZE_NEAREST_NEIGHBOR REDUCE_MAX MAXIMUM MINIMUM".split()  # noqa: SIM905
+)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Scale and zero point of an int8 tensor."""
+
+    scale: float
+    zero: int
+
+
+_FIXED = {"LOGISTIC": Scale(1 / 256, -128), "SOFTMAX": Scale(1 / 256, -128), "TANH": Scale(1 / 128, 0)}
+
+
+def scale_of(low: float, high: float) -> Scale:
+    """The asymmetric int8 scale that covers [low, high] and 0."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = max(high - low, 1e-6) / 255
+    return Scale(scale, max(-128, min(127, round(-128 - low / scale))))
+
+
+def assign_scales(ops: tuple[HwOp, ...], ranges: Ranges | None = None) -> tuple[tuple[HwOp, ...], Mapping[str, Scale]]:
+    """The operators with QUANTIZE inserted before concatenations where needed, and every tensor's scale."""
+    users: dict[str, int] = {}
+    for op in ops:
+        for name in set(op.inputs):
+            users[name] = users.get(name, 0) + 1
+    made = {op.name: op for op in ops}
+    scales: dict[str, Scale] = {}
+    for op in ops:
+        if op.kind in _FIXED:
+            scales[op.name] = _FIXED[op.kind]
+        elif op.kind in _KEEP and op.inputs:
+            scales[op.name] = scales[op.inputs[0]]
+        elif ranges is not None and op.name in ranges:
+            scales[op.name] = scale_of(*ranges[op.name])
+        elif op.kind == "CONCATENATION":
+            covered = [_covers(scales[name]) for name in op.inputs]
+            scales[op.name] = scale_of(min(low for low, _ in covered), max(high for _, high in covered))
+        else:
+            scales[op.name] = scale_of(*_made_up(op))
+        if op.kind == "CONCATENATION":
+            for name in op.inputs:
+                # whoever can rescale for this reader alone writes at its scale
+                if users[name] == 1 and made[name].kind not in _KEEP | _FIXED.keys() | {"CONCATENATION", "INPUT"}:
+                    scales[name] = scales[op.name]
+    return _requantised(ops, scales), scales
+
+
+def _requantised(ops: tuple[HwOp, ...], scales: dict[str, Scale]) -> tuple[HwOp, ...]:
+    out: list[HwOp] = []
+    known: dict[tuple[str, Scale], str] = {}
+    shapes = {op.name: op.shape for op in ops}
+    for op in ops:
+        if op.kind == "CONCATENATION":
+            wanted, inputs = scales[op.name], []
+            for name in op.inputs:
+                if scales[name] != wanted:
+                    if (name, wanted) not in known:
+                        known[name, wanted] = made = f"{name}.at.{op.name}"
+                        out.append(HwOp(made, "QUANTIZE", (name,), shapes[name], op.sources))
+                        scales[made] = wanted
+                    name = known[name, wanted]
+                inputs.append(name)
+            op = replace(op, inputs=tuple(inputs))
+        out.append(op)
+    return tuple(out)
+
+
+def _covers(scale: Scale) -> tuple[float, float]:
+    return scale.scale * (-128 - scale.zero), scale.scale * (127 - scale.zero)
+
+
+def _made_up(op: HwOp) -> tuple[float, float]:
+    """A range like those of trained networks: a few units wide, never twice the same."""
+    seed = crc32(op.name.encode())
+    low, high = (2.5 * exp(0.4 * (((seed >> shift) & 0xFFFF) / 0x8000 - 1)) for shift in (0, 16))
+    if op.act == "RELU6" or op.kind == "RELU6":
+        return 0.0, 6.0
+    if op.act == "RELU" or op.kind == "RELU":
+        return 0.0, high
+    if op.kind == "HARD_SWISH":
+        return -0.375, high
+    if op.kind == "MUL" and len(op.inputs) == 2 and op.inputs[1] == f"{op.name}.logistic":
+        return -0.278, high
+    return -low, high

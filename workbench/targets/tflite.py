@@ -1,0 +1,354 @@
+"""The int8 TFLite file of a graph: what the compiler is fed.
+
+Weights are int8 per output channel, biases int32 at (input scale x weight scale), feature maps int8 per tensor.
+Batch norms are folded in float64:
+
+    W' = W g / sqrt(v + e),   b' = (b - m) g / sqrt(v + e) + beta
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+from zlib import crc32
+
+import flatbuffers
+import numpy as np
+from ethosu.vela.tflite import (
+    AddOptions,
+    BatchMatMulOptions,
+    Buffer,
+    BuiltinOperator,
+    BuiltinOptions,
+    ConcatenationOptions,
+    Conv2DOptions,
+    DepthwiseConv2DOptions,
+    FullyConnectedOptions,
+    LeakyReluOptions,
+    Model,
+    MulOptions,
+    Operator,
+    OperatorCode,
+    Pool2DOptions,
+    QuantizationParameters,
+    ReducerOptions,
+    ResizeBilinearOptions,
+    SoftmaxOptions,
+    SubGraph,
+    SubOptions,
+    Tensor,
+)
+
+from ..errors import WorkbenchError
+from ..graph import Graph
+from .base import Weights
+from .lowering import HwOp, lower, unsupported
+from .quantisation import Ranges, Scale, assign_scales
+
+__all__ = ["TfliteFile", "write_tflite"]
+
+_ACTS = {"NONE": 0, "RELU": 1, "RELU6": 3}
+_INT8, _INT32 = 9, 2
+_VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 5, "BATCH_MATMUL": 2, "HARD_SWISH": 1, "GELU": 2}
+
+
+@dataclass(frozen=True)
+class TfliteFile:
+    """data: the flatbuffer. sources: for each of its operators, in order, the graph operator it is charged to."""
+
+    data: bytes
+    sources: tuple[str, ...]
+
+
+def write_tflite(graph: Graph, weights: Weights | None = None, ranges: Ranges | None = None) -> TfliteFile:
+    """The graph as an int8 TFLite file.
+
+    weights: (state_dict key, shape) -> float32 values, or None for unknown ones, which are drawn from a normal
+    distribution seeded by their name (fan-in scaled). ranges: (low, high) of graph tensors from a calibration run.
+    Raises WorkbenchError naming the operators no rule is known for.
+    """
+    ops = lower(graph)
+    missing = unsupported(ops)
+    if missing:
+        raise WorkbenchError(f"{len(missing)} operators have no int8 TFLite form, the first is {missing[0]!r}")
+    ops, scales = assign_scales(ops, ranges)
+    writer = _Writer(graph, _Values(graph, weights), scales)
+    return TfliteFile(writer.write(ops), tuple(op.sources[0] for op in ops if op.kind != "INPUT"))
+
+
+class _Values:
+    """Weight values as the deployed network has them (float64)."""
+
+    def __init__(self, graph: Graph, weights: Weights | None) -> None:
+        self.graph = graph
+        self.weights = weights
+
+    def layer(self, op: HwOp) -> tuple[np.ndarray, np.ndarray]:
+        """Folded weight (torch's axes) and bias of a convolution or fully connected layer."""
+        folds = [self.graph.by_name[name] for name in op.folds]
+        weight, bias = self._get(folds[0], "weight"), self._get(folds[0], "bias")
+        for fold in folds[1:]:
+            if fold.kind == "batch_norm":
+                gain = self.norm(fold.name, "weight") * self.norm(fold.name, "rsqrt")
+                weight = weight * gain.reshape(-1, *[1] * (weight.ndim - 1))
+                bias = (bias - self.norm(fold.name, "mean")) * gain + self.norm(fold.name, "bias")
+            elif fold.kind == "hard_sigmoid":
+                bias = bias + 3.0
+        return weight, np.broadcast_to(bias, (weight.shape[0],))
+
+    def norm(self, name: str, what: str) -> np.ndarray:
+        op = self.graph.by_name[name]
+        if what == "rsqrt":
+            return 1 / np.sqrt(self._get(op, "running_var") + op["eps"])
+        return self._get(op, {"mean": "running_mean"}.get(what, what))
+
+    def value(self, name: str) -> np.ndarray:
+        return self._get(self.graph.by_name[name], "value")
+
+    def _get(self, op: Any, role: str) -> np.ndarray:
+        param = op.param(role)
+        if param is None:
+            return np.asarray(1.0 if role in ("weight", "running_var") else 0.0)
+        found = self.weights(param.name, param.shape) if self.weights is not None else None
+        if found is not None:
+            return np.asarray(found, dtype=np.float64)
+        if role == "weight" and len(param.shape) > 1 or role == "value":
+            random = np.random.default_rng(crc32(param.name.encode()))
+            fan_in = max(1, prod(param.shape[1:]))
+            return random.standard_normal(param.shape) * (2 / fan_in) ** 0.5
+        return np.full(param.shape, 1.0 if role in ("weight", "running_var") else 0.0)
+
+
+class _Writer:
+    """Builds one flatbuffer; constants are tensors of their own, feature maps one tensor an operator."""
+
+    def __init__(self, graph: Graph, values: _Values, scales: Any) -> None:
+        self.graph, self.values, self.scales = graph, values, scales
+        self.builder = flatbuffers.Builder(1 << 20)
+        self.tensors: list[int] = []
+        self.buffers: list[int] = []
+        self.codes: dict[str, int] = {}
+        self.at: dict[str, int] = {}
+
+    def write(self, ops: Sequence[HwOp]) -> bytes:
+        b = self.builder
+        self._buffer(None)  # buffer 0 is the empty one, by convention
+        operators, shapes = [], {op.name: op.shape for op in ops}
+        for op in ops:
+            if op.kind == "INPUT":
+                self._map(op)
+                continue
+            inputs = [self.at[name] for name in op.inputs] + self._constants(op, shapes)
+            self._map(op)
+            operators.append(self._operator(op, inputs))
+        inputs = [self.at[op.name] for op in ops if op.kind == "INPUT"]
+        outputs = [self.at[op.name] for op in ops if set(op.sources) & set(self.graph.outputs) and op.name in self.at]
+        last = {op.name for op in ops} - {name for op in ops for name in op.inputs}
+        outputs = [i for i in outputs if i in {self.at[name] for name in last}] or [self.at[ops[-1].name]]
+        tensors = self._offsets(SubGraph.SubGraphStartTensorsVector, self.tensors)
+        ins, outs = b.CreateNumpyVector(np.int32(inputs)), b.CreateNumpyVector(np.int32(outputs))
+        rows = self._offsets(SubGraph.SubGraphStartOperatorsVector, operators)
+        name = b.CreateString("main")
+        SubGraph.SubGraphStart(b)
+        SubGraph.SubGraphAddTensors(b, tensors)
+        SubGraph.SubGraphAddInputs(b, ins)
+        SubGraph.SubGraphAddOutputs(b, outs)
+        SubGraph.SubGraphAddOperators(b, rows)
+        SubGraph.SubGraphAddName(b, name)
+        subgraphs = self._offsets(Model.ModelStartSubgraphsVector, [SubGraph.SubGraphEnd(b)])
+        codes = self._offsets(Model.ModelStartOperatorCodesVector, [self._code(kind) for kind in self.codes])
+        buffers = self._offsets(Model.ModelStartBuffersVector, self.buffers)
+        text = b.CreateString("nas-workbench")
+        Model.ModelStart(b)
+        Model.ModelAddVersion(b, 3)
+        Model.ModelAddOperatorCodes(b, codes)
+        Model.ModelAddSubgraphs(b, subgraphs)
+        Model.ModelAddDescription(b, text)
+        Model.ModelAddBuffers(b, buffers)
+        b.Finish(Model.ModelEnd(b), b"TFL3")
+        return bytes(b.Output())
+
+    # ---- tensors ------------------------------------------------------------------------------------------------
+
+    def _map(self, op: HwOp) -> None:
+        self.at[op.name] = self._tensor(op.name, op.shape, _INT8, 0, [self.scales[op.name]])
+
+    def _buffer(self, data: np.ndarray | None) -> int:
+        b = self.builder
+        vector = b.CreateNumpyVector(np.ascontiguousarray(data).reshape(-1).view(np.uint8)) if data is not None else None
+        Buffer.BufferStart(b)
+        if vector is not None:
+            Buffer.BufferAddData(b, vector)
+        self.buffers.append(Buffer.BufferEnd(b))
+        return len(self.buffers) - 1
+
+    def _constant(self, name: str, data: np.ndarray, scales: Sequence[Scale] = (), axis: int = 0) -> int:
+        kind = _INT8 if data.dtype == np.int8 else _INT32
+        return self._tensor(name, data.shape, kind, self._buffer(data), scales, axis)
+
+    def _tensor(
+        self, name: str, shape: Sequence[int], kind: int, buffer: int, scales: Sequence[Scale] = (), axis: int = 0
+    ) -> int:
+        b = self.builder
+        quantization = None
+        if scales:
+            factors = b.CreateNumpyVector(np.float32([s.scale for s in scales]))
+            zeros = b.CreateNumpyVector(np.int64([s.zero for s in scales]))
+            QuantizationParameters.QuantizationParametersStart(b)
+            QuantizationParameters.QuantizationParametersAddScale(b, factors)
+            QuantizationParameters.QuantizationParametersAddZeroPoint(b, zeros)
+            QuantizationParameters.QuantizationParametersAddQuantizedDimension(b, axis)
+            quantization = QuantizationParameters.QuantizationParametersEnd(b)
+        text, dims = b.CreateString(name), b.CreateNumpyVector(np.array(shape, dtype=np.int32))
+        Tensor.TensorStart(b)
+        Tensor.TensorAddShape(b, dims)
+        Tensor.TensorAddType(b, kind)
+        Tensor.TensorAddBuffer(b, buffer)
+        Tensor.TensorAddName(b, text)
+        if quantization is not None:
+            Tensor.TensorAddQuantization(b, quantization)
+        self.tensors.append(Tensor.TensorEnd(b))
+        return len(self.tensors) - 1
+
+    # ---- constants of an operator ---------------------------------------------------------------------------------
+
+    def _constants(self, op: HwOp, shapes: dict[str, tuple[int, ...]]) -> list[int]:
+        def ints(*data: Any) -> list[int]:
+            return [self._constant(f"{op.name}/{i}", np.array(d, dtype=np.int32)) for i, d in enumerate(data)]
+
+        if op.weight is not None:
+            return self._layer(op)
+        if op.kind == "PAD" or op.kind == "PADV2":
+            top, bottom, left, right = op.extra
+            pads = ints([[0, 0], [top, bottom], [left, right], [0, 0]])
+            if op.kind == "PAD":
+                return pads
+            return [*pads, self._constant(f"{op.name}/value", np.array(-128, dtype=np.int8), [self.scales[op.name]])]
+        if op.kind in ("MEAN", "SUM", "REDUCE_MAX"):
+            return ints(op.extra[1:])
+        if op.kind in ("TRANSPOSE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"):
+            return ints(op.extra)
+        if op.kind == "RESHAPE":
+            return ints(op.shape)
+        if op.kind in ("SLICE", "STRIDED_SLICE"):
+            axis, start, stop, step = op.extra
+            source = shapes[op.inputs[0]]
+            begin = [start if i == axis else 0 for i in range(len(source))]
+            if op.kind == "SLICE":
+                return ints(begin, op.shape)
+            end = [stop if i == axis else n for i, n in enumerate(source)]
+            return ints(begin, end, [step if i == axis else 1 for i in range(len(source))])
+        if op.const is not None and op.const[0] != "alpha":
+            return [self._operand(op)]
+        return []
+
+    def _layer(self, op: HwOp) -> list[int]:
+        weight, bias = self.values.layer(op)
+        if op.kind == "CONV_2D":
+            weight = weight.transpose(0, 2, 3, 1)
+        elif op.kind == "DEPTHWISE_CONV_2D":
+            weight = weight.transpose(1, 2, 3, 0)
+        axis = 3 if op.kind == "DEPTHWISE_CONV_2D" else 0
+        peak = np.abs(weight).max(axis=tuple(i for i in range(weight.ndim) if i != axis))
+        factors = np.where(peak > 0, peak, 1.0) / 127
+        shape = [-1 if i == axis else 1 for i in range(weight.ndim)]
+        quantised = np.clip(np.rint(weight / factors.reshape(shape)), -127, 127).astype(np.int8)
+        assert quantised.shape == op.weight, f"{op.name}: {quantised.shape} is not {op.weight}"
+        bias_factors = factors * self.scales[op.inputs[0]].scale
+        whole = np.clip(np.rint(bias / bias_factors), -(2**31), 2**31 - 1).astype(np.int32)
+        return [
+            self._constant(f"{op.name}/weight", quantised, [Scale(float(f), 0) for f in factors], axis),
+            self._constant(f"{op.name}/bias", whole, [Scale(float(f), 0) for f in bias_factors]),
+        ]
+
+    def _operand(self, op: HwOp) -> int:
+        from .quantisation import scale_of
+
+        assert op.const is not None
+        what, value = op.const
+        if what == "scalar":
+            data = np.asarray(float(value))  # type: ignore[arg-type]
+        elif what == "value":
+            data = self.values.value(str(value))
+            data = data.reshape(-1) if data.size == op.shape[-1] else data
+        else:
+            data = self.values.norm(str(value), what).reshape(1, 1, 1, -1)
+        scale = scale_of(float(data.min()), float(data.max()))
+        quantised = np.clip(np.rint(data / scale.scale) + scale.zero, -128, 127).astype(np.int8)
+        return self._constant(f"{op.name}/operand", quantised, [scale])
+
+    # ---- operators --------------------------------------------------------------------------------------------------
+
+    def _operator(self, op: HwOp, inputs: Sequence[int]) -> int:
+        b = self.builder
+        options = self._options(op)
+        index = self.codes.setdefault(op.kind, len(self.codes))
+        ins = b.CreateNumpyVector(np.array(inputs, dtype=np.int32))
+        outs = b.CreateNumpyVector(np.array([self.at[op.name]], dtype=np.int32))
+        Operator.OperatorStart(b)
+        Operator.OperatorAddOpcodeIndex(b, index)
+        Operator.OperatorAddInputs(b, ins)
+        Operator.OperatorAddOutputs(b, outs)
+        if options is not None:
+            Operator.OperatorAddBuiltinOptionsType(b, options[0])
+            Operator.OperatorAddBuiltinOptions(b, options[1])
+        return Operator.OperatorEnd(b)
+
+    def _options(self, op: HwOp) -> tuple[int, int] | None:
+        act, padding = _ACTS[op.act], 0 if op.same else 1
+        (sh, sw), (dh, dw), (kh, kw) = op.stride, op.dilation, op.kernel
+        space: dict[str, Any] = {"Padding": padding, "StrideH": sh, "StrideW": sw, "FusedActivationFunction": act}
+        spread = {"DilationHFactor": dh, "DilationWFactor": dw}
+        if op.kind == "CONV_2D":
+            return self._table(Conv2DOptions, "Conv2DOptions", **space, **spread)
+        if op.kind == "DEPTHWISE_CONV_2D":
+            assert op.weight is not None
+            multiplier = op.weight[3] // op.groups
+            return self._table(
+                DepthwiseConv2DOptions, "DepthwiseConv2DOptions", **space, **spread, DepthMultiplier=multiplier
+            )
+        if op.kind in ("MAX_POOL_2D", "AVERAGE_POOL_2D"):
+            return self._table(Pool2DOptions, "Pool2DOptions", **space, FilterHeight=kh, FilterWidth=kw)
+        if op.kind == "FULLY_CONNECTED":
+            keep = len(op.shape) > 2
+            return self._table(
+                FullyConnectedOptions, "FullyConnectedOptions", FusedActivationFunction=act, KeepNumDims=keep
+            )
+        if op.kind in ("MEAN", "SUM", "REDUCE_MAX"):
+            return self._table(ReducerOptions, "ReducerOptions", KeepDims=bool(op.extra[0]))
+        if op.kind == "CONCATENATION":
+            return self._table(ConcatenationOptions, "ConcatenationOptions", Axis=op.extra[0])
+        if op.kind == "SOFTMAX":
+            return self._table(SoftmaxOptions, "SoftmaxOptions", Beta=1.0)
+        if op.kind == "RESIZE_BILINEAR":
+            return self._table(ResizeBilinearOptions, "ResizeBilinearOptions", HalfPixelCenters=True)
+        if op.kind == "LEAKY_RELU":
+            assert op.const is not None
+            return self._table(LeakyReluOptions, "LeakyReluOptions", Alpha=op.const[1])
+        if op.kind == "BATCH_MATMUL":
+            return self._table(BatchMatMulOptions, "BatchMatMulOptions", AdjX=False)
+        tables = {"ADD": AddOptions, "SUB": SubOptions, "MUL": MulOptions}
+        if op.kind in tables:
+            name = f"{op.kind.capitalize()}Options"
+            return self._table(tables[op.kind], name, FusedActivationFunction=act)
+        return None
+
+    def _table(self, module: Any, name: str, **values: Any) -> tuple[int, int]:
+        getattr(module, f"{name}Start")(self.builder)
+        for key, value in values.items():
+            getattr(module, f"{name}Add{key}")(self.builder, value)
+        return getattr(BuiltinOptions.BuiltinOptions, name), getattr(module, f"{name}End")(self.builder)
+
+    def _code(self, kind: str) -> int:
+        number = getattr(BuiltinOperator.BuiltinOperator, kind)
+        OperatorCode.OperatorCodeStart(self.builder)
+        OperatorCode.OperatorCodeAddDeprecatedBuiltinCode(self.builder, min(number, 127))
+        OperatorCode.OperatorCodeAddBuiltinCode(self.builder, number)
+        OperatorCode.OperatorCodeAddVersion(self.builder, _VERSIONS.get(kind, 2))
+        return OperatorCode.OperatorCodeEnd(self.builder)
+
+    def _offsets(self, start: Callable[[Any, int], int], offsets: Sequence[int]) -> int:
+        start(self.builder, len(offsets))
+        for offset in reversed(offsets):
+            self.builder.PrependUOffsetTRelative(offset)
+        return self.builder.EndVector()
