@@ -1,0 +1,113 @@
+"""The interactive bench: a session that changes by clicking."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+
+from ..errors import WorkbenchError, unknown
+from ..recipe import describe, from_step
+from ..report.palette import theme_css
+from ..report.tables import change_text
+from .view import preview_view, session_view
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+__all__ = ["Bench"]
+
+_STATIC = Path(__file__).parent / "static"
+_ACTIONS = ("apply", "preview", "undo", "redo")
+
+
+class Bench(anywidget.AnyWidget):
+    """Blocks coloured by their share of the latency, a form for the transforms, totals that follow every step.
+
+    `bench.session` is the session as it stands after the last click, to go on with in code; assigning another one
+    shows that. What cannot be done is said in the status line, and the session stays as it was.
+
+    >>> import workbench as wb
+    >>> bench = wb.open("mobilenetv2_050", target="ethos-u65-512", input_size=(3, 96, 96)).bench()
+    >>> bench.command = {"id": 1, "action": "apply", "transform": "FuseIBN", "params": {"blocks": "blocks.1.0"}}
+    >>> len(bench.session.steps)
+    1
+    """
+
+    _esm = _STATIC / "bench.js"
+    _css = theme_css(".workbench-bench") + (_STATIC / "bench.css").read_text("utf-8")
+
+    session = traitlets.Any(help="The session shown; not sent to the browser.")
+    view = traitlets.Dict(help="What is drawn, see `session_view`.").tag(sync=True)
+    selection = traitlets.List(traitlets.Unicode(), help="Names of the selected blocks.").tag(sync=True)
+    preview = traitlets.Dict(help="`id` of the command and `totals`; empty without a preview.").tag(sync=True)
+    command = traitlets.Dict(help="From the browser: id, action, transform, params.").tag(sync=True)
+    done = traitlets.Int(help="`id` of the last command that was answered.").tag(sync=True)
+    status = traitlets.Unicode(help="One sentence about the last command.").tag(sync=True)
+    failed = traitlets.Bool(help="Whether that sentence is an error.").tag(sync=True)
+
+    def __init__(self, session: "Session") -> None:
+        super().__init__(session=session, view=session_view(session))
+
+    @traitlets.observe("session")
+    def _show(self, change: Any) -> None:
+        if change["old"] is traitlets.Undefined or change["old"] is None:
+            return
+        with self.hold_sync():
+            self.view = session_view(self.session)
+            names = {block["name"] for block in self.view["blocks"]}
+            self.selection = [name for name in self.selection if name in names]
+            self.preview = {}
+
+    @traitlets.observe("command")
+    def _obey(self, change: Any) -> None:
+        command = change["new"]
+        if not command:
+            return
+        with self.hold_sync():
+            try:
+                self.status, self.failed = self._answer(command), False
+            except WorkbenchError as error:
+                self.status, self.failed = _sentence(str(error)), True
+            except Exception as error:
+                # A defect of ours or of a dependency: say so instead of waiting for ever, and let the kernel log it.
+                self.status, self.failed = f"{type(error).__name__}: {error}", True
+                raise
+            finally:
+                self.done = int(command.get("id", 0))
+
+    def _answer(self, command: dict[str, Any]) -> str:
+        """Carry the command out; what to say about it."""
+        action, before = command.get("action"), self.session
+        if action == "undo":
+            self.session = before.undo()
+            return f"Took back {describe(before.steps[-1].transform)}."
+        if action == "redo":
+            self.session = before.redo()
+            return f"Applied {describe(self.session.steps[-1].transform)} again."
+        if action not in _ACTIONS:
+            raise unknown("action", action, _ACTIONS)
+        transform = from_step({"transform": command.get("transform"), **command.get("params", {})})
+        after = before.apply(transform)
+        said = _effect(before, after)
+        if action == "preview":
+            self.preview = {"id": command.get("id", 0), "totals": preview_view(before, after)}
+            return f"{describe(transform)} would give {said}."
+        self.session = after
+        return f"{describe(transform)} gave {said}."
+
+    def __repr__(self) -> str:
+        return f"Bench({self.session!r})"
+
+
+def _effect(before: "Session", after: "Session") -> str:
+    a, b = before.try_estimate, after.try_estimate
+    if a is None or b is None:
+        return f"{change_text(before.graph.macs, after.graph.macs)} MACs"
+    return f"{change_text(a.latency_ms, b.latency_ms)} latency (estimated)".replace("±0 %", "no change of")
+
+
+def _sentence(text: str) -> str:
+    """The first line, begun with a capital and ended with a full stop."""
+    line = (text.strip().splitlines() or ["It did not work"])[0]
+    return line[:1].upper() + line[1:] + ("" if line.endswith((".", "!", "?")) else ".")
