@@ -1,1 +1,18 @@
-"""TODO"""
+"""Transforms: one file each. To add one, write its file and list it here."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from .base import Transform
+from .dense_depthwise import DenseDepthwise
+from .depth_multiplier import DepthMultiplier
+from .even_channels import EvenChannels
+from .fuse_ibn import FuseIBN
+from .select import select
+
+__all__ = ["TRANSFORMS", "DenseDepthwise", "DepthMultiplier", "EvenChannels", "FuseIBN", "Transform", "select"]
+
+# What recipes, the widget and the command line know by name.
+TRANSFORMS: Mapping[str, type[Transform]] = MappingProxyType(
+    {cls.__name__: cls for cls in (FuseIBN, EvenChannels, DepthMultiplier, DenseDepthwise)}
+)

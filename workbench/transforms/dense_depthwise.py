@@ -1,0 +1,46 @@
+"""Dense in place of depthwise convolutions."""
+
+from dataclasses import dataclass, replace
+
+from ..errors import NotApplicable
+from ..graph import Graph, Op, Plan, Replace
+from ..targets import Target
+from .base import Blocks, Transform
+from .select import is_explicit, select
+
+__all__ = ["DenseDepthwise"]
+
+
+@dataclass(frozen=True)
+class DenseDepthwise(Transform):
+    """Replace depthwise convolutions by dense ones of the same kernel, stride and width.
+
+    The depthwise kernels become the diagonal of the dense one, so the function stays exactly the same; training
+    can then use the rest. Pays on wide arrays, where a depthwise convolution leaves most of the array idle.
+
+    blocks: selector; blocks without a depthwise convolution are passed over unless named by their full path.
+
+    >>> DenseDepthwise(blocks="*[resolution<=14]")
+    DenseDepthwise(blocks='*[resolution<=14]')
+    """
+
+    blocks: Blocks = "*"
+
+    def plan(self, graph: Graph, target: Target) -> Plan:
+        edits: list[Replace] = []
+        for block in select(graph, self.blocks):
+            found = [op for op in (graph.by_name[name] for name in block.ops) if op.is_depthwise]
+            if not found and is_explicit(self.blocks):
+                raise NotApplicable(f"{block.name} ({block.kind}) has no depthwise convolution")
+            edits += [Replace((op.name,), (_dense(op),), "embed") for op in found]
+        if not edits:
+            raise NotApplicable(f"none of the blocks {self.blocks!r} has a depthwise convolution")
+        return Plan(tuple(edits))
+
+
+def _dense(op: Op) -> Op:
+    weight = op.param("weight")
+    assert weight is not None
+    shape = (weight.shape[0], op["groups"], *weight.shape[2:])
+    params = tuple(replace(p, shape=shape) if p is weight else p for p in op.params)
+    return replace(op.with_attrs(groups=1), params=params)

@@ -1,0 +1,49 @@
+"""Depth multiplier: a ratio on the number of channels."""
+
+from dataclasses import dataclass
+from math import lcm
+
+from ..errors import InputError, NotApplicable
+from ..graph import Graph, Plan, Resize, Segment
+from ..targets import Target
+from .base import Blocks, Transform
+from .widths import movable
+
+__all__ = ["DepthMultiplier"]
+
+
+@dataclass(frozen=True)
+class DepthMultiplier(Transform):
+    """Multiply channel widths by a ratio, over the whole network or a range of blocks.
+
+    "Depth" is the article's and MobileNet's word for the channel dimension of a feature map (Howard et al. 2017,
+    section 3.3: the width multiplier). It is not timm's `depth_multiplier`, which counts layers.
+
+    ratio: above 0, at most 4. Widths are rounded to a multiple of 8, never below 90 % of what was asked for
+    (MobileNetV2's rule); widths under 8 are rounded to whole channels. blocks: selector; widths shared through
+    residual additions move together.
+
+    >>> DepthMultiplier(0.75)
+    DepthMultiplier(ratio=0.75, blocks='*')
+    """
+
+    ratio: float = 0.75
+    blocks: Blocks = "*"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.ratio, (int, float)) or not 0 < self.ratio <= 4:
+            raise InputError(f"ratio is {self.ratio!r}; it must be above 0 and at most 4, such as 0.75")
+
+    def plan(self, graph: Graph, target: Target) -> Plan:
+        segments = movable(graph, self.blocks)
+        widths = ((segment, self._scaled(segment)) for segment in segments)
+        edits = tuple(Resize(segment.name, width) for segment, width in widths if width != segment.width)
+        if not edits:
+            raise NotApplicable(f"a ratio of {self.ratio} changes none of the {len(segments)} widths in {self.blocks!r}")
+        return Plan(edits)
+
+    def _scaled(self, segment: Segment) -> int:
+        wanted = segment.width * self.ratio
+        step = lcm(8 if segment.width >= 8 else 1, segment.multiple)
+        width = max(step, int(wanted + step / 2) // step * step)
+        return width + step if width < 0.9 * wanted else width
