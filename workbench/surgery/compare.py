@@ -1,0 +1,31 @@
+"""Whether the built module is what was planned."""
+
+from ..errors import SurgeryError
+from ..graph import Graph, Op
+
+__all__ = ["require_equal"]
+
+
+def require_equal(planned: Graph, traced: Graph) -> None:
+    """Raise SurgeryError naming the first operator that differs (names aside, which the exporter chooses)."""
+    wanted, found = _rows(planned), _rows(traced)
+    for a, b in zip(wanted, found, strict=False):
+        if a != b:
+            field = next(i for i in range(len(a)) if a[i] != b[i])
+            what = ("kind", "shape", "attributes", "parameters", "module", "inputs")[field]
+            raise SurgeryError(
+                f"the built module differs from the plan at {a[4] or b[4] or 'the root'}: "
+                f"its {what} is {b[field]!r} where {a[field]!r} was planned"
+            )
+    if len(wanted) != len(found):
+        raise SurgeryError(f"the built module has {len(found)} operators where {len(wanted)} were planned")
+
+
+def _rows(graph: Graph) -> list[tuple[object, ...]]:
+    place = {op.name: i for i, op in enumerate(graph.ops)}
+
+    def row(op: Op) -> tuple[object, ...]:
+        params = tuple((p.role, p.name, p.shape) for p in op.params)
+        return (op.kind, op.shape, op.attrs, params, op.module, tuple(place[name] for name in op.inputs))
+
+    return [row(op) for op in graph.ops]

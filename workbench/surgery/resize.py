@@ -1,0 +1,153 @@
+"""Resize: slice and widen every parameter along the channels that changed.
+
+    sources   for each channel of the resized segment the old index it comes from, None where it is new
+
+New channels are made by fresh random rows and read by zero columns: nobody listens to them yet, so the function
+stays exactly the same and training can use them. Narrowing keeps the most important channels of a segment:
+
+    importance of channel c = sum over the layers that make it of ||W[c]||, each scaled by its batch norm's
+    |g| / sqrt(v + e) (Li et al. 2017, with the norm folded in; Liu et al. 2017 for the use of g)
+"""
+
+from collections.abc import Mapping, Sequence
+from zlib import crc32
+
+import torch
+from torch import Tensor, nn
+
+from ..graph import Graph, Op, ParamAxis, Resize, param_axes, source_channels
+from .layers import get_parameter, set_parameter, set_widths
+
+__all__ = ["resize"]
+
+Sources = Mapping[str, tuple[int | None, ...]]
+_FILL = {"weight": 1.0, "running_var": 1.0, "value": 1.0}  # of norms and scales; all else 0
+
+
+def resize(model: nn.Module, graph: Graph, edits: Sequence[Resize], after: Graph) -> None:
+    """Carry the edits out on `model`, in place; `graph` is before them, `after` behind them."""
+    sources = _sources(model, graph, edits)
+    done: set[str] = set()
+    for op in graph.ops:
+        axes = [axis for axis in param_axes(graph, op) if any(name in sources for name in axis.segments)]
+        for name in dict.fromkeys(axis.param.name for axis in axes):
+            if name in done:
+                continue
+            done.add(name)
+            old = get_parameter(model, name)
+            if old is None:
+                continue  # a computed value: what it is computed from has the same name's module
+            new = old
+            # rows first: a new row reads old columns at random and new ones not at all
+            for axis in sorted((a for a in axes if a.param.name == name), key=lambda a: a.side == "in"):
+                new = _gathered(new, axis, sources, graph, op)
+            set_parameter(model, name, new)
+        if axes:
+            set_widths(model, op.module, after.by_name[op.name])
+
+
+def _sources(model: nn.Module, graph: Graph, edits: Sequence[Resize]) -> Sources:
+    found: dict[str, tuple[int | None, ...]] = {}
+    for edit in edits:
+        segment = graph.channels.segments[edit.segment]
+        if edit.width == segment.width:
+            continue
+        if edit.width > segment.width:
+            found[edit.segment] = source_channels(segment, edit.width)
+            continue
+        if isinstance(edit.keep, str):
+            ranked = importance(model, graph, edit.segment).argsort(descending=True, stable=True).tolist()
+            keep: list[int] = []
+            old, new = segment.width // segment.chunks, edit.width // segment.chunks
+            for chunk in range(segment.chunks):
+                keep += [i for i in ranked if i // old == chunk][:new]
+        else:
+            keep = list(edit.keep)
+        found[edit.segment] = source_channels(segment, edit.width, keep)
+    return found
+
+
+def importance(model: nn.Module, graph: Graph, segment: str) -> Tensor:
+    """Float64[width]: how much the layers that make the segment put into each of its channels."""
+    width = graph.channels.segments[segment].width
+    total = torch.zeros(width, dtype=torch.float64)
+    for op in graph.ops:
+        if op.kind not in ("conv2d", "linear"):
+            continue
+        layout = graph.channels.layout.get(op.name)
+        weight = op.param("weight")
+        if layout is None or weight is None or segment not in layout.segments:
+            continue
+        values = get_parameter(model, weight.name)
+        if values is None:
+            continue
+        norms = values.detach().double().flatten(1).norm(dim=1) * _gain(model, graph, op, values.shape[0])
+        at = 0
+        for name in layout.segments:
+            n = graph.channels.segments[name].width * layout.repeat
+            if name == segment:
+                total += norms[at : at + n].reshape(width, -1).sum(1)
+            at += n
+    return total
+
+
+def _gain(model: nn.Module, graph: Graph, op: Op, width: int) -> Tensor:
+    users = graph.consumers[op.name]
+    if len(users) == 1 and users[0].kind == "batch_norm":
+        scale, var = users[0].param("weight"), users[0].param("running_var")
+        values = get_parameter(model, scale.name) if scale else None
+        spread = get_parameter(model, var.name) if var else None
+        if values is not None and spread is not None:
+            return (values.detach().double().abs() / (spread.double() + users[0]["eps"]).sqrt()).cpu()
+    return torch.ones(width, dtype=torch.float64)
+
+
+def _gathered(old: Tensor, axis: ParamAxis, sources: Sources, graph: Graph, op: Op) -> Tensor:
+    """The parameter with one axis resized; new entries filled by what they are for."""
+    index: list[int | None] = []
+    at = 0
+    for name in axis.segments:
+        width = graph.channels.segments[name].width
+        for source in sources.get(name, tuple(range(width))):
+            index += [None if source is None else (at + source) * axis.repeat + r for r in range(axis.repeat)]
+        at += width
+    if axis.groups > 1:
+        return _gathered_groups(old, axis, index)
+    return _take(old, axis.axis, index, _fill(old, axis, op))
+
+
+def _gathered_groups(old: Tensor, axis: ParamAxis, index: Sequence[int | None]) -> Tensor:
+    """A grouped convolution's input axis: every group gathers from its own share of the channels."""
+    share, per_group = len(index) // axis.groups, old.shape[axis.axis]
+    parts = []
+    for g, rows in enumerate(old.chunk(axis.groups, 0)):
+        local = [None if i is None else i - g * per_group for i in index[g * share : (g + 1) * share]]
+        parts.append(_take(rows, axis.axis, local, torch.zeros(())))
+    return torch.cat(parts)
+
+
+def _take(old: Tensor, dim: int, index: Sequence[int | None], fill: Tensor) -> Tensor:
+    known = torch.tensor([i if i is not None else 0 for i in index], device=old.device)
+    new = old.index_select(dim, known)
+    fresh = torch.tensor([i is None for i in index], device=old.device)
+    if bool(fresh.any()):
+        shape = [-1 if d == dim else 1 for d in range(old.dim())]
+        if fill.dim():
+            generator = torch.Generator().manual_seed(int(fill[1]))
+            noise = torch.randn(new.shape, generator=generator) * fill[0]
+            new = torch.where(fresh.reshape(shape), noise.to(new), new)
+        else:
+            new = torch.where(fresh.reshape(shape), fill.to(new), new)
+    return new
+
+
+def _fill(old: Tensor, axis: ParamAxis, op: Op) -> Tensor:
+    """What new entries hold: a 0-d constant, or [std, seed] for fresh random rows."""
+    if axis.side == "in":
+        return torch.zeros(())
+    if axis.param.role == "weight" and old.dim() > 1:
+        std = float(old.std()) or (2 / max(1, old[0].numel())) ** 0.5
+        return torch.tensor([std, float(crc32(axis.param.name.encode()) & 0xFFFFFF)])
+    if axis.param.role == "weight" and op.kind == "prelu":
+        return torch.tensor(0.25)
+    return torch.tensor(_FILL.get(axis.param.role, 0.0))
