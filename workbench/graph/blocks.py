@@ -67,7 +67,9 @@ def find_blocks(graph: "Graph") -> tuple[Block, ...]:
 
 _MULTI = frozenset(("ibn", "fused-ibn", "depthwise-separable", "universal-ib", "bottleneck", "basic"))
 _STAGE = re.compile(r"Stage|Sequential|Backbone|Trunk|Encoder$|Tree$")
+_WHOLE = re.compile(r"Block|Bottleneck|Module")
 _LETTERS = {"conv_transpose2d": "t", "conv1d": "c", "linear": "l", "matmul": "a", "attention": "a"}
+_ACTIVATIONS = frozenset("relu relu6 hard_swish hard_sigmoid silu sigmoid tanh gelu mish elu leaky_relu prelu".split())
 _POOLS = frozenset(("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d"))
 _REDUCES = _POOLS | {"mean", "amax", "sum"}
 
@@ -125,9 +127,13 @@ class _Finder:
             elif len(op.shape) <= 2 or (reads and all(r >= 0 and found[r] for r in reads)):
                 found.append(True)
             else:
-                read = self.shape[op.inputs[0]] if op.inputs else ()
-                found.append(op.kind in _REDUCES and op.elements in read[1:] and prod(read) > op.elements)
+                found.append(op.kind in _REDUCES and self._pools(op))
         return found
+
+    def _pools(self, op: "Op") -> bool:
+        """Is one value a channel left? (Of a 1x1 map too, where the operator can do nothing else.)"""
+        read = self.shape[op.inputs[0]]
+        return op.elements in read[1:] and (prod(read) > op.elements or op.kind in ("mean", "amax"))
 
     def _letter(self, op: "Op", squeezed: bool) -> str:
         if squeezed:
@@ -249,27 +255,31 @@ class _Finder:
             return False
         if self._matches(path):
             return True
-        # residual blocks inside speak louder than the module's own addition; plain pairs of layers do not
+        # residual blocks inside speak louder than the module's own addition or name; plain pairs of layers do not
         own_add = self._adds(path)
-        inside = [p for p in self._below(path) if self._matches(p) and (not own_add or self._adds(p))]
+        strict = own_add or bool(_WHOLE.search(self.cls(path)))
+        inside = any((not strict or self._adds(p)) and self._matches(p) for p in self._below(path))
         return not inside and (own_add or not self._repeats(path))
 
     def _is_stage(self, path: str) -> bool:
         return self.is_container(path) or bool(_STAGE.search(self.cls(path)))
 
     def _matches(self, path: str) -> bool:
-        if self._is_stage(path) or path not in self.under or path not in self.children:
+        members = self.under.get(path, ())
+        if path not in self.children or sum(map(bool, (self.letters[i] for i in members))) < 2 or self._is_stage(path):
             return False
         chain = self.chain(path)
-        return len(chain.letters) > 1 and self.kind(self.under[path], chain, self.cls(path)) in _MULTI
+        return len(chain.letters) > 1 and self.kind(members, chain, self.cls(path)) in _MULTI
 
     def _adds(self, path: str) -> bool:
         return any(self.ops[i].kind == "add" and len(self.reads[i]) > 1 for i in self.own.get(path, ()))
 
     def _below(self, path: str) -> Iterator[str]:
+        """The modules inside that hold modules themselves."""
         for child in self.children.get(path, ()):
-            yield child
-            yield from self._below(child)
+            if child in self.children:
+                yield child
+                yield from self._below(child)
 
     def _repeats(self, path: str) -> bool:
         """Is it a row of modules of one class that holds (nearly) all its layers?"""
@@ -330,6 +340,11 @@ class _Finder:
         if not segment:
             return
         ops = [self.ops[i] for i in segment]
+        behind = next((name for name, members in groups.items() if members[-1] == segment[0] - 1), "")
+        if behind and all(op.kind in _ACTIVATIONS and _parent(op.module) == _parent(behind) for op in ops):
+            groups[behind] += segment  # the activation behind a convolution that is a block by itself
+            segment.clear()
+            return
         layers = [self.ops[i] for i in segment if self.letters[i] or self.ops[i].kind in _POOLS]
         norms = [op for op in ops if op.params and op.kind != "param"]
         first = next((op for op in (*layers, *norms, *ops) if op.module), None)
@@ -385,6 +400,10 @@ def _lineage(path: str) -> Iterator[str]:
         at = path.find(".", at + 1)
     if path:
         yield path
+
+
+def _parent(path: str) -> str:
+    return path.rpartition(".")[0]
 
 
 def _spatial(shape: tuple[int, ...], channels_last: bool) -> tuple[tuple[int, int], int]:
