@@ -1,6 +1,7 @@
 """What every transform is: a small frozen dataclass of parameters with one method, `plan`."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -19,7 +20,7 @@ class Transform(ABC):
     """A step an expert takes on a network.
 
     It holds only its parameters, reads graphs, and makes plans: it never touches weights or changes a graph. An
-    unknown parameter raises UnknownName with the nearest.
+    unknown parameter raises UnknownName with the nearest, a value that breaks a rule raises InputError.
     """
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
@@ -36,3 +37,18 @@ class Transform(ABC):
         Raises NotApplicable, naming a block and the rule, where none of the selected blocks can take it, and
         UnknownName where a selector names no block.
         """
+
+    def to_dict(self) -> dict[str, Any]:
+        """The parameters as plain data; `from_dict` gives the same transform back."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    @classmethod
+    def from_dict(cls, options: Mapping[str, Any]) -> Self:
+        """The transform with these parameters, lists as tuples.
+
+        >>> from workbench.transforms import FuseIBN
+        >>> FuseIBN.from_dict({"blocks": ["blocks.1.*", "blocks.2.0"]})
+        FuseIBN(blocks=('blocks.1.*', 'blocks.2.0'))
+        """
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in options.items()})

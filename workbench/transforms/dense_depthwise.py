@@ -6,7 +6,7 @@ from ..errors import NotApplicable
 from ..graph import Graph, Op, Plan, Replace
 from ..targets import Target
 from .base import Blocks, Transform
-from .select import is_explicit, select
+from .select import check_blocks, named, select
 
 __all__ = ["DenseDepthwise"]
 
@@ -26,16 +26,26 @@ class DenseDepthwise(Transform):
 
     blocks: Blocks = "*"
 
+    def __post_init__(self) -> None:
+        check_blocks(self.blocks)
+
     def plan(self, graph: Graph, target: Target) -> Plan:
         edits: list[Replace] = []
+        meant = named(self.blocks)
         for block in select(graph, self.blocks):
-            found = [op for op in (graph.by_name[name] for name in block.ops) if op.is_depthwise]
-            if not found and is_explicit(self.blocks):
+            found = [op for op in (graph.by_name[name] for name in block.ops) if _is_layer(op)]
+            if not found and block.name in meant:
                 raise NotApplicable(f"{block.name} ({block.kind}) has no depthwise convolution")
             edits += [Replace((op.name,), (_dense(op),), "embed") for op in found]
         if not edits:
             raise NotApplicable(f"none of the blocks {self.blocks!r} has a depthwise convolution")
         return Plan(tuple(edits))
+
+
+def _is_layer(op: Op) -> bool:
+    """A depthwise convolution with weights to train; a blur is one whose kernel is fixed."""
+    weight = op.param("weight")
+    return op.is_depthwise and weight is not None and weight.name == f"{op.module}.weight"
 
 
 def _dense(op: Op) -> Op:

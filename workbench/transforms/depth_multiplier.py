@@ -7,6 +7,7 @@ from ..errors import InputError, NotApplicable
 from ..graph import Graph, Plan, Resize, Segment
 from ..targets import Target
 from .base import Blocks, Transform
+from .select import check_blocks
 from .widths import movable
 
 __all__ = ["DepthMultiplier"]
@@ -20,8 +21,9 @@ class DepthMultiplier(Transform):
     section 3.3: the width multiplier). It is not timm's `depth_multiplier`, which counts layers.
 
     ratio: above 0, at most 4. Widths are rounded to a multiple of 8, never below 90 % of what was asked for
-    (MobileNetV2's rule); widths under 8 are rounded to whole channels. blocks: selector; widths shared through
-    residual additions move together.
+    (MobileNetV2's rule) and never against the ratio's direction; widths under 8 are rounded to whole channels.
+    blocks: selector; the widths the selected blocks make are scaled, not those they read, so that neighbouring
+    ranges may have ratios of their own. Widths shared through residual additions move together.
 
     >>> DepthMultiplier(0.75)
     DepthMultiplier(ratio=0.75, blocks='*')
@@ -31,19 +33,26 @@ class DepthMultiplier(Transform):
     blocks: Blocks = "*"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.ratio, (int, float)) or not 0 < self.ratio <= 4:
+        number = isinstance(self.ratio, (int, float)) and not isinstance(self.ratio, bool)
+        if not number or not 0 < self.ratio <= 4:
             raise InputError(f"ratio is {self.ratio!r}; it must be above 0 and at most 4, such as 0.75")
+        check_blocks(self.blocks)
 
     def plan(self, graph: Graph, target: Target) -> Plan:
         segments = movable(graph, self.blocks)
         widths = ((segment, self._scaled(segment)) for segment in segments)
         edits = tuple(Resize(segment.name, width) for segment, width in widths if width != segment.width)
         if not edits:
-            raise NotApplicable(f"a ratio of {self.ratio} changes none of the {len(segments)} widths in {self.blocks!r}")
+            first = f"{segments[0].name} keeps its {segments[0].width} channels"
+            raise NotApplicable(f"a ratio of {self.ratio} changes no width in {self.blocks!r}: {first}")
         return Plan(edits)
 
     def _scaled(self, segment: Segment) -> int:
         wanted = segment.width * self.ratio
         step = lcm(8 if segment.width >= 8 else 1, segment.multiple)
         width = max(step, int(wanted + step / 2) // step * step)
-        return width + step if width < 0.9 * wanted else width
+        if width < 0.9 * wanted:
+            width += step
+        if self.ratio <= 1 or segment.no_pad:
+            return min(width, segment.width) if self.ratio < 1 else segment.width
+        return max(width, segment.width)

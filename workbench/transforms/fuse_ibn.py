@@ -1,17 +1,17 @@
 """Fused inverted bottleneck: a dense KxK convolution in place of 1x1 expand and KxK depthwise."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ..errors import NotApplicable
 from ..graph import Block, Graph, Op, Param, Plan, Replace
 from ..targets import Target
 from .base import Blocks, Transform
-from .select import is_explicit, select
+from .select import check_blocks, named, select
 
 __all__ = ["FuseIBN"]
 
 TEMPLATE = "timm.models._efficientnet_blocks.EdgeResidual"
+_ACTIVATIONS = frozenset("relu relu6 hard_swish hard_sigmoid silu sigmoid tanh gelu mish elu leaky_relu clamp".split())
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,14 @@ class FuseIBN(Transform):
     The fused block is timm's own EdgeResidual. It does more arithmetic and still runs faster where the hardware's
     array is wide and the map is large: a depthwise convolution leaves most of the array idle.
 
-    blocks: selector (see `select.py`). With a pattern, blocks that are no inverted bottlenecks are passed over;
-    one named by its full path must be one.
+    blocks: selector (see `select.py`). With a pattern, blocks that cannot be fused are passed over; one named by
+    its full path must be one that can.
 
     What a block needs, in this order:
       1. one dense 1x1 convolution of stride 1 that reads the block's input, with batch norm and activation;
-      2. one depthwise convolution behind it, with batch norm and activation (the same one);
+      2. one depthwise convolution behind it, with batch norm and activation;
       3. at most a squeeze-excite, in the block's own `se`;
-      4. one dense 1x1 convolution with batch norm, and at most the addition of the block's input.
+      4. one dense 1x1 convolution with batch norm, and at most the addition of the block's whole input.
 
     >>> FuseIBN(blocks="blocks.1.*")
     FuseIBN(blocks='blocks.1.*')
@@ -36,123 +36,123 @@ class FuseIBN(Transform):
 
     blocks: Blocks = "*"
 
+    def __post_init__(self) -> None:
+        check_blocks(self.blocks)
+
     def plan(self, graph: Graph, target: Target) -> Plan:
         edits, reasons = [], []
+        meant = named(self.blocks)
         for block in select(graph, self.blocks):
             try:
                 edits.append(_fused(graph, block))
             except NotApplicable as error:
+                if block.name in meant:
+                    raise
                 reasons.append((block.kind != "ibn", error))
-        if reasons and (not edits or is_explicit(self.blocks)):
+        if not edits:
             raise min(reasons, key=lambda pair: pair[0])[1]
         return Plan(tuple(edits))
 
 
+@dataclass(frozen=True)
+class _Parts:
+    """The operators of an inverted bottleneck by role (1 to 4 as in FuseIBN's docstring)."""
+
+    expand: Op
+    pad: Op | None
+    dw: Op
+    dw_norm: Op
+    act: Op
+    se: tuple[Op, ...]
+    project: Op
+    project_norm: Op
+
+
 def _fused(graph: Graph, block: Block) -> Replace:
     parts = _parts(graph, block)
-    expand, dw, project = parts["expand"], parts["dw"], parts["project"]
-    kernel = dw.param("weight")
-    wide = expand.param("weight")
-    assert kernel is not None and wide is not None
-    path = block.name
-    shape = (wide.shape[0], wide.shape[1], *kernel.shape[2:])
-    source = graph.by_name[block.input]
+    path, read = block.name, block.input
     added: list[Op] = []
-    read = block.input
-    if "pad" in parts:
-        pad = parts["pad"]
-        read = f"{path}.conv_exp.pad"
-        padded = (*source.shape[:2], *pad.shape[2:])
-        added.append(replace(pad, name=read, inputs=(block.input,), shape=padded, module=f"{path}.conv_exp"))
-    added.append(
-        replace(
-            dw.with_attrs(groups=1),
-            name=f"{path}.conv_exp",
-            inputs=(read,),
-            params=(Param("weight", f"{path}.conv_exp.weight", shape),),
-            module=f"{path}.conv_exp",
-        )
-    )
-    added.append(_norm(parts["bn2"], f"{path}.bn1", added[-1].name))
-    added.append(
-        replace(
-            parts["act2"], name=f"{path}.bn1.act", inputs=(added[-1].name,), module=_renamed(parts["act2"], path, "bn1")
-        )
-    )
-    names = {parts["act2"].name: added[-1].name}
-    gone = [op for op in (graph.by_name[name] for name in block.ops) if op.kind != "add" or op.name != block.output]
-    for op in gone:
-        if op.module == f"{path}.se" or op.module.startswith(f"{path}.se."):
-            added.append(replace(op, inputs=tuple(names.get(i, i) for i in op.inputs)))
-    added.append(replace(project, inputs=tuple(names.get(i, i) for i in project.inputs)))
-    added.append(_norm(parts["bn3"], f"{path}.bn2", project.name))
-    return Replace(tuple(op.name for op in gone), tuple(added), "least-squares", path, TEMPLATE)
+    if parts.pad is not None:
+        shape = (*graph.by_name[read].shape[:2], *parts.pad.shape[2:])
+        pad = replace(parts.pad, name=f"{path}.conv_exp.pad", inputs=(read,), shape=shape, module=f"{path}.conv_exp")
+        added.append(pad)
+        read = pad.name
+    wide, kernel = _weight(parts.expand).shape, _weight(parts.dw).shape
+    weight = Param("weight", f"{path}.conv_exp.weight", (*wide[:2], *kernel[2:]))
+    dense = replace(parts.dw.with_attrs(groups=1), inputs=(read,), params=(weight,))
+    added.append(_placed(dense, f"{path}.conv_exp"))
+    added.append(_placed(replace(parts.dw_norm, inputs=(added[-1].name,)), f"{path}.bn1"))
+    added.append(_placed(replace(parts.act, inputs=(added[-1].name,)), f"{path}.bn1.act"))
+    names = {parts.act.name: added[-1].name}
+    added += [replace(op, inputs=tuple(names.get(i, i) for i in op.inputs)) for op in parts.se]
+    project = replace(parts.project, inputs=tuple(names.get(i, i) for i in parts.project.inputs))
+    added.append(_placed(project, f"{path}.conv_pwl"))
+    added.append(_placed(replace(parts.project_norm, inputs=(added[-1].name,)), f"{path}.bn2"))
+    gone = tuple(name for name in block.ops if graph.by_name[name].kind != "add" or name != block.output)
+    return Replace(gone, tuple(added), "least-squares", path, TEMPLATE)
 
 
-def _parts(graph: Graph, block: Block) -> Mapping[str, Op]:
+def _parts(graph: Graph, block: Block) -> _Parts:
     """The block's operators by role; NotApplicable with the rule they break."""
 
-    def refuse(rule: str) -> NotApplicable:
-        return NotApplicable(f"{block.name} ({block.kind}) cannot be fused: {rule}")
+    def need(holds: bool, rule: str) -> None:
+        if not holds:
+            raise NotApplicable(f"{block.name} ({block.kind}) cannot be fused: {rule}")
 
-    ops = {name: graph.by_name[name] for name in block.ops}
-    if block.kind != "ibn":
-        raise refuse("it is no inverted bottleneck (1x1 expand, depthwise, 1x1 project)")
-    reads = [op for op in ops.values() if block.input in op.inputs]
-    convs = [op for op in ops.values() if op.kind == "conv2d" and not _in(op, block, "se")]
-    if len(convs) != 3 or convs[0] not in reads:
-        raise refuse(f"it has {len(convs)} convolutions where expand, depthwise and project are wanted")
+    def behind(op: Op) -> Op:
+        users = graph.consumers[op.name]
+        need(len(users) == 1 and users[0].name in block.ops, f"{op.module} must feed one operator of the block")
+        return users[0]
+
+    need(block.kind == "ibn", "it is no inverted bottleneck (1x1 expand, depthwise, 1x1 project)")
+    need(block.name in graph.classes, "it is no module of its own")
+    ops = [graph.by_name[name] for name in block.ops]
+    need(all(_inside(op, block.name) for op in ops), "some of its operators lie outside its module")
+    se = tuple(op for op in ops if _inside(op, f"{block.name}.se"))
+    convs = [op for op in ops if op.kind == "conv2d" and op not in se]
+    need(len(convs) == 3, f"it has {len(convs)} convolutions where expand, depthwise and project are wanted")
     expand, dw, project = convs
-    if expand["groups"] != 1 or expand["kernel"] != (1, 1) or expand["stride"] != (1, 1) or project["groups"] != 1:
-        raise refuse("its first and last convolutions must be dense 1x1 ones")
-    if any(op.param("bias") or op.param("weight") is None for op in convs):
-        raise refuse("its convolutions must have plain weights and no bias of their own")
-    parts = {"expand": expand, "dw": dw, "project": project}
-    for conv, norm in ((expand, "bn1"), (dw, "bn2"), (project, "bn3")):
-        parts[norm] = _next(graph, ops, conv, refuse)
-        if parts[norm].kind != "batch_norm":
-            raise refuse(f"{conv.module} must be followed by a batch norm")
-    for norm, act in (("bn1", "act1"), ("bn2", "act2")):
-        parts[act] = _next(graph, ops, parts[norm], refuse)
-    if parts["act1"].kind == "batch_norm" or (parts["act1"].kind, parts["act1"].attrs) != (
-        parts["act2"].kind,
-        parts["act2"].attrs,
-    ):
-        raise refuse(f"{parts['act1'].kind} and {parts['act2'].kind} around the depthwise must be one activation")
-    feeds = graph.by_name[dw.inputs[0]]
-    if feeds.kind == "pad" and feeds.name in ops:
-        parts["pad"] = feeds
-    if not dw.is_depthwise or (parts["pad"].inputs[0] if "pad" in parts else dw.inputs[0]) != parts["act1"].name:
-        raise refuse("its second convolution must be the depthwise one, right behind the expansion")
-    known = {op.name for op in parts.values()}
-    for op in ops.values():
-        if op.name in known or _in(op, block, "se"):
-            continue
-        if op.name == block.output and op.kind == "add" and set(op.inputs) == {parts["bn3"].name, block.input}:
-            continue
-        raise refuse(f"its {op.kind} at {op.module or op.name} has no place in a fused block")
-    return parts
+    for conv, place in ((expand, "first"), (project, "last")):
+        point = conv["kernel"] == (1, 1) and conv["stride"] == (1, 1) and conv["groups"] == 1
+        need(point, f"its {place} convolution must be a dense 1x1 of stride 1")
+    need(dw.is_depthwise and dw.shape[1] == dw["groups"], "its second convolution must be depthwise")
+    plain = all(_weight(op).name == f"{op.module}.weight" and not op.param("bias") for op in convs)
+    need(plain, "its convolutions must have plain weights and no bias of their own")
+
+    need(expand.inputs[0] == block.input, "its expansion must read the block's input")
+    norm = behind(expand)
+    act = behind(norm)
+    pad = behind(act)
+    before = pad if pad.kind == "pad" else None
+    need((behind(pad) if before else pad) is dw, "the depthwise convolution must follow right behind the expansion")
+    dw_norm, project_norm = behind(dw), graph.consumers[project.name][0]
+    dw_act = behind(dw_norm)
+    need(all(op.kind == "batch_norm" for op in (norm, dw_norm, project_norm)), "each convolution needs a batch norm")
+    need(act.kind in _ACTIVATIONS, "the expansion needs an activation")
+    need(dw_act.kind in _ACTIVATIONS, f"an activation must follow right behind {dw_norm.module}")
+    gated = se[-1].name if se else dw_act.name
+    need(project.inputs[0] == gated, "the projection must read the activation or the squeeze-excite")
+
+    known = {op.name for op in (expand, norm, act, pad, dw, dw_norm, dw_act, *se, project, project_norm)}
+    rest = [op for op in ops if op.name not in known]
+    add = rest[0] if len(rest) == 1 and rest[0].name == block.output else None
+    whole = add is not None and add.kind == "add" and set(add.inputs) == {project_norm.name, block.input}
+    odd = rest[0] if rest else project_norm
+    need(not rest or whole, f"its {odd.kind} in {odd.module} has no place in a fused block")
+    return _Parts(expand, before, dw, dw_norm, dw_act, se, project, project_norm)
 
 
-def _in(op: Op, block: Block, child: str) -> bool:
-    return op.module == f"{block.name}.{child}" or op.module.startswith(f"{block.name}.{child}.")
+def _inside(op: Op, path: str) -> bool:
+    return op.module == path or op.module.startswith(f"{path}.")
 
 
-def _next(graph: Graph, ops: Mapping[str, Op], op: Op, refuse: object) -> Op:
-    """What reads `op` inside the block, where that is one operator (for a squeeze-excite: the op itself)."""
-    users = [user for user in graph.consumers[op.name] if user.name in ops]
-    if len(users) != 1 or len(graph.consumers[op.name]) != 1:
-        assert callable(refuse)
-        raise refuse(f"{op.module or op.name} has several readers")
-    return users[0]
+def _weight(op: Op) -> Param:
+    weight = op.param("weight")
+    assert weight is not None
+    return weight
 
 
-def _norm(op: Op, path: str, source: str) -> Op:
+def _placed(op: Op, path: str) -> Op:
+    """The operator as the layer at this path: its name, its module and its parameters' keys."""
     params = tuple(replace(p, name=f"{path}.{p.name.rpartition('.')[2]}") for p in op.params)
-    return replace(op, name=path, inputs=(source,), params=params, module=path)
-
-
-def _renamed(op: Op, path: str, norm: str) -> str:
-    """timm keeps the activation inside its batch norm: bn2.act becomes bn1.act."""
-    tail = op.module.rpartition(".")[2]
-    return f"{path}.{norm}.{tail}"
+    return replace(op, name=path, params=params, module=path)

@@ -1,22 +1,39 @@
 """Which channel segments a selector lets a transform move."""
 
-from ..graph import Graph, Segment
+from ..errors import NotApplicable
+from ..graph import Graph, Op, Segment
 from .select import select
 
 __all__ = ["movable"]
 
+_LAYERS = ("conv2d", "linear", "conv1d", "conv_transpose2d")
 
-def movable(graph: Graph, blocks: str | tuple[str, ...]) -> tuple[Segment, ...]:
-    """The segments made in the selected blocks that are not frozen, in execution order."""
+
+def movable(graph: Graph, blocks: str | tuple[str, ...], read: bool = False) -> tuple[Segment, ...]:
+    """The segments made by the selected blocks (read: or read by them) that are not frozen, in execution order.
+
+    Raises NotApplicable where all of them are frozen, with the reason of one.
+    """
     channels = graph.channels
     if blocks == "*":
         names = list(channels.segments)
     else:
-        made = [name for block in select(graph, blocks) for name in block.ops]
-        layouts = [
-            channels.layout[name]
-            for name in made
-            if name in channels.layout and graph.by_name[name].kind in ("conv2d", "linear", "conv1d", "conv_transpose2d")
-        ]
-        names = list(dict.fromkeys(segment for layout in layouts for segment in layout.segments))
-    return tuple(channels.segments[name] for name in names if not channels.segments[name].frozen)
+        chosen = select(graph, blocks)
+        tensors = [name for block in chosen for name in block.ops if _makes(graph.by_name[name])]
+        if read:
+            tensors += [block.input for block in chosen]
+        layouts = [channels.layout[name] for name in tensors if name in channels.layout]
+        reached = {segment for layout in layouts for segment in layout.segments}
+        names = [name for name in channels.segments if name in reached]
+    found = [channels.segments[name] for name in names]
+    free = tuple(segment for segment in found if not segment.frozen)
+    if found and not free:
+        raise NotApplicable(f"{found[-1].name} keeps its {found[-1].width} channels: {found[-1].frozen}")
+    if not free:
+        raise NotApplicable(f"no layer in {blocks!r} makes channels")
+    return free
+
+
+def _makes(op: Op) -> bool:
+    """A layer that makes channels of its own; a depthwise convolution hands on those it reads."""
+    return op.kind in _LAYERS and not op.is_depthwise
