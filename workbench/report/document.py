@@ -174,10 +174,7 @@ def _frame(frame: pd.DataFrame) -> Markup:
     rows = []
     for record in flat.itertuples(index=False):
         rows.append(_row([_cell(c, v, n) for c, v, n in zip(flat.columns, record, numeric, strict=True)]))
-    names = [
-        {"latency_ms": "latency", "change_ms": "change", "change %": "change %"}.get(str(c), str(c))
-        for c in flat.columns
-    ]
+    names = [{"latency_ms": "latency", "change_ms": "change"}.get(str(c), str(c)) for c in flat.columns]
     return _table(names, rows, text=tuple(i for i, n in enumerate(numeric) if not n))
 
 

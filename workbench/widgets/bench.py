@@ -108,6 +108,6 @@ def _effect(before: "Session", after: "Session") -> str:
 
 
 def _sentence(text: str) -> str:
-    """The first line, begun with a capital and ended with a full stop."""
+    """The first line, ended with a full stop; no capital, because it may begin with a block's name."""
     line = (text.strip().splitlines() or ["It did not work"])[0]
-    return line[:1].upper() + line[1:] + ("" if line.endswith((".", "!", "?")) else ".")
+    return line + ("" if line.endswith((".", "!", "?")) else ".")

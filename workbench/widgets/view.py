@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["preview_view", "session_view", "transform_view"]
 
+_PATTERNS = "The selected blocks, or patterns: blocks.2.*, *[resolution>=28], *[kind==ibn]"
+
 
 def session_view(session: "Session") -> dict[str, Any]:
     """What the bench shows of a session.
@@ -69,7 +71,7 @@ def _option(field: "Field[Any]", hint: Any, doc: str) -> dict[str, Any]:
     parts = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     optional = type(None) in parts
     parts = tuple(p for p in parts if p is not type(None))
-    choices = [c for p in parts if get_origin(p) is Literal for c in get_args(p)] or field.metadata.get("choices", [])
+    choices = [c for p in parts if get_origin(p) is Literal for c in get_args(p)]
     if field.name == "blocks":
         kind = "blocks"
     elif choices:
@@ -86,7 +88,7 @@ def _option(field: "Field[Any]", hint: Any, doc: str) -> dict[str, Any]:
         "default": ",".join(default) if isinstance(default, tuple) else default,
         "optional": optional,
         "choices": list(choices),
-        "help": field.metadata.get("help") or _described(field.name, doc),
+        "help": _PATTERNS if kind == "blocks" else _described(field.name, doc),
     }
 
 
@@ -95,7 +97,9 @@ def _described(name: str, doc: str) -> str:
     found = re.search(
         rf"(?:^|[\s,]){re.escape(name)}(?:, \w+)*: (.*?)(?=\n\s*\n|\n\w+(?:, \w+)*: |\.\s+\w+: |$)", doc, re.S
     )
-    return " ".join(found.group(1).split()) if found else ""
+    said = " ".join(found.group(1).split()) if found else ""
+    said = re.sub(r"^None\b", "Empty", said.replace("`", ""))
+    return said[:1].upper() + said[1:]
 
 
 def _blocks(session: "Session", top: float) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ function render({ model, el }) {
   let anchor = null; // where a range begins
   let shown = null; // the preview on display
   let waiting = null;
-  let pattern = model.get("selection").join(", "); // what stands in the field for blocks
+  let pattern = ""; // what stands in the field for blocks
   const drafts = {}; // transform -> option -> what was typed
 
   // ---- the parts -----------------------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ function render({ model, el }) {
           h("dt", {}, total.label),
           h("dd", { class: "wb-value" }, total.text),
           h("dd", { class: "wb-from" }, ...(total.change
-            ? [h("span", { class: `wb-${total.mood}` }, total.change), " ", h("span", {}, total.mood === "same" ? "as opened" : `from ${total.baseline_text}`)]
+            ? [h("span", { class: `wb-${total.mood}` }, total.change), h("span", {}, total.mood === "same" ? "as opened" : `from ${total.baseline_text}`)]
             : ["\u00a0"])),
           ahead
             ? h("dd", { class: "wb-ahead", "data-preview": name, "aria-label": `would be ${ahead.text}, ${ahead.change}` },
@@ -186,7 +186,7 @@ function render({ model, el }) {
       input.checked = Boolean(value);
     } else {
       const number = o.type === "int" || o.type === "float";
-      const empty = o.type === "blocks" ? "all that fit, or a pattern such as blocks.2.*" : o.optional ? "the target's own" : "";
+      const empty = o.type === "blocks" ? "all that fit" : o.optional ? "the target's own" : "";
       input = h("input", {
         id, type: number ? "number" : "text", step: o.type === "int" ? "1" : "any", placeholder: empty,
         autocomplete: "off", spellcheck: "false", oninput: keep,
@@ -202,7 +202,8 @@ function render({ model, el }) {
 
   /** The field for blocks follows the selection; what is typed into it stays until the selection changes. */
   function fillBlocks() {
-    pattern = selection().join(", ");
+    const on = selection();
+    pattern = on.length === names().length ? "*" : on.join(", ");
     const input = options.querySelector('[data-type="blocks"]');
     if (input) input.value = pattern;
   }
@@ -340,6 +341,7 @@ function render({ model, el }) {
   };
   for (const [event, callback] of Object.entries(follow)) model.on(event, callback);
   drawView();
+  fillBlocks();
   drawPreview();
   drawStatus();
   el.append(root);

@@ -1,0 +1,141 @@
+"""The page and the picture: complete, self-contained, safe whatever the texts in it say."""
+
+import re
+import xml.etree.ElementTree as ET
+from base64 import b64encode
+from datetime import date
+from hashlib import sha256
+from html.parser import HTMLParser
+
+import pytest
+import torch
+
+import workbench as wb
+from workbench.report import metric_text, page, picture
+from workbench.targets.base import Measurement
+
+HOSTILE = "<script>alert('x')</script>\"><img src=http://example.com/x onerror=alert(1)>"
+VOID = {"meta", "br"}
+
+
+class Document(HTMLParser):
+    """Tags with their attributes, the text of each kind of element; fails where tags do not balance."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: dict[str, list[str]] = {}
+        self.feed(source)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.setdefault(self.open[-1] if self.open else "", []).append(data)
+
+    @property
+    def words(self) -> str:
+        return " ".join(t for tag, texts in self.text.items() if tag not in ("style", "script") for t in texts)
+
+
+@pytest.fixture(scope="module")
+def noted(fused):
+    return fused.annotate("blocks.1.0", HOSTILE)
+
+
+def test_the_page_says_what_the_estimate_says(session, fused):
+    read = Document(page(fused, made_on=date(2026, 11, 30)))
+    estimate = fused.estimate
+    for value in ("mobilenetv2_050", "ethos-u65-512", fused.target.digest, estimate.compiler, "2026-11-30"):
+        assert value in read.words
+    for name, value in estimate.totals().items():
+        assert metric_text(name, value) in read.words
+        assert metric_text(name, session.estimate.totals()[name]) in read.words
+    titles = " ".join(attrs.get("title") or "" for _, attrs in read.tags)
+    assert f"Exactly {estimate.peak_activation_bytes:,} bytes" in titles
+    for row in estimate.blocks.to_dict("records"):
+        assert row["name"] in read.text["code"]
+        assert metric_text("latency_ms", row["latency_ms"]) in read.text["td"]
+    assert "FuseIBN(blocks='blocks.1.*')" in read.text["td"]
+    assert fused.to_recipe().to_yaml() in read.text["code"]
+
+
+def test_texts_stay_texts(noted):
+    for source in (page(noted), picture(noted)):
+        read = Document(source)
+        assert "img" not in [tag for tag, _ in read.tags]
+        assert [tag for tag, _ in read.tags].count("script") <= 1
+    assert HOSTILE in Document(page(noted)).words
+
+
+def test_a_hostile_class_name_stays_text():
+    cls = type("<script>alert(1)</script>", (torch.nn.Conv2d,), {})
+    session = wb.open(cls(3, 8, 3), target="ethos-u65-512", input_size=(3, 16, 16))
+    for source in (page(session), picture(session)):
+        assert "<script>alert" not in source
+        assert session.model_name in Document(source).words
+
+
+def test_the_page_fetches_nothing(noted):
+    source = page(noted)
+    read = Document(source)
+    for tag, attrs in read.tags:
+        assert not {"src", "href", "srcset", "action", "data", "poster", "background"} & set(attrs), tag
+        assert not [name for name in attrs if name.startswith("on")], tag
+        assert tag not in ("link", "iframe", "object", "embed", "base", "form")
+    style = "".join(read.text["style"])
+    assert "url(" not in style and "@import" not in style
+
+
+def test_the_policy_allows_the_one_script_and_no_request(fused):
+    read = Document(page(fused))
+    policy = next(
+        a["content"] for t, a in read.tags if t == "meta" and a.get("http-equiv") == "Content-Security-Policy"
+    )
+    script = "".join(read.text["script"])
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert rules["script-src"] == f"'sha256-{digest}'"
+    assert not re.search(r"fetch|XMLHttpRequest|import\(|eval|innerHTML", script)
+
+
+def test_the_picture_is_well_formed_and_runs_nothing(session, fused):
+    for each in (session, fused):
+        tree = ET.fromstring(picture(each))
+        assert not {"script", "link", "img"} & {e.tag for e in tree.iter()}
+        assert not [e for e in tree.iter() if any(name.startswith("on") for name in e.attrib)]
+
+
+def test_an_unchanged_session_has_no_changes_to_show(session):
+    read = Document(page(session))
+    assert "Recipe" not in read.text["h2"] and "from" not in read.words.split()
+
+
+def test_compiled_figures_stand_beside_estimated_ones(session, fused):
+    measured = Measurement("compiled", "ethos-u65-512", latency_ms=1.234, cycles=1_234_000, sram_bytes=654_321)
+    refused = Measurement("refused", "ethos-u65-512", reason="no <such> operator")
+    read = Document(page(fused, compiled=measured, compiled_before=refused))
+    assert "1.23 ms" in read.text["td"] and metric_text("sram_bytes", 654_321) in read.text["td"]
+    assert "compiled (compiler cycle model)" in read.words
+    assert "as opened: refused: no <such> operator" in read.words
+
+
+def test_without_an_estimate_the_page_says_so(uncalibrated):
+    for source in (page(uncalibrated), picture(uncalibrated)):
+        read = Document(source)
+        assert "is not calibrated" in read.words and "unknown" in read.words
+        assert "0.00 ms" not in read.words
+
+
+def test_the_same_session_gives_the_same_page(fused):
+    day = date(2026, 11, 30)
+    assert page(fused, made_on=day) == page(fused, made_on=day)
