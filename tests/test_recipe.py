@@ -11,6 +11,7 @@ from workbench.recipe import Recipe, describe
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 STEPS = (wb.FuseIBN(blocks="blocks.[12].*"), wb.DepthMultiplier(ratio=0.75), wb.EvenChannels(multiple=16))
 HEAD = "version: 1\nname: mine\n"
+STEP = HEAD + "steps:\n- transform: "
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +74,9 @@ def test_a_file_cut_off_anywhere_is_refused():
         (HEAD + "stepz: []\n", UnknownName, "r.yaml, line 3: unknown key 'stepz'; the nearest is 'steps'"),
         (HEAD, FileFormatError, "r.yaml: the key 'steps' is missing; is the file complete?"),
         ("version: 2\nname: x\nsteps: []\n", FileFormatError, "line 1: version 2 is not one this workbench reads"),
-        (HEAD + "steps:\n- transform: FuseIBM\n", UnknownName, "r.yaml, line 4: unknown transform 'FuseIBM'; the nearest is 'FuseIBN'"),
-        (HEAD + "steps:\n- transform: FuseIBN\n  block: x\n", UnknownName, "line 5: unknown option of FuseIBN 'block'; the nearest is 'blocks'"),
-        (HEAD + "steps:\n- transform: DepthMultiplier\n  ratio: half\n", FileFormatError, "line 5: DepthMultiplier: 'ratio' is 'half'"),
+        (STEP + "FuseIBM\n", UnknownName, "r.yaml, line 4: unknown transform 'FuseIBM'; the nearest is 'FuseIBN'"),
+        (STEP + "FuseIBN\n  block: x\n", UnknownName, "line 5: unknown option of FuseIBN 'block'; the nearest is 'blocks'"),
+        (STEP + "DepthMultiplier\n  ratio: half\n", FileFormatError, "line 5: DepthMultiplier: 'ratio' is 'half'"),
         (HEAD + "steps:\n- blocks: x\n", FileFormatError, "line 4: a step needs the key 'transform'; it has 'blocks'"),
         (HEAD + "steps:\n- [\n", FileFormatError, "line 5: "),
         (HEAD + "name: again\nsteps: []\n", FileFormatError, "line 3: the key 'name' is given twice"),
@@ -97,13 +98,13 @@ def test_a_wrong_file_is_told_in_one_sentence(text, error, said):
 
 def test_paths_are_checked_before_anything_is_written(tmp_path):
     recipe = Recipe("mine", STEPS)
-    with pytest.raises(InputError, match="try mine.yaml"):
+    with pytest.raises(InputError, match=r"try mine\.yaml"):
         recipe.save(tmp_path / "mine.txt")
     with pytest.raises(InputError, match="does not exist"):
         recipe.save(tmp_path / "no" / "mine.yaml")
     assert list(tmp_path.iterdir()) == []
     recipe.save(tmp_path / "mine.yaml")
-    with pytest.raises(InputError, match="the nearest in that folder is 'mine.yaml'"):
+    with pytest.raises(InputError, match=r"the nearest in that folder is 'mine\.yaml'"):
         Recipe.load(tmp_path / "mein.yaml")
     (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(FileFormatError, match="not UTF-8"):

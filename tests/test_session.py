@@ -131,7 +131,7 @@ def test_apply_takes_several_changes_and_undo_one_at_a_time(session, fused):
     assert list(both.history["transform"]) == [
         "opened",
         "FuseIBN(blocks='blocks.1.*')",
-        "EvenChannels(multiple=16, blocks='*')",
+        "EvenChannels(multiple=16)",
     ]
     assert both.history["latency_ms"].iloc[-1] == both.estimate.latency_ms
     assert both.history["change_ms"].sum() == pytest.approx(both.estimate.latency_ms - session.estimate.latency_ms)
@@ -222,7 +222,7 @@ def test_share_writes_one_page(fused, tmp_path):
     text = path.read_text(encoding="utf-8")
     assert "mobilenetv2_050" in text
     assert "<script>alert(1)" not in text
-    with pytest.raises(InputError, match="try fused.html"):
+    with pytest.raises(InputError, match=r"try fused\.html"):
         fused.share(tmp_path / "fused.pdf")
 
 
@@ -251,7 +251,7 @@ def test_a_loaded_session_is_the_saved_one(saved):
 
 
 def test_equal_sessions_make_equal_files(saved, tmp_path):
-    session, path = saved
+    _, path = saved
     assert wb.load(path).save(tmp_path / "again.wb").read_bytes() == path.read_bytes()
 
 

@@ -5,16 +5,19 @@
 >>> session.apply(wb.FuseIBN(blocks="blocks.1.*")).compare(session)  # doctest: +SKIP
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from . import errors
     from .estimators.estimate import Estimate
     from .recipe import Recipe
     from .session import Session, load, open
     from .targets import Target
-    from .targets import list_targets as targets
     from .targets.base import Measurement
     from .transforms import DenseDepthwise, DepthMultiplier, EvenChannels, FuseIBN
 
@@ -51,7 +54,7 @@ _WHERE = {
     "errors": ("errors", ""),
     "load": ("session", "load"),
     "open": ("session", "open"),
-    "targets": ("targets", ""),  # the package itself, which is callable: importing it binds this very name
+    "targets": ("targets", ""),  # the package itself, made callable below
 }
 
 
@@ -65,3 +68,31 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def _targets() -> "pd.DataFrame":
+    """The targets known by name: multiply-accumulates a cycle, clock, compiler, whether estimates are calibrated."""
+    from .estimators import is_calibrated
+    from .targets import list_targets, resolve
+
+    table = list_targets()
+    return table.assign(calibrated=[is_calibrated(resolve(name)) for name in table["name"]])
+
+
+if TYPE_CHECKING:
+    targets = _targets
+else:
+
+    class _Callable(ModuleType):
+        def __call__(self) -> "pd.DataFrame":
+            return _targets()
+
+    class _Front(ModuleType):
+        def __setattr__(self, name: str, value: object) -> None:
+            # `wb.targets()` is a question users ask and `workbench.targets` is the package that answers it: whoever
+            # imports the package binds it to the very name of the question, so the package takes the question, too.
+            if name == "targets" and isinstance(value, ModuleType):
+                value.__class__ = _Callable
+            super().__setattr__(name, value)
+
+    sys.modules[__name__].__class__ = _Front

@@ -39,9 +39,9 @@ Pretrained = Annotated[bool, typer.Option("--pretrained", help="Load timm's pret
 @app.command()
 def targets() -> None:
     """List the targets and whether each is calibrated."""
-    from .targets import list_targets
+    import workbench
 
-    _print(list_targets(), "Targets", index=False)
+    _print(workbench.targets(), "Targets", index=False)
 
 
 @app.command()
@@ -118,10 +118,10 @@ def verify(
 @app.command()
 def calibrate(target: Annotated[str, typer.Argument(help="A target; `workbench targets` lists them.")]) -> None:
     """Measure sampled networks on a target and fit its estimator (minutes to hours)."""
-    from . import estimators
+    from .estimators import calibrate
     from .targets import resolve
 
-    estimators.calibrate(resolve(target))
+    calibrate(resolve(target))
 
 
 @app.command()

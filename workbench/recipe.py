@@ -113,7 +113,7 @@ def describe(transform: Transform) -> str:
     >>> describe(FuseIBN(blocks="blocks.1.*"))
     "FuseIBN(blocks='blocks.1.*')"
     """
-    inside = ", ".join(f"{key}={value!r}" for key, value in _parameters(transform).items())
+    inside = ", ".join(f"{key}={value!r}" for key, value in _parameters(transform).items() if value != "*")
     return f"{type(transform).__name__}({inside})"
 
 

@@ -1,5 +1,6 @@
 """The immutable Session: a base model, the steps taken on it, and the target it is looked at on."""
 
+import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -234,14 +235,12 @@ class Session:
         calibration: images [N, C, H, W] on which replaced blocks are fitted and batch norms re-estimated; without
         them weights are carried where mathematics allows and composed elsewhere.
         """
-        import copy
-
-        from ..surgery import build
-
         if calibration is not None:
             self._check_images(calibration, "calibration")
         if not self.steps:
             return copy.deepcopy(self.base.module)
+        from ..surgery import build
+
         return build(self.base.module, self.base.graph, [step.plan for step in self.steps], calibration)
 
     def fidelity(self, images: "torch.Tensor", calibration: "torch.Tensor | None" = None) -> pd.DataFrame:
@@ -272,7 +271,9 @@ class Session:
                 weights, said = weights_of(self.build()), self.base.weights
             except SurgeryError as error:
                 said = f"seeded random values, because the edited module cannot be built ({error})"
-        limit = {} if timeout_s is None else {"timeout_s": timeout_s}
+        if timeout_s is not None and not timeout_s > 0:
+            raise InputError(f"timeout_s is {timeout_s!r}; it must be above 0 seconds, such as 120")
+        limit = {} if timeout_s is None else {"time_limit_s": timeout_s}
         measured = self.target.measure_graph(self.graph, weights, **limit)
         return verification(measured, self.try_estimate, said)
 

@@ -16,8 +16,9 @@ because they follow from the graph and the target. Nothing is unpickled and no c
 
 import io
 import zipfile
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,7 +30,7 @@ from torch import nn
 from ..errors import FileFormatError, InputError, WorkbenchError
 from ..files import check_folder, nearest_file, read_yaml, write_atomic
 from ..recipe import Recipe, check, from_step, to_step
-from ..targets import from_spec, to_spec
+from ..targets import EthosU, Target, resolve
 from .opening import check_weights, create, prepare, read_weights
 
 if TYPE_CHECKING:
@@ -51,10 +52,21 @@ class _Model(_Strict):
     weights: Literal["initial", "pretrained", "checkpoint", "given"] = "initial"
 
 
+class _Configuration(_Strict):
+    """A target that is none of the named ones."""
+
+    accelerator: str
+    system_config: str | None = None
+    memory_mode: str | None = None
+    arena_bytes: int | None = None
+    strategy: str = "performance"
+    ini: str | None = None
+
+
 class _Change(_Strict):
     steps: list[dict[str, Any]]
     recipe: str = ""
-    planned_on: str | dict[str, Any] | None = None
+    planned_on: str | _Configuration | None = None
 
 
 class _Note(_Strict):
@@ -66,7 +78,7 @@ class _File(_Strict):
     version: Literal[1]
     model: _Model
     input_size: list[int]
-    target: str | dict[str, Any]
+    target: str | _Configuration
     graph: str
     versions: dict[str, str]
     changes: list[_Change] = []
@@ -114,8 +126,8 @@ def load(path: str | Path, model: nn.Module | None = None) -> "Session":
     size = (file.input_size[0], file.input_size[1], file.input_size[2])
     state = read_weights(data, f"{path.name}, {_WEIGHTS}")
     try:
-        target = from_spec(file.target)
-        planned = [target if c.planned_on is None else from_spec(c.planned_on) for c in file.changes]
+        target = _target(file.target)
+        planned = [target if c.planned_on is None else _target(c.planned_on) for c in file.changes]
         changes = [tuple(from_step(step) for step in change.steps) for change in file.changes]
     except WorkbenchError as error:
         raise FileFormatError(f"{path.name}: {error}") from None
@@ -160,22 +172,36 @@ def _describe(session: "Session") -> dict[str, Any]:
     assert base.input_size is not None
     changes = []
     path = session.path
-    for before, after in zip(path, path[1:], strict=False):
+    for before, after in pairwise(path):
         steps = after.steps[len(before.steps) :]
         change: dict[str, Any] = {"recipe": steps[0].recipe} if steps[0].recipe else {}
         if steps[0].planned_on != session.target:
-            change["planned_on"] = to_spec(steps[0].planned_on)
+            change["planned_on"] = _named(steps[0].planned_on)
         changes.append(change | {"steps": [to_step(step.transform) for step in steps]})
     return {
         "version": 1,
         "model": {"name": base.name, "custom": base.custom, "weights": base.weights},
         "input_size": list(base.input_size),
-        "target": to_spec(session.target),
+        "target": _named(session.target),
         "graph": base.graph.digest,
         "versions": _versions(),
         "changes": changes,
         "annotations": [{"path": where, "text": text} for where, text in session.annotations],
     }
+
+
+def _named(target: Target) -> str | dict[str, Any]:
+    """What a file holds for a target: its name, or its configuration where it is one of its own."""
+    if not isinstance(target, EthosU):
+        return target.name
+    changed = {f.name: getattr(target, f.name) for f in fields(target) if getattr(target, f.name) != f.default}
+    return target.name if set(changed) == {"accelerator"} else changed
+
+
+def _target(spec: str | _Configuration) -> Target:
+    if isinstance(spec, str):
+        return resolve(spec)
+    return Target.ethos_u(**spec.model_dump())
 
 
 def _members(path: Path) -> tuple[str, bytes]:

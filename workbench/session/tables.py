@@ -109,7 +109,8 @@ class Verification(Measurement):
         if self.sram_bytes is not None:
             said += f"; SRAM {self.sram_bytes / 1024:.1f} KiB {self.kind}"
         if self.cpu_ops:
-            said += f"; {len(self.cpu_ops)} operators left to the CPU and counted as one cycle each: {', '.join(self.cpu_ops[:3])}"
+            some = ", ".join(self.cpu_ops[:3])
+            said += f"; incomplete: {len(self.cpu_ops)} operators left to the CPU count one cycle each ({some})"
         return f"{self.target}: {said} (compiler cycle model, {self.compiler}; weights: {self.weights})"
 
     def _repr_html_(self) -> str:
@@ -120,6 +121,7 @@ class Verification(Measurement):
 
 
 def verification(measured: Measurement, estimate: Estimate | None, weights: str) -> Verification:
+    """The measurement with the estimate beside it."""
     said = {item.name: getattr(measured, item.name) for item in fields(measured)}
     return Verification(**said, estimate=estimate, weights=weights)
 
