@@ -131,6 +131,10 @@ class Graph:
     outputs: tuple[str, ...]
     modules: tuple[tuple[str, str], ...] = ()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels to other processes: the fields, not what is cached beside them."""
+        return {"ops": self.ops, "outputs": self.outputs, "modules": self.modules}
+
     @cached_property
     def by_name(self) -> Mapping[str, Op]:
         return MappingProxyType({op.name: op for op in self.ops})
