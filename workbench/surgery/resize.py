@@ -146,7 +146,7 @@ def _fill(old: Tensor, axis: ParamAxis, op: Op) -> Tensor:
     if axis.side == "in":
         return torch.zeros(())
     if axis.param.role == "weight" and old.dim() > 1:
-        std = float(old.std()) or (2 / max(1, old[0].numel())) ** 0.5
+        std = float(old.detach().std()) or (2 / max(1, old[0].numel())) ** 0.5
         return torch.tensor([std, float(crc32(axis.param.name.encode()) & 0xFFFFFF)])
     if axis.param.role == "weight" and op.kind == "prelu":
         return torch.tensor(0.25)
