@@ -11,6 +11,7 @@ import pandas as pd
 from ..errors import InputError, SurgeryError, WorkbenchError, unknown
 from ..estimators import estimate, is_calibrated
 from ..estimators.estimate import Estimate
+from ..files import check_folder, write_atomic
 from ..graph import Graph, Plan, rewrite
 from ..recipe import Recipe, describe
 from ..targets import Target, resolve
@@ -291,12 +292,12 @@ class Session:
 
     def share(self, path: str | Path) -> Path:
         """Write one HTML page that opens with no network."""
-        from ..files import write_atomic
         from ..report import page
 
         path = Path(path)
         if path.suffix not in (".html", ".htm"):
             raise InputError(f"share writes a page, .html, not {path.suffix or path.name!r}; try {path.stem}.html")
+        check_folder(path)
         return write_atomic(path, page(self).encode())
 
     def bench(self) -> Any:
