@@ -138,7 +138,7 @@ def _group_norm(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs]:
 # ---- activations and arithmetic ---------------------------------------------------------------------------------
 
 
-def _clamp(low: float | None, high: float | None) -> tuple[str, Attrs] | None:
+def _clamp(low: Any, high: Any) -> tuple[str, Attrs] | None:
     if isinstance(low, tuple) or isinstance(high, tuple):
         return None  # bounds that are tensors
     if low == 0 and high is None:

@@ -30,7 +30,8 @@ class Block:
     """A building block and the facts experts select by.
 
     name: timm path ("blocks.1.0", or of its first layer where a block is loose layers: "conv_stem").
-    kind: "ibn" | "fused-ibn" | "depthwise-separable" | "universal-ib" | "bottleneck" | "basic" | "conv" | "head" | "other".
+    kind: "ibn" | "fused-ibn" | "depthwise-separable" | "universal-ib" | "bottleneck" | "basic" | "conv" | "head" |
+    "other".
     ops: names of its operators, in execution order. input: the tensor it reads; output: the one it makes.
     resolution: (h, w) at its input. width, mid_width, out_width: channels in, widest inside, out.
     stride: input over output resolution. kernel: of its largest spatial convolution (0 where it has none).
@@ -164,7 +165,9 @@ class _Finder:
             if op.kind == "permute" and op["axes"] in ((0, 2, 3, 1), (0, 3, 1, 2)):
                 found[op.name] = op["axes"] == (0, 2, 3, 1)
             else:
-                found[op.name] = op.kind == "linear" or (op.kind != "conv2d" and found.get(next(iter(op.inputs), ""), False))
+                found[op.name] = op.kind == "linear" or (
+                    op.kind != "conv2d" and found.get(next(iter(op.inputs), ""), False)
+                )
         return found
 
     # ---- chains -----------------------------------------------------------------------------------------------
@@ -355,7 +358,9 @@ class _Finder:
     def _read_outside(self, groups: dict[str, list[int]]) -> frozenset[str]:
         """Tensors that leave their group."""
         home = {self.ops[i].name: name for name, members in groups.items() for i in members}
-        read = {n for name, members in groups.items() for i in members for n in self.ops[i].inputs if home.get(n) != name}
+        read = {
+            n for name, members in groups.items() for i in members for n in self.ops[i].inputs if home.get(n) != name
+        }
         return frozenset(read.union(self.graph.outputs))
 
     def _facts(self, name: str, members: list[int], head: bool, leaving: frozenset[str]) -> Block:

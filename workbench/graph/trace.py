@@ -192,8 +192,8 @@ class _Tracer:
         return ()
 
     def _call(self, node: fx.Node, env: Mapping[fx.Node, Any]) -> Any:
-        args = fx.node.map_arg(node.args, env.__getitem__)
-        kwargs = fx.node.map_arg(node.kwargs, env.__getitem__)
+        args: Any = fx.node.map_arg(node.args, env.__getitem__)
+        kwargs: Any = fx.node.map_arg(node.kwargs, env.__getitem__)
         if node.target is operator.getitem:
             return self._piece(node, *args)
         body = next((a for a in args if isinstance(a, fx.GraphModule)), None)
@@ -232,7 +232,7 @@ class _Tracer:
         return _Constant(node.name, shape, module, roots, key, view=base in VIEWS)
 
     def _operator(self, node: fx.Node, bound: dict[str, Any]) -> Any:
-        base, out = _base(node), node.meta.get("val")
+        base, out = _base(node), node.meta["val"]
         in_place = base.endswith("_") and not base.startswith("_")
         plain = base.rstrip("_") if in_place else base
         subject = next(_tensors(bound.values()))
@@ -280,7 +280,7 @@ class _Tracer:
         kind, attrs = found
         values = list(_tensors(v for name, v in bound.items() if name not in params))
         if _changes_nothing(kind, attrs, values, shape):
-            return values[0]
+            return values[0] if base in VIEWS else _Value(self._read(values[0]), shape)
         names = tuple(self._read(v) for v in values)
         return self._emit(node.name, kind, names, shape, attrs, self._parameters(params, module), module)
 
@@ -442,6 +442,8 @@ def _changes_nothing(kind: str, attrs: Mapping[str, Any], values: list[Any], sha
         return bool(attrs["step"] == 1)
     if kind == "pad":
         return not any(any(pair) for pair in attrs["pads"])
+    if "scalar" in attrs:  # 1 / x is exported as a reciprocal times one
+        return not attrs.get("reverse") and attrs["scalar"] == {"mul": 1, "div": 1, "add": 0, "sub": 0}.get(kind)
     return kind in ("reshape", "concat")
 
 
