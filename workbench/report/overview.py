@@ -35,20 +35,20 @@ def totals(session: "Session") -> Markup:
     before, after = figures_of(session.baseline), figures_of(session)
     cells = []
     for name, metric in METRICS.items():
-        said = [el("dt", metric.short), el("dd", metric_text(name, after[name]), class_="wb-value")]
+        said = [
+            el("div", metric.short, class_="wb-label"),
+            el("div", metric_text(name, after[name]), class_="wb-value"),
+        ]
         change = change_text(before[name], after[name]) if session.steps else ""
-        if change:
-            lower = after[name] < before[name]  # type: ignore[operator]
-            mood = None if after[name] == before[name] else "wb-better" if lower else "wb-worse"
-            origin = " " + (
-                "as opened"
-                if mood is None
-                else f"from {metric_text(name, before[name])}".replace(" ", "\N{NO-BREAK SPACE}")
-            )
-            said.append(el("dd", el("span", change, class_=mood), origin, class_="wb-from"))
+        if change and before[name] == after[name]:
+            said.append(el("div", "as opened", class_="wb-from"))
+        elif change:
+            mood = "wb-better" if after[name] < before[name] else "wb-worse"  # type: ignore[operator]
+            origin = f"from {metric_text(name, before[name])}".replace(" ", "\N{NO-BREAK SPACE}")
+            said.append(el("div", el("div", change, class_=mood), origin, class_="wb-from"))
         exact = "" if after[name] is None else f" Exactly {after[name]:,} {metric.unit}." if metric.unit != "ms" else ""
         cells.append(el("div", *said, class_="wb-total", title=f"{metric.meaning}{exact} ({metric.figures})"))
-    return el("dl", *cells, class_="wb-totals")
+    return el("div", el("div", *cells, class_="wb-totals"), class_="wb-totals-frame")
 
 
 def legend(session: "Session", memory: bool = True) -> Markup:
@@ -86,7 +86,10 @@ def incomplete_note(session: "Session") -> Markup | None:
 def _head(session: "Session") -> Markup:
     steps = f"{len(session.steps)} step{'' if len(session.steps) == 1 else 's'}" if session.steps else "as opened"
     return el(
-        "div", el("b", title_text(session)), el("span", f"{steps}, estimated", class_="wb-muted"), class_="wb-head"
+        "div",
+        el("b", title_text(session)),
+        el("span", steps + ("" if session.try_estimate is None else ", estimated"), class_="wb-muted"),
+        class_="wb-head",
     )
 
 

@@ -25,9 +25,11 @@ _PATTERNS = "The selected blocks, or patterns: blocks.2.*, *[resolution>=28], *[
 def session_view(session: "Session") -> dict[str, Any]:
     """What the bench shows of a session.
 
-    title: model and target. blocks: name, kind, shape, index (in execution order), latency_ms, share, heat (step of
-    the palette), text. totals: by metric: value, text, baseline, change, mood ("better", "worse", "same", "").
-    transforms: see `transform_view`. history: one entry per step. can_undo, can_redo. note: what the figures leave out.
+    model, input, target: what the title says. note: what the figures leave out ("" where nothing).
+    blocks: name, kind, shape, index (in execution order), latency_ms, share, heat (step of the palette), their texts.
+    top: share at the hot end of the colours ("" without an estimate).
+    totals: by metric: value, text, baseline, change, mood ("better", "worse", "same", or "" where unknown).
+    transforms: see `transform_view`. history: one entry per step. can_undo, can_redo.
     """
     top = scale_top(*session.blocks["share"], *session.baseline.blocks["share"])
     size = "x".join(map(str, session.input_size)) if session.input_size else "example inputs"
@@ -37,7 +39,7 @@ def session_view(session: "Session") -> dict[str, Any]:
         "target": session.target.name,
         "note": _note(session),
         "blocks": _blocks(session, top),
-        "top": f"{100 * top:.0f} %",
+        "top": "" if session.try_estimate is None else f"{100 * top:.0f} %",
         "totals": _totals(session.baseline, session),
         "transforms": [transform_view(cls) for cls in TRANSFORMS.values()],
         "history": _history(session),

@@ -3,6 +3,10 @@
 
 const STEPS = 10;
 
+// JupyterLab's one-letter shortcuts ("x" cuts the cell) match the focused element itself, before any ancestor is
+// asked: what can have the focus must carry the attribute, the root alone is not enough.
+const FOCUSABLE = new Set(["button", "input", "select"]);
+
 /** An element with properties, data attributes and children (text or elements). */
 function h(tag, props = {}, ...children) {
   const node = document.createElement(tag);
@@ -12,6 +16,7 @@ function h(tag, props = {}, ...children) {
     else if (name === "class") node.className = value;
     else node.setAttribute(name, value === true ? "" : String(value));
   }
+  if (FOCUSABLE.has(tag) || "tabindex" in props) node.setAttribute("data-lm-suppress-shortcuts", "true");
   node.append(...children.filter((child) => child !== null && child !== undefined));
   return node;
 }
@@ -30,7 +35,7 @@ function render({ model, el }) {
   // ---- the parts -----------------------------------------------------------------------------------------------
   const title = h("div", { class: "wb-title" });
   const note = h("p", { class: "wb-note", role: "note", hidden: true });
-  const totals = h("dl", { class: "wb-totals" });
+  const totals = h("div", { class: "wb-totals" });
   const list = h("div", { class: "wb-blocks", role: "listbox", "aria-multiselectable": "true", "aria-label": "Blocks in execution order" });
   const quick = h("div", { class: "wb-quick", role: "group", "aria-label": "Select blocks" });
   const chosen = h("div", { class: "wb-chosen", "aria-live": "polite" });
@@ -83,6 +88,7 @@ function render({ model, el }) {
       ...Array.from({ length: STEPS }, (_, i) => h("i", { class: `wb-heat-${i}` })),
       h("span", {}, v.top),
     );
+    scale.hidden = !v.top;
     const kinds = new Map();
     for (const block of v.blocks) kinds.set(block.kind, (kinds.get(block.kind) ?? 0) + 1);
     const pick = (text, wanted) => h("button", { type: "button", onclick: () => select(v.blocks.filter(wanted).map((b) => b.name)) }, text);
@@ -137,7 +143,7 @@ function render({ model, el }) {
     const blocks = view().blocks.filter((b) => on.has(b.name));
     const share = blocks.reduce((sum, b) => sum + (b.share ?? 0), 0);
     chosen.textContent = blocks.length
-      ? `${blocks.length} block${blocks.length === 1 ? "" : "s"} selected, ${(100 * share).toFixed(1)} % of the latency`
+      ? `${blocks.length} block${blocks.length === 1 ? "" : "s"} selected` + (view().top ? `, ${(100 * share).toFixed(1)} % of the latency` : "")
       : "No block selected";
   }
 
@@ -148,13 +154,13 @@ function render({ model, el }) {
         const ahead = preview?.[name];
         return h(
           "div", { class: "wb-total", title: total.meaning, "data-total": name },
-          h("dt", {}, total.label),
-          h("dd", { class: "wb-value" }, total.text),
-          h("dd", { class: "wb-from" }, ...(total.change
-            ? [h("span", { class: `wb-${total.mood}` }, total.change), h("span", {}, total.mood === "same" ? "as opened" : `from ${total.baseline_text}`)]
-            : ["\u00a0"])),
+          h("div", { class: "wb-label" }, total.label),
+          h("div", { class: "wb-value" }, total.text),
+          h("div", { class: "wb-from" },
+            total.mood === "better" || total.mood === "worse" ? h("span", { class: `wb-${total.mood}` }, total.change) : null,
+            h("span", {}, total.mood === "same" ? "as opened" : total.mood ? `from ${total.baseline_text}` : "\u00a0")),
           ahead
-            ? h("dd", { class: "wb-ahead", "data-preview": name, "aria-label": `would be ${ahead.text}, ${ahead.change}` },
+            ? h("div", { class: "wb-ahead", "data-preview": name, "aria-label": `would be ${ahead.text}, ${ahead.change}` },
               "\u2192 ", h("b", {}, ahead.text), " ", h("span", { class: `wb-${ahead.mood}` }, ahead.change))
             : null,
         );
