@@ -5,7 +5,7 @@ layers from what it reads to what it makes, squeeze-excite and shortcut branches
 layer (p: 1x1, d: depthwise, k: KxK dense or grouped, l: linear, a: matrix product), it says the kind:
 
     pdp  ibn      kp  fused-ibn (k dense, expanding)      dp  depthwise-separable      pk..p  bottleneck
-    kk   basic    dpdp, and dpp or pp where timm's class says so  universal-ib         p, d, k  conv
+    kk   basic    dpdp (expanding), and dpp or pp where timm's class says so  universal-ib         p, d, k  conv
 
 From the root down, the first module whose chain is one of the longer ones is a block; a module that holds such
 modules, or repeats one module, is a stage and is looked into; any other module with layers is one block as it
@@ -68,7 +68,7 @@ def find_blocks(graph: "Graph") -> tuple[Block, ...]:
 
 _MULTI = frozenset(("ibn", "fused-ibn", "depthwise-separable", "universal-ib", "bottleneck", "basic"))
 _STAGE = re.compile(r"Stage|Sequential|Backbone|Trunk|Encoder$|Tree$")
-_WHOLE = re.compile(r"Block|Bottleneck|Module")
+_WHOLE = re.compile(r"Block|Bottleneck|Module|Att|Downsample")
 _LETTERS = {"conv_transpose2d": "t", "conv1d": "c", "linear": "l", "matmul": "a", "attention": "a"}
 _ACTIVATIONS = frozenset("relu relu6 hard_swish hard_sigmoid silu sigmoid tanh gelu mish elu leaky_relu prelu".split())
 _POOLS = frozenset(("max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d"))
@@ -223,7 +223,7 @@ class _Finder:
             return "universal-ib"
         if letters == "pdp":
             return "ibn"
-        if letters == "dpdp":
+        if letters == "dpdp" and self.ops[chain.layers[1]].shape[1] > self.ops[chain.layers[3]].shape[1]:
             return "universal-ib"
         if letters in ("kp", "dp") and (residual or len(layers) == len(letters)):
             first, second = (self.ops[i] for i in chain.layers)
