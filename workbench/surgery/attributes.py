@@ -31,7 +31,7 @@ def _ghost(module: nn.Module, path: str, inside: list[Op], graph: Graph) -> None
 
 
 def _partial_residual(module: nn.Module, path: str, inside: list[Op], graph: Graph) -> None:
-    """rexnet's LinearBottleneck: the input is added into the first `in_channels` of `out_channels`."""
+    """LinearBottleneck of rexnet: the input is added into the first `in_channels` of `out_channels`."""
     names = {op.name for op in inside}
     outside = next(i for op in inside for i in op.inputs if i not in names)
     module.in_channels, module.out_channels = graph.by_name[outside].shape[1], inside[-1].shape[1]

@@ -3,54 +3,88 @@
 import copy
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Any
 
 import torch
 from torch import nn
 
 from ..errors import SurgeryError, TraceError
-from ..graph import Graph, Plan, Replace, Resize, rewrite
+from ..graph import Graph, Plan, Replace, Resize, SetInput, SetSpatial, rewrite
 from ..graph.trace import trace
 from .attributes import set_attributes
 from .compare import require_equal
 from .replace import replace
-from .resize import resize
+from .resize import kept_channels, resize
+from .statistics import correct
 
 __all__ = ["build"]
 
 
-def build(
-    model: nn.Module, graph: Graph, plans: Sequence[Plan], calibration: torch.Tensor | None = None
-) -> nn.Module:
+def build(model: nn.Module, graph: Graph, plans: Sequence[Plan], calibration: torch.Tensor | None = None) -> nn.Module:
     """A copy of `model` with the plans carried out, weights carried along; `model` itself is not touched.
 
-    graph: the trace of `model`. calibration: images [N, C, H, W] replaced blocks are fitted on; None composes
-    their weights instead. The result is traced again and compared with the planned graph: SurgeryError names the
-    first difference, so what comes back is what was planned.
+    graph: the trace of `model`. calibration: images [N, C, H, W] on which replaced blocks are fitted and, behind
+    narrowed layers, batch norms corrected; None composes the weights of replaced blocks instead. The result is
+    traced again and compared with the planned graph: SurgeryError names the first difference, so what comes back is
+    what was planned.
+
+    >>> import timm
+    >>> from workbench.graph import Resize
+    >>> model = timm.create_model("mobilenetv2_050").eval()
+    >>> graph = trace(model, (3, 64, 64))
+    >>> build(model, graph, [Plan((Resize("conv_stem", 24),))]).conv_stem.weight.shape
+    torch.Size([24, 3, 3, 3])
     """
     edited = copy.deepcopy(model)
-    training = edited.training
     if calibration is not None:
-        first = next(edited.parameters(), None)
-        calibration = calibration.to(first) if first is not None else calibration
-    current = graph
-    for plan in plans:
-        reference = copy.deepcopy(edited) if calibration is not None else edited
-        for kind, edits in groupby(plan.edits, type):
-            group = list(edits)
-            if kind is Resize:
-                after = rewrite(current, Plan(tuple(group)))
-                resize(edited, current, [e for e in group if isinstance(e, Resize)], after)
-                set_attributes(edited, current, after)
-                current = after
-                continue
-            for edit in group:
-                if not isinstance(edit, Replace):
-                    raise SurgeryError(f"{type(edit).__name__} edits cannot be carried out on a module yet")
-                after = rewrite(current, Plan((edit,)))
-                replace(edited, current, edit, after, reference, calibration)
-                current = after
-    _check(edited, current)
-    return edited.train(training)
+        like = next(edited.parameters(), None)
+        calibration = calibration.to(like) if like is not None else calibration
+    # What replaced blocks are fitted to: the model at its present widths before any block of it was replaced, so
+    # that one step of many blocks and many steps of one block give the same weights.
+    reference: nn.Module | None = None
+    for kind, edits in groupby((edit for plan in plans for edit in plan.edits), type):
+        group: list[Any] = list(edits)
+        if kind is Resize:
+            graph = _resize(edited, graph, group, calibration)
+            reference = None
+            continue
+        for edit in group:
+            after = rewrite(graph, Plan((edit,)))
+            if isinstance(edit, Replace):
+                if reference is None:
+                    reference = copy.deepcopy(edited) if calibration is not None else edited
+                replace(edited, graph, edit, after, reference, calibration)
+            elif isinstance(edit, SetSpatial):
+                _set_spatial(edited, graph, edit)
+                reference = None
+            elif not isinstance(edit, SetInput):  # another input size changes no weight
+                raise SurgeryError(f"{type(edit).__name__} edits cannot be carried out on a module yet")
+            graph = after
+    _check(edited, graph)
+    return edited
+
+
+def _resize(edited: nn.Module, graph: Graph, edits: Sequence[Resize], images: torch.Tensor | None) -> Graph:
+    after = rewrite(graph, Plan(tuple(edits)))
+    narrows = any(edit.width < graph.channels.segments[edit.segment].width for edit in edits)
+    before = copy.deepcopy(edited) if narrows and images is not None else None
+    sources = resize(edited, graph, edits, after)
+    set_attributes(edited, graph, after)
+    if before is not None and images is not None:
+        correct(before, edited, kept_channels(graph, sources), images)
+    return after
+
+
+def _set_spatial(edited: nn.Module, graph: Graph, edit: SetSpatial) -> None:
+    op = graph.by_name[edit.op]
+    layer = edited.get_submodule(op.module)
+    for name in ("stride", "dilation", "padding"):
+        value = getattr(edit, name)
+        if value is None:
+            continue
+        if not isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d) or not hasattr(layer, name):
+            raise SurgeryError(f"{op.module or op.name}: a {type(layer).__name__} has no {name} that could be set")
+        setattr(layer, name, value)
 
 
 def _check(edited: nn.Module, planned: Graph) -> None:
@@ -60,7 +94,7 @@ def _check(edited: nn.Module, planned: Graph) -> None:
             channels, height, width = shapes[0][1:]
             traced = trace(edited, (channels, height, width))
         else:
-            traced = trace(edited, None, example_inputs=tuple(torch.randn(shape) for shape in shapes))
+            traced = trace(edited, None, example_inputs=tuple(torch.zeros(shape) for shape in shapes))
     except TraceError as error:
         raise SurgeryError(f"the edited module does not run as planned: {error}") from error
     require_equal(planned, traced)

@@ -1,74 +1,119 @@
 """What surgery did to the function, block by block.
 
-    relative error   ||y' - y|| / ||y|| over all images and elements, y the original's output
+relative error   ||y' - y|| / ||y|| over all images and elements, y the original's output
 """
 
 import math
+from dataclasses import dataclass, field
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from ..graph import Block, Graph
+from .layers import evaluating
 
 __all__ = ["fidelity"]
 
+_CHUNK = 8  # images at a time
+
+
+@dataclass
+class _Error:
+    """Sums of squares, or why there are none."""
+
+    difference: float = 0.0
+    size: float = 0.0
+    note: str = "its output is not the output of a module"
+
+    def add(self, was: Tensor, now: Tensor) -> None:
+        if was.shape != now.shape:
+            self.note = f"its output changed from {_words(was)} to {_words(now)}"
+            return
+        self.note = ""
+        self.difference += float((now.double() - was.double()).square().sum())
+        self.size += float(was.double().square().sum())
+
+    @property
+    def relative(self) -> float:
+        if self.note:
+            return math.nan
+        if self.size == 0:
+            return math.inf if self.difference else 0.0
+        return math.sqrt(self.difference / self.size)
+
+
+@dataclass
+class _Watch:
+    """Keeps the outputs of some modules."""
+
+    model: nn.Module
+    paths: dict[str, str]  # block -> path of the module that makes its output
+    seen: dict[str, Tensor] = field(default_factory=dict)
+
+    def run(self, images: Tensor) -> Tensor:
+        """The network's first output; `seen` holds those of the blocks."""
+        self.seen = {}
+        hooks = []
+        for block, path in self.paths.items():
+
+            def keep(_: nn.Module, args: object, made: object, block: str = block) -> None:
+                if isinstance(made, Tensor):
+                    self.seen[block] = made.clone()  # what follows may work in place
+
+            hooks.append(self.model.get_submodule(path).register_forward_hook(keep))
+        try:
+            like = next(self.model.parameters(), None)
+            made = self.model(images.to(like) if like is not None else images)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return made if isinstance(made, Tensor) else made[0]
+
 
 @torch.no_grad()
-def fidelity(
-    original: nn.Module, edited: nn.Module, graph: Graph, edited_graph: Graph, images: Tensor
-) -> pd.DataFrame:
+def fidelity(original: nn.Module, edited: nn.Module, graph: Graph, edited_graph: Graph, images: Tensor) -> pd.DataFrame:
     """One row per block of the edited network: name, kind, relative_error, note; the last row is the network.
 
-    images: [N, C, H, W]. A block whose output changed its shape has no error of its own: NaN, and the note says so.
-    The network's row adds top1_agreement, the share of images on which both say the same class.
+    images: [N, C, H, W]. Errors are those of the running networks, so a block's includes what it was handed. A block
+    whose output changed its shape has no error: NaN, and the note says so. The network's row adds top1_agreement,
+    the share of images on which both say the same class.
     """
     before = {block.name: block for block in graph.blocks}
-    pairs = [(before[block.name], block) for block in edited_graph.blocks if block.name in before]
-    was, y = _outputs(original, {a.name: _module(graph, a) for a, _ in pairs}, images)
-    now, z = _outputs(edited, {b.name: _module(edited_graph, b) for _, b in pairs}, images)
-    rows = []
-    for _, block in pairs:
-        a, b = was.get(block.name), now.get(block.name)
-        if a is None or b is None:
-            error, note = math.nan, "its output is not the output of a module"
-        elif a.shape != b.shape:
-            error, note = math.nan, f"its output changed from {a.shape[1]} to {b.shape[1]} channels"
-        else:
-            error, note = _relative(a, b), ""
+    shared = [block for block in edited_graph.blocks if block.name in before]
+    was = _Watch(original, _ends(graph, [before[block.name] for block in shared]))
+    now = _Watch(edited, _ends(edited_graph, shared))
+    errors = {block.name: _Error() for block in shared}
+    whole, agreed = _Error(), 0
+    with evaluating(original, edited):
+        for part in images.split(_CHUNK):
+            y, z = was.run(part), now.run(part)
+            whole.add(y, z)
+            if y.shape == z.shape:
+                agreed += int((y.argmax(1) == z.argmax(1)).sum()) if y.dim() == 2 else 0
+            for name in was.seen.keys() & now.seen.keys():
+                errors[name].add(was.seen[name], now.seen[name])
+    rows: list[dict[str, object]] = []
+    for block in edited_graph.blocks:
+        found = errors.get(block.name, _Error(note="the original has no such block"))
+        error, note = found.relative, found.note
         rows.append({"name": block.name, "kind": block.kind, "relative_error": error, "note": note})
-    agreement = float((y.argmax(-1) == z.argmax(-1)).float().mean()) if y.shape == z.shape and y.dim() == 2 else math.nan
-    error = _relative(y, z) if y.shape == z.shape else math.nan
-    rows.append({"name": "network", "kind": "", "relative_error": error, "note": "", "top1_agreement": agreement})
-    return pd.DataFrame(rows)
+    agreement = agreed / len(images) if not whole.note and y.dim() == 2 else math.nan
+    last = {"name": "network", "kind": "", "relative_error": whole.relative, "note": whole.note}
+    return pd.DataFrame([*rows, {**last, "top1_agreement": agreement}])
 
 
-def _relative(a: Tensor, b: Tensor) -> float:
-    return float((b.double() - a.double()).norm() / a.double().norm().clamp_min(1e-30))
+def _ends(graph: Graph, blocks: list[Block]) -> dict[str, str]:
+    """Block name -> the module whose output is the block's; blocks that end in the middle of one are left out."""
+    last: dict[str, str] = {}  # module path -> the last operator inside it
+    for op in graph.ops:
+        path = op.module
+        while path:
+            last[path] = op.name
+            path = path.rpartition(".")[0]
+    ends = {block.name: (graph.by_name[block.output].module, block.output) for block in blocks}
+    return {name: path for name, (path, output) in ends.items() if last.get(path) == output}
 
 
-def _module(graph: Graph, block: Block) -> str:
-    return graph.by_name[block.output].module
-
-
-def _outputs(model: nn.Module, modules: dict[str, str], images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-    """Outputs of the modules the blocks end in, and of the network (its first output)."""
-    caught: dict[str, Tensor] = {}
-    hooks = []
-    for block, path in modules.items():
-        if path:
-
-            def keep(module: nn.Module, inputs: object, output: object, block: str = block) -> None:
-                if isinstance(output, Tensor):
-                    caught[block] = output.clone()
-
-            hooks.append(model.get_submodule(path).register_forward_hook(keep))
-    training = model.training
-    try:
-        first = next(model.parameters(), None)
-        y = model.eval()(images.to(first) if first is not None else images)
-    finally:
-        model.train(training)
-        for hook in hooks:
-            hook.remove()
-    return caught, y if isinstance(y, Tensor) else y[0]
+def _words(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape[1:]))

@@ -1,10 +1,15 @@
-"""Reading and replacing parameters by name, and the widths that modules also hold as numbers."""
+"""Reading and replacing parameters by name, the widths layers hold as numbers, and looking at activations."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 
 from ..graph import Op
 
-__all__ = ["get_parameter", "replace_module", "set_parameter", "set_widths"]
+__all__ = ["capture", "evaluating", "get_parameter", "replace_module", "set_parameter", "set_widths"]
 
 
 def get_parameter(model: nn.Module, name: str) -> Tensor | None:
@@ -38,7 +43,7 @@ def replace_module(model: nn.Module, path: str, module: nn.Module) -> None:
 
 def set_widths(model: nn.Module, path: str, op: Op) -> None:
     """Bring the numbers a layer holds beside its tensors in line with the planned operator."""
-    layer = model.get_submodule(path)
+    layer: Any = model.get_submodule(path)
     weight = op.param("weight")
     if isinstance(layer, nn.Conv2d | nn.Conv1d | nn.ConvTranspose2d) and weight is not None:
         groups = op["groups"]
@@ -60,3 +65,51 @@ def set_widths(model: nn.Module, path: str, op: Op) -> None:
         layer.normalized_shape = tuple(weight.shape)
     elif isinstance(layer, nn.PReLU) and weight is not None:
         layer.num_parameters = weight.shape[0]
+
+
+@contextmanager
+def evaluating(*models: nn.Module) -> Iterator[None]:
+    """Evaluation mode; afterwards every module has its own training flag back."""
+    training = [module for model in models for module in model.modules() if module.training]
+    for model in models:
+        model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+class _Reached(Exception):
+    """No error: it ends a forward pass early."""
+
+
+@torch.no_grad()
+def capture(model: nn.Module, images: Tensor, wanted: Mapping[str, tuple[str, str]]) -> dict[str, Tensor]:
+    """Copies of what modules read ("input") or make ("output") on images; the pass ends when all are there.
+
+    wanted: name -> (module path, "input" or "output").
+    """
+    caught: dict[str, Tensor] = {}
+    hooks = []
+
+    def keep(name: str, value: Any) -> None:
+        caught[name] = (value[0] if isinstance(value, tuple) else value).clone()  # layers work in place
+        if len(caught) == len(wanted):
+            raise _Reached
+
+    try:
+        for name, (path, side) in wanted.items():
+            module = model.get_submodule(path)
+            if side == "input":
+                hooks.append(module.register_forward_pre_hook(lambda _, args, name=name: keep(name, args)))
+            else:
+                hooks.append(module.register_forward_hook(lambda _, args, made, name=name: keep(name, made)))
+        with evaluating(model):
+            model(images)
+    except _Reached:
+        pass
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return caught

@@ -1,14 +1,15 @@
-"""Replace: a block's whole module, or one layer in its place."""
+"""Replace: a block's whole module, one layer in its place, or operators taken out."""
 
 import copy
+from typing import Any
 
 import torch
 from torch import nn
 
 from ..errors import SurgeryError
-from ..graph import Graph, Replace
-from .initialise import compose, embed, fit
-from .layers import replace_module, set_parameter, set_widths
+from ..graph import Graph, Op, Replace
+from .initialise import Bottleneck, compose, embed, fit
+from .layers import get_parameter, replace_module, set_parameter, set_widths
 
 __all__ = ["replace"]
 
@@ -20,52 +21,114 @@ def replace(
 ) -> None:
     """Carry the edit out on `model`, in place.
 
-    reference: the model before the step this edit is part of, whose activations least squares aims at.
-    images: calibration images [N, C, H, W]; None composes weights where least squares was asked for.
+    reference: the model whose activations least squares aims at. images: calibration images [N, C, H, W]; None
+    composes weights where least squares was asked for.
     """
     if edit.template == _EDGE:
-        old = model.get_submodule(edit.module)
-        new = _edge_residual(old, graph, edit)
-        compose(old, new)
+        old = _bottleneck(graph, edit)
+        new = _edge_residual(model, graph, edit, old)
+        compose(model, old, new)
         replace_module(model, edit.module, new)
         if images is not None and edit.init == "least-squares":
-            fit(model, reference, edit.module, images)
-        return
-    if edit.template:
+            fit(model, reference, old, images)
+    elif edit.template:
         raise SurgeryError(f"{edit.module}: no way is known to build a {edit.template}")
-    if len(edit.ops) != 1 or len(edit.new_ops) != 1 or edit.init != "embed":
-        raise SurgeryError(f"{edit.ops[0]}: only one layer at a time can be exchanged in its place")
-    op = after.by_name[edit.ops[0]]
-    weight = op.param("weight")
-    layer = model.get_submodule(op.module)
-    assert weight is not None and isinstance(layer, nn.Conv2d)
-    set_parameter(model, weight.name, embed(layer.weight, layer.groups))
-    set_widths(model, op.module, op)
+    elif not edit.new_ops:
+        _take_out(model, graph, edit)
+    else:
+        _exchange(model, graph, edit, after)
 
 
-def _edge_residual(old: nn.Module, graph: Graph, edit: Replace) -> nn.Module:
-    """timm's EdgeResidual around the parts of the inverted bottleneck that stay (types: timm's InvertedResidual)."""
+# ---- whole blocks -----------------------------------------------------------------------------------------------
+
+
+def _bottleneck(graph: Graph, edit: Replace) -> Bottleneck:
+    gone = [graph.by_name[name] for name in edit.ops]
+    ops = [op for op in gone if not _inside(op, f"{edit.module}.se")]
+    convs = [op.module for op in ops if op.kind == "conv2d"]
+    norms = [op.module for op in ops if op.kind == "batch_norm"]
+    if len(convs) != 3 or len(norms) != 3:
+        raise SurgeryError(
+            f"{edit.module} has {len(convs)} convolutions and {len(norms)} norms; fusing needs three each"
+        )
+    (expand, dw, project), (expand_norm, dw_norm, project_norm) = convs, norms
+    return Bottleneck(edit.module, expand, expand_norm, dw, dw_norm, project, project_norm)
+
+
+def _edge_residual(model: nn.Module, graph: Graph, edit: Replace, old: Bottleneck) -> nn.Module:
+    """An EdgeResidual around copies of what stays: second norm, squeeze-excite, projection, last norm."""
     from timm.layers import create_conv2d
     from timm.models._efficientnet_blocks import EdgeResidual
 
-    block: dict[str, nn.Module] = dict(old.named_children())
-    missing = [n for n in ("conv_pw", "bn1", "conv_dw", "bn2", "conv_pwl", "bn3") if n not in block]
-    if missing:
-        raise SurgeryError(f"{edit.module} is a {type(old).__name__} without {missing[0]}, so it cannot be fused")
-    dw, pw, project = block["conv_dw"], block["conv_pw"], block["conv_pwl"]
-    assert isinstance(dw, nn.Conv2d) and isinstance(pw, nn.Conv2d) and isinstance(project, nn.Conv2d)
-    stride, skip = dw.stride[0], bool(getattr(old, "has_skip", False))
-    new = EdgeResidual(pw.in_channels, project.out_channels, dw.kernel_size[0], stride=stride, noskip=not skip)
-    new.has_skip = skip
+    dw: Any = model.get_submodule(old.dw)
+    expand: Any = model.get_submodule(old.expand)
+    project: Any = model.get_submodule(old.project)
+    block = model.get_submodule(edit.module)
+    last = graph.by_name[edit.ops[-1]].name
+    skip = any(op.kind == "add" and op.module == edit.module for op in graph.consumers[last])
     same = type(dw).__name__ == "Conv2dSame"
-    new.conv_exp = create_conv2d(
-        pw.in_channels, dw.out_channels, dw.kernel_size[0], stride=stride, dilation=dw.dilation[0],
-        padding="same" if same else dw.padding,
-    )  # fmt: skip
-    new.bn1, new.bn2 = copy.deepcopy(block["bn2"]), copy.deepcopy(block["bn3"])
+    shape = {"stride": dw.stride, "dilation": dw.dilation, "padding": "same" if same else dw.padding}
+    with torch.random.fork_rng(devices=[]):  # every weight is overwritten: the caller's random numbers stay as they are
+        new: Any = EdgeResidual(expand.in_channels, project.out_channels, dw.kernel_size[0], noskip=not skip)
+        new.conv_exp = create_conv2d(expand.in_channels, dw.out_channels, dw.kernel_size[0], **shape)
+    new.has_skip = skip
+    new.bn1 = _norm_act(model, graph, edit, old)
+    new.bn2 = copy.deepcopy(model.get_submodule(old.project_norm))
     new.conv_pwl = copy.deepcopy(project)
-    for name in ("se", "aa", "drop_path"):
-        if name in block:
-            setattr(new, name, copy.deepcopy(block[name]))
-    new.to(device=pw.weight.device, dtype=pw.weight.dtype)
-    return new.train(old.training)
+    for name in ("se", "drop_path"):
+        part = getattr(block, name, None)
+        setattr(new, name, copy.deepcopy(part) if isinstance(part, nn.Module) else nn.Identity())
+    new.to(device=dw.weight.device, dtype=dw.weight.dtype)
+    new.conv_exp.weight.requires_grad_(dw.weight.requires_grad)
+    return new.train(block.training)
+
+
+def _norm_act(model: nn.Module, graph: Graph, edit: Replace, old: Bottleneck) -> nn.Module:
+    """The depthwise convolution's norm with its activation inside, as EdgeResidual wants it."""
+    from timm.layers import BatchNormAct2d
+
+    norm: Any = copy.deepcopy(model.get_submodule(old.dw_norm))
+    name = next(op.name for op in graph.ops if op.module == old.dw_norm and op.kind == "batch_norm")
+    act = graph.consumers[name][0]
+    if act.module == f"{old.dw_norm}.act":
+        return norm
+    if act.module in (edit.module, old.dw_norm):
+        raise SurgeryError(f"{edit.module}: its {act.kind} is no module that could be moved into a fused block")
+    new: Any = BatchNormAct2d(norm.num_features, eps=norm.eps, momentum=norm.momentum)
+    new.load_state_dict({k: v for k, v in norm.state_dict().items() if k in new.state_dict()})
+    new.act = copy.deepcopy(model.get_submodule(act.module))
+    return new
+
+
+# ---- single layers ----------------------------------------------------------------------------------------------
+
+
+def _exchange(model: nn.Module, graph: Graph, edit: Replace, after: Graph) -> None:
+    """A depthwise convolution becomes a dense one in its own module."""
+    op = after.by_name[edit.ops[-1]]
+    weight = op.param("weight")
+    layer = model.get_submodule(op.module)
+    values = get_parameter(model, weight.name) if weight is not None else None
+    if len(edit.ops) != 1 or len(edit.new_ops) != 1 or edit.init != "embed":
+        raise SurgeryError(f"{op.module or op.name}: only one layer at a time can be exchanged, its weights embedded")
+    if not isinstance(layer, nn.Conv2d) or values is None or weight is None:
+        raise SurgeryError(
+            f"{op.module or op.name} is a {type(layer).__name__}, not a convolution with its own weights"
+        )
+    set_parameter(model, weight.name, embed(values, layer.groups))
+    set_widths(model, op.module, op)
+
+
+def _take_out(model: nn.Module, graph: Graph, edit: Replace) -> None:
+    """Modules all of whose operators go become identities."""
+    gone = set(edit.ops)
+    for op in (graph.by_name[name] for name in edit.ops):
+        left = [other for other in graph.ops if other.name not in gone and _inside(other, op.module)]
+        if not op.module or left:
+            raise SurgeryError(f"{op.module or op.name}: its {op.kind} cannot be taken out of the module's code")
+    for path in dict.fromkeys(graph.by_name[name].module for name in edit.ops):
+        replace_module(model, path, nn.Identity())
+
+
+def _inside(op: Op, path: str) -> bool:
+    return op.module == path or op.module.startswith(f"{path}.")

@@ -18,14 +18,17 @@ from torch import Tensor, nn
 from ..graph import Graph, Op, ParamAxis, Resize, param_axes, source_channels
 from .layers import get_parameter, set_parameter, set_widths
 
-__all__ = ["resize"]
+__all__ = ["importance", "kept_channels", "resize"]
 
 Sources = Mapping[str, tuple[int | None, ...]]
 _FILL = {"weight": 1.0, "running_var": 1.0, "value": 1.0}  # of norms and scales; all else 0
 
 
-def resize(model: nn.Module, graph: Graph, edits: Sequence[Resize], after: Graph) -> None:
-    """Carry the edits out on `model`, in place; `graph` is before them, `after` behind them."""
+def resize(model: nn.Module, graph: Graph, edits: Sequence[Resize], after: Graph) -> Sources:
+    """Carry the edits out on `model`, in place; `graph` is before them, `after` behind them.
+
+    Gives back, for each resized segment, where each of its channels comes from.
+    """
     sources = _sources(model, graph, edits)
     done: set[str] = set()
     for op in graph.ops:
@@ -44,6 +47,20 @@ def resize(model: nn.Module, graph: Graph, edits: Sequence[Resize], after: Graph
             set_parameter(model, name, new)
         if axes:
             set_widths(model, op.module, after.by_name[op.name])
+    return sources
+
+
+def kept_channels(graph: Graph, sources: Sources) -> Mapping[str, Sequence[int | None]]:
+    """Path of every batch norm that runs once -> for each of its channels the channel it was, None for a new one."""
+    found: dict[str, list[int | None]] = {}
+    twice: set[str] = set()
+    for op in graph.ops:
+        mean = op.param("running_mean")
+        axis = next((axis for axis in param_axes(graph, op) if axis.param is mean), None)
+        if op.kind == "batch_norm" and mean is not None and axis is not None:
+            twice |= {op.module} & found.keys()
+            found[op.module] = _index(axis, sources, graph)
+    return {path: index for path, index in found.items() if path not in twice}
 
 
 def _sources(model: nn.Module, graph: Graph, edits: Sequence[Resize]) -> Sources:
@@ -104,6 +121,14 @@ def _gain(model: nn.Module, graph: Graph, op: Op, width: int) -> Tensor:
 
 def _gathered(old: Tensor, axis: ParamAxis, sources: Sources, graph: Graph, op: Op) -> Tensor:
     """The parameter with one axis resized; new entries filled by what they are for."""
+    index = _index(axis, sources, graph)
+    if axis.groups > 1:
+        return _gathered_groups(old, axis, index)
+    return _take(old, axis.axis, index, _fill(old, axis, op))
+
+
+def _index(axis: ParamAxis, sources: Sources, graph: Graph) -> list[int | None]:
+    """For each element along the resized axis the element it was, None for a new one."""
     index: list[int | None] = []
     at = 0
     for name in axis.segments:
@@ -111,9 +136,7 @@ def _gathered(old: Tensor, axis: ParamAxis, sources: Sources, graph: Graph, op: 
         for source in sources.get(name, tuple(range(width))):
             index += [None if source is None else (at + source) * axis.repeat + r for r in range(axis.repeat)]
         at += width
-    if axis.groups > 1:
-        return _gathered_groups(old, axis, index)
-    return _take(old, axis.axis, index, _fill(old, axis, op))
+    return index
 
 
 def _gathered_groups(old: Tensor, axis: ParamAxis, index: Sequence[int | None]) -> Tensor:
@@ -146,7 +169,7 @@ def _fill(old: Tensor, axis: ParamAxis, op: Op) -> Tensor:
     if axis.side == "in":
         return torch.zeros(())
     if axis.param.role == "weight" and old.dim() > 1:
-        std = float(old.detach().std()) or (2 / max(1, old[0].numel())) ** 0.5
+        std = float(old.detach().std(correction=0)) or (2 / max(1, old[0].numel())) ** 0.5
         return torch.tensor([std, float(crc32(axis.param.name.encode()) & 0xFFFFFF)])
     if axis.param.role == "weight" and op.kind == "prelu":
         return torch.tensor(0.25)

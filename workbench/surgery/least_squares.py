@@ -1,0 +1,100 @@
+"""Least squares from normal equations, streamed, with the ridge chosen on rows held out.
+
+    X   [rows, features]   Z = X - mean(X)      T   [rows, targets]
+    (Z'Z + r n s I) W = Z'T,   b = mean(T) - mean(X) W,   s = mean variance of a feature, n = rows
+
+All sums in float64. Without a ridge a wide block with few calibration rows is worse than predicting the mean; r is
+the one of `RIDGES` with the smallest error on the held-out rows, and the final fit takes all rows.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+__all__ = ["RIDGES", "Regression"]
+
+RIDGES = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+_FALLBACK = 1e-2  # where nothing was held out
+_JUDGED = 64  # targets are enough to judge a ridge
+
+
+@dataclass
+class _Sums:
+    gram: Tensor  # [features + 1, features + 1], the last one constant 1
+    cross: Tensor  # [features + 1, targets]
+
+    def __add__(self, other: "_Sums") -> "_Sums":
+        return _Sums(self.gram + other.gram, self.cross + other.cross)
+
+    @property
+    def rows(self) -> Tensor:
+        return self.gram[-1, -1]
+
+    @property
+    def mean(self) -> Tensor:
+        return self.gram[-1, :-1] / self.rows
+
+    @property
+    def scatter(self) -> Tensor:
+        return self.gram[:-1, :-1] - torch.outer(self.mean, self.mean) * self.rows
+
+    def some(self, step: int) -> "_Sums":
+        """The same for every so many targets."""
+        return _Sums(self.gram, self.cross[:, ::step])
+
+    def solve(self, ridge: float) -> tuple[Tensor, Tensor]:
+        """Weights [features, targets], intercepts [targets]."""
+        scatter, goal = self.scatter, self.cross[-1] / self.rows
+        cross = self.cross[:-1] - torch.outer(self.mean, self.cross[-1])
+        scale = scatter.diagonal().mean().clamp_min(torch.finfo(scatter.dtype).tiny)
+        damped = scatter + torch.eye(len(scatter), dtype=scatter.dtype, device=scatter.device) * ridge * scale
+        weight = torch.cholesky_solve(cross, torch.linalg.cholesky(damped))
+        return weight, goal - self.mean @ weight
+
+    def error(self, weight: Tensor, bias: Tensor) -> float:
+        """Squared error up to a constant that does not depend on the solution."""
+        whole = torch.cat([weight, bias[None]])
+        return float((whole * (self.gram @ whole - 2 * self.cross)).sum())
+
+
+@dataclass
+class Regression:
+    """Sums over what was added so far.
+
+    >>> x = torch.arange(8.0)[:, None]
+    >>> fit = Regression()
+    >>> fit.add(x[::2], 3 * x[::2] + 1)
+    >>> fit.add(x[1::2], 3 * x[1::2] + 1, held_out=True)
+    >>> weight, bias = fit.solve()
+    >>> round(float(weight), 3), round(float(bias), 3)
+    (3.0, 1.0)
+    """
+
+    _sums: dict[bool, _Sums] = field(default_factory=dict)
+
+    def add(self, features: Tensor, targets: Tensor, held_out: bool = False) -> None:
+        """Rows of features and targets; held_out: they judge the ridge."""
+        x = torch.cat([features, torch.ones_like(features[:, :1])], 1).double()
+        sums = _Sums(x.T @ x, x.T @ targets.double())
+        self._sums[held_out] = self._sums[held_out] + sums if held_out in self._sums else sums
+
+    def solve(self) -> tuple[Tensor, Tensor]:
+        """Weights [features, targets] and intercepts [targets] of all rows, float64."""
+        ridge = _FALLBACK
+        if len(self._sums) == 2:
+            step = -(-self._sums[True].cross.shape[1] // _JUDGED)
+            judge, fitted = self._sums[True].some(step), self._sums[False].some(step)
+            errors = {r: judge.error(*fitted.solve(r)) for r in RIDGES}
+            ridge = min(errors, key=lambda r: errors[r])
+        return self._all.solve(ridge)
+
+    def moments(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of features @ weight over all rows."""
+        sums = self._all
+        return sums.mean @ weight, (weight * (sums.scatter @ weight)).sum(0).clamp_min(0) / sums.rows
+
+    @property
+    def _all(self) -> _Sums:
+        first, *rest = self._sums.values()
+        return first + rest[0] if rest else first
