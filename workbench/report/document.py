@@ -186,8 +186,8 @@ def _cell(column: Any, value: Any, numeric: bool) -> tuple[str, str]:
     if column in METRICS:
         return metric_text(str(column), value), ""
     if str(column).endswith("_ms"):
-        return f"{value:+.3f} ms", ""
-    return f"{value:+.1f}" if isinstance(value, float) else str(value), ""
+        return _change(f"{value:+.3f} ms".replace("-", MINUS))
+    return _change(f"{value:+.1f} %".replace("-", MINUS)) if isinstance(value, float) else (str(value), "")
 
 
 def _change(text: str) -> tuple[str, str]:

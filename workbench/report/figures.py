@@ -37,7 +37,7 @@ def block_figure(now: "Estimate", before: "Estimate | None" = None, lane: bool =
     plot: list[Markup] = [_grid(y, chart) for y in (0.0, 0.5, 1.0)]
     for i, row in enumerate(now.blocks.to_dict("records")):
         plot.append(_column(i, len(names), row, old.get(row["name"]), high, top, chart))
-    axis = [_tick(_at(v, chart), f"{v * high:.{_decimals(high)}f}{' ms' if v == 1 else ''}") for v in (0.0, 0.5, 1.0)]
+    axis = [_tick(_at(v, chart), f"{v * high:g}{' ms' if v == 1 else ''}") for v in (0.0, 0.5, 1.0)]
     if lane:
         peak = max(e.peak_activation_bytes for e in (now, before) if e is not None)
         plot.append(_lane(now, before, names, peak, chart + gap, lane_height))
@@ -62,7 +62,7 @@ def memory_figure(now: "Estimate", before: "Estimate | None" = None) -> Markup:
     plot.append(el("text", said, x="100%", y=line - 5, text_anchor="end", class_="wb-strong"))
     plot += [_alive(i, len(names), name, live, chart) for i, (name, live) in enumerate(_peaks(now, names).items())]
     plot.append(_labels(names, chart + 10))
-    axis = [_tick(_at(v, chart), f"{v * high / 1024:.0f}{' KiB' if v == 1 else ''}") for v in (0.0, 0.5, 1.0)]
+    axis = [_tick(_at(v, chart), f"{v * high / 1024:g}{' KiB' if v == 1 else ''}") for v in (0.0, 0.5, 1.0)]
     return _figure(axis, plot, chart + 10 + _label_room(names), "Feature maps alive over one inference")
 
 
@@ -192,8 +192,3 @@ def _at(v: float, chart: int) -> float:
 
 def _percent(i: float, n: int) -> str:
     return f"{100 * i / max(n, 1):.4g}%"
-
-
-def _decimals(high: float) -> int:
-    """Enough for half of a round number."""
-    return max(0, 1 - math.floor(math.log10(high)))

@@ -35,17 +35,18 @@ def totals(session: "Session") -> Markup:
     before, after = figures_of(session.baseline), figures_of(session)
     cells = []
     for name, metric in METRICS.items():
-        said = [
-            el("div", metric.short, class_="wb-label"),
-            el("div", metric_text(name, after[name]), class_="wb-value"),
+        said: list[object] = [
+            el("span", metric.short, class_="wb-label"),
+            " ",
+            el("span", metric_text(name, after[name]), class_="wb-value"),
         ]
         change = change_text(before[name], after[name]) if session.steps else ""
         if change and before[name] == after[name]:
-            said.append(el("div", "as opened", class_="wb-from"))
+            said += [" ", el("span", "as opened", class_="wb-from")]
         elif change:
             mood = "wb-better" if after[name] < before[name] else "wb-worse"  # type: ignore[operator]
             origin = f"from {metric_text(name, before[name])}".replace(" ", "\N{NO-BREAK SPACE}")
-            said.append(el("div", el("div", change, class_=mood), origin, class_="wb-from"))
+            said += [" ", el("span", el("span", change, class_=mood), " ", origin, class_="wb-from")]
         exact = "" if after[name] is None else f" Exactly {after[name]:,} {metric.unit}." if metric.unit != "ms" else ""
         cells.append(el("div", *said, class_="wb-total", title=f"{metric.meaning}{exact} ({metric.figures})"))
     return el("div", el("div", *cells, class_="wb-totals"), class_="wb-totals-frame")
@@ -88,6 +89,7 @@ def _head(session: "Session") -> Markup:
     return el(
         "div",
         el("b", title_text(session)),
+        " ",
         el("span", steps + ("" if session.try_estimate is None else ", estimated"), class_="wb-muted"),
         class_="wb-head",
     )
@@ -97,5 +99,10 @@ def _body(session: "Session") -> list[Markup | None]:
     now, before = session.try_estimate, session.baseline.try_estimate
     if now is None:
         return [incomplete_note(session), totals(session)]
-    figure = block_figure(now, before if session.steps else None)
-    return [incomplete_note(session), totals(session), figure, legend(session)]
+    # A notebook that is not trusted yet loses <style> and <svg> but keeps the texts inside: without the style sheet,
+    # which shows it, the drawing stays hidden and the sentence stands in its place.
+    drawing = el(
+        "div", block_figure(now, before if session.steps else None), legend(session), class_="wb-drawn", hidden="hidden"
+    )
+    missing = el("p", "The figure appears once this notebook is trusted, or its cell is run.", class_="wb-untrusted")
+    return [incomplete_note(session), totals(session), drawing, missing]
