@@ -150,6 +150,8 @@ class Tracer:
             self._same(op, repeat=op.shape[1] // groups)
             return
         multiple = 1
+        if "StdConv2d" in self.graph.classes.get(op.module, ""):
+            self._no_pad(op.inputs[0], f"a layer standardises its weights over the channels it reads ({op.module})")
         if groups > 1:
             leaves = found.leaves() if found else []
             if len(leaves) == 1 and found is not None and found.repeat == 1 and op.kind == "conv2d":

@@ -5,6 +5,7 @@ needs is read off the planned graph, so that one rule serves every edit.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import nn
 
@@ -24,31 +25,97 @@ def set_attributes(model: nn.Module, before: Graph, after: Graph) -> None:
     _set_feature_counts(model, before, after)
 
 
-def _ghost(module: nn.Module, path: str, inside: list[Op], graph: Graph) -> None:
+def _ghost(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
     """GhostModule: forward ends with out[:, :out_chs]; where nothing is cut off the slice is not in the graph."""
     own = [op for op in inside if op.module == path and op.kind in ("concat", "slice")]
     module.out_chs = own[-1].shape[1]
 
 
-def _partial_residual(module: nn.Module, path: str, inside: list[Op], graph: Graph) -> None:
+def _partial_residual(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
     """LinearBottleneck of rexnet: the input is added into the first `in_channels` of `out_channels`."""
-    names = {op.name for op in inside}
-    outside = next(i for op in inside for i in op.inputs if i not in names)
-    module.in_channels, module.out_channels = graph.by_name[outside].shape[1], inside[-1].shape[1]
+    module.in_channels, module.out_channels = _read(inside, graph)[1], inside[-1].shape[1]
 
 
-def _mixed(module: nn.Module, path: str, inside: list[Op], graph: Graph) -> None:
+def _mixed(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
     """MixedConv2d: splits its input by `splits`."""
     weights = [op.param("weight") for op in inside if op.kind == "conv2d"]
     groups = [op["groups"] for op in inside if op.kind == "conv2d"]
     module.splits = [w.shape[1] * g for w, g in zip(weights, groups, strict=True) if w is not None]
 
 
-_RULES: Mapping[str, Callable[[nn.Module, str, list[Op], Graph], None]] = {
+def _selective(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
+    """SelectiveKernel: splits its input into equal parts of in_channels // num_paths, or hands all of it to each."""
+    first = next(op for op in inside if op.kind == "conv2d")
+    read = first.param("weight")
+    assert read is not None
+    width = read.shape[1] * first["groups"]
+    module.in_channels = width * module.num_paths if module.split_input else width
+
+
+def _equal_splits(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
+    """Res2Net's blocks: split what conv1 makes into parts of `width`."""
+    parts = _slices(path, inside)
+    if parts:
+        module.width = parts[0].shape[1]
+
+
+def _halves(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
+    """Stages of CspNet: split into halves of expand_chs // 2."""
+    parts = _slices(path, inside)
+    if parts:
+        module.expand_chs = 2 * parts[0].shape[1]
+
+
+def _dual_path(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
+    """DualPathBlock: the first num_1x1_c channels are the residual path."""
+    module.num_1x1_c = next(op for op in inside if op.kind == "add" and op.module == path).shape[1]
+
+
+def _partial_conv(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
+    """Partial_conv3 of FasterNet: convolves the first dim_conv3 channels, leaves dim_untouched."""
+    conv = next(op for op in inside if op.kind == "conv2d")
+    module.dim_conv3 = conv.shape[1]
+    module.dim_untouched = _read(inside, graph)[1] - conv.shape[1]
+
+
+def _head(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
+    """Classifier heads: reset() builds the new classifier from these."""
+    shape = _read(inside, graph)
+    channels_last = type(module).__name__ == "ClNormMlpClassifierHead" or getattr(module, "input_fmt", "") == "NHWC"
+    module.in_features = shape[-1 if channels_last else 1]
+    last = next((op for op in reversed(inside) if op.module == f"{path}.fc"), None)
+    weight = last.param("weight") if last is not None else None
+    if weight is not None and hasattr(module, "num_features"):
+        module.num_features = weight.shape[1]
+        if getattr(module, "hidden_size", None):
+            module.hidden_size = weight.shape[1]
+
+
+def _slices(path: str, inside: list[Op]) -> list[Op]:
+    return [op for op in inside if op.kind == "slice" and op.module == path]
+
+
+def _read(inside: list[Op], graph: Graph) -> tuple[int, ...]:
+    """Shape of the first tensor a module reads."""
+    names = {op.name for op in inside}
+    return graph.by_name[next(i for op in inside for i in op.inputs if i not in names)].shape
+
+
+_RULES: Mapping[str, Callable[[Any, str, list[Op], Graph], None]] = {
     "GhostModule": _ghost,
     "GhostModuleV2": _ghost,
     "LinearBottleneck": _partial_residual,
     "MixedConv2d": _mixed,
+    "SelectiveKernel": _selective,
+    "Bottle2neck": _equal_splits,
+    "DlaBottle2neck": _equal_splits,
+    "CrossStage": _halves,
+    "CrossStage3": _halves,
+    "DualPathBlock": _dual_path,
+    "Partial_conv3": _partial_conv,
+    "ClassifierHead": _head,
+    "NormMlpClassifierHead": _head,
+    "ClNormMlpClassifierHead": _head,
 }
 
 

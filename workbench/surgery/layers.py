@@ -51,10 +51,6 @@ def set_widths(model: nn.Module, path: str, op: Op) -> None:
         if isinstance(layer, nn.ConvTranspose2d):
             made, read = weight.shape[1] * groups, weight.shape[0]
         layer.out_channels, layer.in_channels, layer.groups = made, read, groups
-        gain = getattr(layer, "gain", None)  # of weight-standardised convolutions, one a row
-        if isinstance(gain, nn.Parameter) and gain.shape[0] != made:
-            fresh = gain.detach().mean().expand(made, *gain.shape[1:])
-            layer.gain = nn.Parameter(fresh.clone())
     elif isinstance(layer, nn.Linear) and weight is not None:
         layer.out_features, layer.in_features = weight.shape[0], weight.shape[1]
     elif isinstance(layer, nn.modules.batchnorm._BatchNorm) and op.params:

@@ -39,15 +39,32 @@ def resize(model: nn.Module, graph: Graph, edits: Sequence[Resize], after: Graph
             done.add(name)
             old = get_parameter(model, name)
             if old is None:
-                continue  # a computed value: what it is computed from has the same name's module
-            new = old
+                continue  # a computed value that no parameter of that name stands behind
+            own = sorted((a for a in axes if a.param.name == name), key=lambda a: a.side == "in")
+            new = old.reshape(own[0].param.shape)  # the operator may read it in another shape: [C] as [1, C, 1, 1]
             # rows first: a new row reads old columns at random and new ones not at all
-            for axis in sorted((a for a in axes if a.param.name == name), key=lambda a: a.side == "in"):
+            for axis in own:
                 new = _gathered(new, axis, sources, graph, op)
-            set_parameter(model, name, new)
+            set_parameter(model, name, new if old.shape == own[0].param.shape else _as_stored(new, old))
+            _resize_gain(model, name, own[0], sources, graph)
         if axes:
             set_widths(model, op.module, after.by_name[op.name])
     return sources
+
+
+def _as_stored(new: Tensor, old: Tensor) -> Tensor:
+    """`new` with its dimensions of size one where `old` has them."""
+    sizes = iter(d for d in new.shape if d != 1)
+    return new.reshape([d if d == 1 else next(sizes) for d in old.shape])
+
+
+def _resize_gain(model: nn.Module, name: str, axis: ParamAxis, sources: Sources, graph: Graph) -> None:
+    """Weight-standardised convolutions keep one gain a row beside the weight; the operator does not show it."""
+    path, _, role = name.rpartition(".")
+    gain = get_parameter(model, f"{path}.gain")
+    if role == "weight" and axis.side == "out" and gain is not None and len(gain) == axis.param.shape[0]:
+        rows = _index(axis, sources, graph)
+        set_parameter(model, f"{path}.gain", _take(gain, 0, rows, gain.detach().mean()))
 
 
 def kept_channels(graph: Graph, sources: Sources) -> Mapping[str, Sequence[int | None]]:
