@@ -5,7 +5,8 @@ makes it to the last one that reads it. The rules that make the replay the compi
 
 * a PAD before a convolution or pool is done while reading: it has no tensor of its own;
 * an elementwise operator writes over an input of the same size that nobody reads afterwards;
-* the parts of a concatenation are written in place into the whole, so they are views of it;
+* the parts of a concatenation nobody else reads are written straight into the whole, so they are views of it;
+* so is what a padding for a max pool reads;
 * a reshape is its input.
 """
 
@@ -39,7 +40,7 @@ def fused_away(ops: Sequence[HwOp]) -> frozenset[str]:
     padding = {
         op.name
         for op in ops
-        if op.kind in ("PAD", "PADV2") and users.get(op.name) and all(u.kind in _PADDED for u in users[op.name])
+        if op.kind == "PAD" and users.get(op.name) and all(u.kind in _PADDED for u in users[op.name])
     }
     return frozenset(padding | {op.name for op in ops if op.kind == "RESHAPE"})
 
@@ -60,7 +61,7 @@ def replay(ops: Sequence[HwOp]) -> tuple[Step, ...]:
         for name in (*op.inputs, op.name):
             first.setdefault(home[name], step)
             last[home[name]] = step
-    read = {name for op in run for name in op.inputs}
+    read = {name for op in ops for name in op.inputs}
     for op in run:
         if op.name not in read:
             last[home[op.name]] = len(run) - 1
@@ -91,9 +92,11 @@ def _homes(ops: Sequence[HwOp], made: dict[str, HwOp], gone: frozenset[str]) -> 
 
     order = {op.name: i for i, op in enumerate(ops)}
     last: dict[str, int] = {}
+    readers: dict[str, int] = {}
     for op in ops:
-        for name in op.inputs:
+        for name in set(op.inputs):
             last[name] = order[op.name]
+            readers[name] = readers.get(name, 0) + 1
     for op in ops:
         if op.name in gone:
             home[op.name] = find(op.inputs[0])
@@ -102,8 +105,10 @@ def _homes(ops: Sequence[HwOp], made: dict[str, HwOp], gone: frozenset[str]) -> 
         if op.kind == "CONCATENATION":
             for name in dict.fromkeys(op.inputs):
                 root = find(name)
-                if root == name and made[name].kind not in ("INPUT", "CONCATENATION") and root != op.name:
+                if root == name and made[name].kind not in ("INPUT", "CONCATENATION") and readers[name] == 1:
                     home[name] = op.name
+        elif op.kind == "PADV2" and readers[op.inputs[0]] == 1 and home[op.inputs[0]] == op.inputs[0]:
+            home[op.inputs[0]] = op.name
         elif op.kind in _IN_PLACE:
             for name in op.inputs:
                 root = find(name)
