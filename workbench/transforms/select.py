@@ -81,7 +81,7 @@ def _selectors(blocks: object) -> list[tuple[str, str]]:
     for text in several:
         for part in re.split(r",(?![^\[]*\])", text):
             match = _SELECTOR.match(part.strip())
-            if match is None or not part.strip():
+            if match is None or not part.strip() or part.count("[") != part.count("]"):
                 raise InputError(f"blocks is {blocks!r}; {part!r} is no pattern such as 'blocks.1.*'")
             found.append((match["glob"].strip() or "*", match["conditions"] or ""))
     return found

@@ -1,0 +1,53 @@
+"""What all transforms have in common."""
+
+import pytest
+
+from workbench.errors import InputError, UnknownName
+from workbench.transforms import TRANSFORMS, DenseDepthwise, DepthMultiplier, EvenChannels, FuseIBN
+
+EACH = [
+    FuseIBN(("blocks.1.*", "blocks.2.0")),
+    EvenChannels("up", 24, "blocks.*"),
+    DepthMultiplier(0.5),
+    DenseDepthwise("*[stride==2]"),
+]
+
+
+def test_every_transform_is_listed():
+    assert {type(t).__name__ for t in EACH} == set(TRANSFORMS)
+
+
+@pytest.mark.parametrize("transform", EACH, ids=lambda t: type(t).__name__)
+def test_plain_data_and_back(transform):
+    plain = transform.to_dict()
+    assert all(isinstance(v, str | int | float | list) for v in plain.values())
+    assert type(transform).from_dict(plain) == transform
+
+
+@pytest.mark.parametrize("cls", TRANSFORMS.values())
+def test_unknown_options_name_the_nearest(cls):
+    with pytest.raises(UnknownName, match="'blocs'; the nearest is 'blocks'"):
+        cls(blocs="*")
+    with pytest.raises(UnknownName, match="nearest is 'blocks'"):
+        cls.from_dict({"block": "*"})
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: FuseIBN(""), "blocks is ''"),
+        (lambda: FuseIBN(3), "blocks is 3"),
+        (lambda: FuseIBN("*[stride]=2]"), "is no pattern such as"),
+        (lambda: FuseIBN("*[width>=wide]"), "'wide' is not a number"),
+        (lambda: FuseIBN("*[kind>=ibn]"), "compared with == or !="),
+        (lambda: EvenChannels(multiple=0), "multiple is 0"),
+        (lambda: EvenChannels(multiple=1.5), "multiple is 1.5"),
+        (lambda: EvenChannels("sideways"), "unknown direction 'sideways'"),
+        (lambda: DepthMultiplier(0), "ratio is 0"),
+        (lambda: DepthMultiplier("0.5"), "ratio is '0.5'"),
+        (lambda: DepthMultiplier(ratio=True), "ratio is True"),
+    ],
+)
+def test_values_are_checked_before_any_graph(make, words):
+    with pytest.raises(InputError, match=words):
+        make()
