@@ -129,6 +129,12 @@ def test_compiled_figures_stand_beside_estimated_ones(session, fused):
     assert "as opened: refused: no <such> operator" in read.words
 
 
+def test_share_writes_that_page(fused, tmp_path):
+    measured = Measurement("compiled", "ethos-u65-512", latency_ms=1.234)
+    path = fused.share(tmp_path / "tuned.html", verified=measured)
+    assert path.read_text("utf-8").split("<main>")[1] == page(fused, compiled=measured).split("<main>")[1]
+
+
 def test_without_an_estimate_the_page_says_so(uncalibrated):
     for source in (page(uncalibrated), picture(uncalibrated)):
         read = Document(source)

@@ -14,7 +14,7 @@ from ..estimators.estimate import Estimate
 from ..files import check_folder, write_atomic
 from ..graph import Graph, Plan, rewrite
 from ..recipe import Recipe, describe
-from ..targets import Target, resolve
+from ..targets import Measurement, Target, resolve
 from ..transforms import TRANSFORMS, Transform
 from .opening import Base
 from .tables import Delta, Verification, block_table, comparison, delta, history, verification
@@ -290,15 +290,21 @@ class Session:
 
         return save(self, Path(path))
 
-    def share(self, path: str | Path) -> Path:
-        """Write one HTML page that opens with no network."""
+    def share(
+        self, path: str | Path, *, verified: Measurement | None = None, verified_before: Measurement | None = None
+    ) -> Path:
+        """Write one HTML page that opens with no network.
+
+        verified, verified_before: what `verify()` gave for this session and for its baseline; shown beside the
+        estimates.
+        """
         from ..report import page
 
         path = Path(path)
         if path.suffix not in (".html", ".htm"):
             raise InputError(f"share writes a page, .html, not {path.suffix or path.name!r}; try {path.stem}.html")
         check_folder(path)
-        return write_atomic(path, page(self).encode())
+        return write_atomic(path, page(self, compiled=verified, compiled_before=verified_before).encode())
 
     def bench(self) -> Any:
         """The interactive widget on this session."""
