@@ -3,7 +3,7 @@
     python tools/run_notebook.py notebooks/01_quickstart.ipynb --out build
 
 Writes the executed copy to the --out folder, which is the notebook's working directory too. A cell tagged `result`
-has its text output printed again at the end.
+has its text output printed again at the end. A notebook writes its own files to a folder `...-output` beside itself.
 """
 
 import argparse
@@ -76,7 +76,10 @@ def main() -> int:
     except CellExecutionError as error:
         print(f"\n\n{error}", file=sys.stderr)
         return 1
-    print(f"\nthe executed notebook: {executed}")
+    print("\nwritten:")
+    print(f"  {executed}")
+    for file in sorted(arguments.out.glob("*-output/*")):
+        print(f"  {file}{'   <- open this page in a browser' if file.suffix == '.html' else ''}")
     return 0
 
 
