@@ -9,10 +9,16 @@ from torch import Tensor
 
 from workbench.graph import Graph, Op
 
-__all__ = ["execute"]
+__all__ = ["execute", "tensors"]
 
 
 def execute(graph: Graph, weights: Mapping[str, Tensor], *inputs: Tensor) -> list[Tensor]:
+    values = tensors(graph, weights, *inputs)
+    return [values[name] for name in graph.outputs]
+
+
+def tensors(graph: Graph, weights: Mapping[str, Tensor], *inputs: Tensor) -> dict[str, Tensor]:
+    """Every tensor of the graph by name."""
     values: dict[str, Tensor] = {}
     pending = list(inputs)
     for op in graph.ops:
@@ -22,7 +28,7 @@ def execute(graph: Graph, weights: Mapping[str, Tensor], *inputs: Tensor) -> lis
         params = {p.role: weights[p.name].reshape(p.shape) for p in op.params}
         values[op.name] = _RULES[op.kind](op, [values[name] for name in op.inputs], params)
         assert tuple(values[op.name].shape) == op.shape, op
-    return [values[name] for name in graph.outputs]
+    return values
 
 
 def _conv2d(op: Op, x: list[Tensor], p: dict[str, Tensor]) -> Tensor:
