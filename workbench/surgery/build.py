@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
 
 import torch
 from torch import nn
@@ -42,9 +41,8 @@ def build(model: nn.Module, graph: Graph, plans: Sequence[Plan], calibration: to
     # What replaced blocks are fitted to: the model at its present widths before any block of it was replaced, so
     # that one step of many blocks and many steps of one block give the same weights.
     reference: nn.Module | None = None
-    for kind, edits in groupby((edit for plan in plans for edit in plan.edits), type):
-        group: list[Any] = list(edits)
-        if kind is Resize:
+    for group in (list(edits) for plan in plans for _, edits in groupby(plan.edits, type)):
+        if isinstance(group[0], Resize):
             graph = _resize(edited, graph, group, calibration)
             reference = None
             continue

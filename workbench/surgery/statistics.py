@@ -4,10 +4,13 @@
     m1, v1   the same behind the edit
     m, v     the norm's running statistics
 
-A layer that reads fewer channels makes smaller values. The norm is corrected by the change, not set to what was
-measured: m + m1 - m0 and (v + e)(v1 + e)/(v0 + e) - e, so that a network whose statistics are not those of the
-calibration images keeps its function where nothing changed. Norms are corrected in the order in which they run, so each
-sees the corrected ones before it.
+A layer that reads fewer channels makes other values. The norm is corrected by the change, not set to what was
+measured, so that a network whose statistics are not those of the calibration images keeps its function:
+
+    m' = m1 - r (m0 - m)     v' + e = r^2 (v + e)     with r^2 = (v1 + e) / (v0 + e)
+
+Behind the norm every channel then has the mean and variance it had before. Norms are corrected in the order in which
+they run, so each sees the corrected ones before it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -92,7 +95,8 @@ def _set(norm: Any, start: tuple[Tensor, Tensor], old: _Moments, new: _Moments, 
     stays = torch.tensor([i is not None for i in kept], device=start[0].device)
     source = torch.tensor([0 if i is None else i for i in kept], device=start[0].device)
     mean, var = (s.double() for s in start)
-    moved = mean + new.mean - old.mean[source]
-    scaled = (var + norm.eps) * (new.var + norm.eps) / (old.var[source] + norm.eps) - norm.eps
+    ratio = (new.var + norm.eps) / (old.var[source] + norm.eps)
+    moved = new.mean - ratio.sqrt() * (old.mean[source] - mean)
+    scaled = ratio * (var + norm.eps) - norm.eps
     norm.running_mean.copy_(torch.where(stays, moved, mean))
     norm.running_var.copy_(torch.where(stays, scaled.clamp_min(0), var))

@@ -1,0 +1,173 @@
+"""Built models compute what was promised and are plain timm models."""
+
+import copy
+
+import pytest
+import timm
+import torch
+
+from workbench.errors import SurgeryError, UnknownName
+from workbench.graph import Compress, Plan, Replace, Resize, SetSpatial, rewrite
+from workbench.graph.trace import trace
+from workbench.surgery import build
+from workbench.transforms import DenseDepthwise, DepthMultiplier, EvenChannels, FuseIBN
+
+from ..graph.networks import Grouped, PartialResidual, Residual, SqueezeExcite
+from ..graph.zoo import lively, traced
+from .conftest import smooth
+
+EXACT = ["mobilenetv2_100", "mnasnet_100", "mobilenetv3_large_100", "resnet18", "regnetx_004", "ghostnet_100",
+         "efficientnet_b0"]  # fmt: skip
+
+
+def relative(y, z):
+    return float((z - y).norm() / y.norm())
+
+
+def check(model, graph, transform, target):
+    """Build, and compare what it computes with the original; the figures of graph and module must agree."""
+    plan = transform.plan(graph, target)
+    built, planned = build(model, graph, [plan]), rewrite(graph, plan)
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        y, z = model(images), built(images)
+    assert sum(p.numel() for p in built.parameters()) == planned.params
+    assert trace(built, (3, 64, 64)).macs == planned.macs
+    assert relative(y[:1], y[1:]) > 1e-3  # an output that depends on the image
+    return built, relative(y, z)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_widening_is_exact(name, target):
+    model = lively(name)
+    built, error = check(model, traced(name, 64), EvenChannels("up", 24), target)
+    assert error < 1e-5
+    assert sum(p.numel() for p in built.parameters()) > sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", ["mobilenetv2_100", "mnasnet_100", "mobilenetv3_large_100", "ghostnet_100"])
+def test_dense_in_place_of_depthwise_is_exact(name, target):
+    _, error = check(lively(name), traced(name, 64), DenseDepthwise(), target)
+    assert error < 1e-5
+
+
+@pytest.mark.parametrize("name", ["rexnet_100", "mixnet_s", "densenet121", "dpn68", "hgnetv2_b0", "skresnet18"])
+def test_code_that_holds_widths_follows(name, target):
+    """Slices, splits and partial residuals at widths the module's code keeps as numbers."""
+    _, error = check(lively(name), traced(name, 64), EvenChannels("up", 24), target)
+    assert error < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("name", "transform"),
+    [
+        ("mobilenetv2_100", FuseIBN("blocks.1.*")),
+        ("tf_efficientnet_b0", FuseIBN("blocks.[12].*")),
+        ("rexnet_100", FuseIBN("features.1")),
+        ("mobilenetv3_large_100", DepthMultiplier(0.75)),
+        ("regnetx_004", DepthMultiplier(0.75)),
+        ("ghostnet_100", DepthMultiplier(0.75)),
+        ("convnext_atto", DepthMultiplier(0.75)),
+    ],
+)
+def test_built_models_are_plain_timm(name, transform, target):
+    built, _ = check(lively(name), traced(name, 64), transform, target)
+    images = torch.randn(3, 3, 64, 64)
+    built.train()
+    built(images).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in built.parameters())
+    built.eval()
+    features = built.forward_features(images)
+    assert features.shape[1] == built.num_features
+    _, stages = built.forward_intermediates(images)
+    info = getattr(built.feature_info, "info", built.feature_info)
+    assert [s.shape[1] for s in stages] == [row["num_chs"] for row in info][-len(stages) :]
+    pre_logits = built.forward_head(features, pre_logits=True)
+    assert pre_logits.shape[1] == built.head_hidden_size
+    built.reset_classifier(7)
+    assert built(images).shape == (3, 7)
+
+
+def test_the_original_is_untouched(target):
+    model = lively("mobilenetv2_100")
+    before, flags = copy.deepcopy(model.state_dict()), [m.training for m in model.modules()]
+    random = torch.get_rng_state()
+    graph = traced("mobilenetv2_100", 64)
+    plans = [t.plan(graph, target) for t in (FuseIBN("blocks.1.0"),)]
+    build(model, graph, plans, smooth(4, 64, seed=1))
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert flags == [m.training for m in model.modules()]
+    assert torch.equal(random, torch.get_rng_state())
+
+
+def test_steps_add_up(target):
+    """Several plans, each made on the graph the one before left."""
+    model, graph = lively("mobilenetv2_100"), traced("mobilenetv2_100", 64)
+    plans, now = [], graph
+    for step in (FuseIBN("blocks.[12].*"), DepthMultiplier(0.75), EvenChannels("nearest", 16), DenseDepthwise()):
+        plans.append(step.plan(now, target))
+        now = rewrite(now, plans[-1])
+    built = build(model, graph, plans, smooth(4, 64, seed=1))
+    assert sum(p.numel() for p in built.parameters()) == now.params
+    assert built(torch.randn(5, 3, 64, 64)).shape == (5, 1000)
+
+
+def test_two_steps_give_the_weights_of_one(target):
+    model, graph = lively("mobilenetv2_100"), traced("mobilenetv2_100", 64)
+    images = smooth(4, 64, seed=1)
+    once = build(model, graph, [FuseIBN("blocks.1.*").plan(graph, target)], images)
+    first = FuseIBN("blocks.1.0").plan(graph, target)
+    second = FuseIBN("blocks.1.1").plan(rewrite(graph, first), target)
+    twice = build(model, graph, [first, second], images)
+    assert all(torch.equal(a, b) for a, b in zip(once.state_dict().values(), twice.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("cls", "segment", "width"),
+    [(Residual, "stem", 21), (Residual, "expand", 40), (SqueezeExcite, "reduce", 9), (SqueezeExcite, "stem", 24),
+     (Grouped, "stem", 24), (Grouped, "grouped", 48)],
+)  # fmt: skip
+def test_any_module_can_be_widened(cls, segment, width):
+    torch.manual_seed(0)
+    model = cls().eval()
+    graph, x = trace(model, (3, 32, 32)), torch.randn(2, 3, 32, 32)
+    built = build(model, graph, [Plan((Resize(segment, width),))])
+    with torch.no_grad():
+        assert relative(model(x), built(x)) < 1e-5
+
+
+def test_code_that_cannot_follow_is_refused():
+    """The width of a slice written in a module nobody has a rule for."""
+    model = PartialResidual().eval()
+    graph = trace(model, (3, 32, 32))
+    with pytest.raises(SurgeryError, match=r"does not run as planned|differs from the plan"):
+        build(model, graph, [Plan((Resize("stem", 12),))])
+
+
+def test_strides_change():
+    model = Residual().eval()
+    graph = trace(model, (3, 32, 32))
+    stem = next(op.name for op in graph.ops if op.module == "stem")
+    built = build(model, graph, [Plan((SetSpatial(stem, stride=(1, 1)),))])
+    assert built.stem.stride == (1, 1)
+
+
+def test_operators_taken_out():
+    model = timm.create_model("resnet18").eval()
+    graph = trace(model, (3, 64, 64))
+    op = next(op for op in graph.ops if op.module == "layer1.0.act1")
+    built = build(model, graph, [Plan((Replace((op.name,), ()),))])
+    assert isinstance(built.layer1[0].act1, torch.nn.Identity)
+
+
+@pytest.mark.parametrize(
+    ("edit", "error", "words"),
+    [
+        (Compress("conv2d", (("prune", 0.5),)), SurgeryError, "Compress edits cannot be carried out"),
+        (Resize("stam", 8), UnknownName, "stem"),
+    ],
+)
+def test_what_surgery_cannot_do_it_says(edit, error, words):
+    model = Residual().eval()
+    with pytest.raises(error, match=words):
+        build(model, trace(model, (3, 32, 32)), [Plan((edit,))])

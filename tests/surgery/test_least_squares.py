@@ -1,0 +1,55 @@
+"""The streamed regression against numpy's."""
+
+import numpy as np
+import torch
+
+from workbench.surgery.least_squares import RIDGES, Regression
+
+
+def test_equals_lstsq():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(400, 12, generator=generator).double() + 3
+    t = torch.randn(400, 5, generator=generator).double() + x[:, :5] * 2
+    fit = Regression()
+    for i in range(0, 400, 50):
+        fit.add(x[i : i + 50], t[i : i + 50], held_out=i == 350)
+    weight, bias = fit.solve()
+    reference, *_ = np.linalg.lstsq(np.c_[x.numpy(), np.ones(400)], t.numpy(), rcond=None)
+    ours = np.linalg.norm(x.numpy() @ weight.numpy() + bias.numpy() - t.numpy())
+    best = np.linalg.norm(np.c_[x.numpy(), np.ones(400)] @ reference - t.numpy())
+    assert best <= ours < 1.0002 * best
+
+
+def test_moments_are_those_of_the_fitted_values():
+    x = torch.randn(300, 6, generator=torch.Generator().manual_seed(0)).double() + 1
+    weight = torch.randn(6, 3, generator=torch.Generator().manual_seed(1)).double()
+    fit = Regression()
+    fit.add(x, x @ weight)
+    mean, var = fit.moments(weight)
+    torch.testing.assert_close(mean, (x @ weight).mean(0))
+    torch.testing.assert_close(var, (x @ weight).var(0, correction=0))
+
+
+def test_few_rows_are_not_overfitted():
+    """As many unknowns as rows and much noise: held-out rows choose a ridge that beats the smallest one."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(480, 120, generator=generator).double()
+    truth = torch.randn(120, 4, generator=generator).double() * 0.1
+    t = x @ truth + 2 * torch.randn(480, 4, generator=generator).double()
+    fit, plain = Regression(), Regression()
+    fit.add(x[:120], t[:120])
+    fit.add(x[120:160], t[120:160], held_out=True)
+    plain.add(x[:160], t[:160])
+    new = slice(160, 480)
+
+    def error(weight, bias):
+        return float((x[new] @ weight + bias - x[new] @ truth).norm())
+
+    assert error(*fit.solve()) < 0.7 * error(*plain._all.solve(RIDGES[0]))
+
+
+def test_constant_features_do_no_harm():
+    fit = Regression()
+    fit.add(torch.ones(20, 3), torch.full((20, 2), 5.0))
+    weight, bias = fit.solve()
+    torch.testing.assert_close(torch.ones(1, 3).double() @ weight + bias, torch.full((1, 2), 5.0).double())
