@@ -1,7 +1,7 @@
 # Two commands for a machine that has Python >= 3.11, make and git: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab check chromium bench-estimator bench-speed clean
+.PHONY: help demo test lab check chromium notebooks bench-estimator bench-speed clean
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -30,6 +30,9 @@ lab: $(CORE)  ## JupyterLab on the quickstart
 check: $(FULL)  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+notebooks: $(CORE)  ## run the notebooks and keep their outputs, after a change that moves numbers
+	@for notebook in notebooks/*.ipynb; do $(BIN)/python tools/run_notebook.py $$notebook --out build --update || exit 1; done
 
 bench-estimator: $(CORE)  ## how far the estimates are from the compiler, by model family
 	$(BIN)/python benchmarks/estimator.py

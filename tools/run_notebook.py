@@ -2,7 +2,8 @@
 
     python tools/run_notebook.py notebooks/01_quickstart.ipynb --out build
 
-Writes the executed copy to the --out folder, which is the notebook's working directory too. A cell tagged `result`
+Writes the executed copy to the --out folder, which is the notebook's working directory too; with --update, its outputs
+go back into the notebook itself, without what differs from run to run (times, widget views). A cell tagged `result`
 has its text output printed again at the end. A notebook writes its own files to a folder `...-output` beside itself.
 """
 
@@ -16,7 +17,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-__all__ = ["run"]
+__all__ = ["run", "update"]
 
 
 def run(source: Path, out: Path, timeout_s: int = 600) -> Path:
@@ -54,6 +55,19 @@ def run(source: Path, out: Path, timeout_s: int = 600) -> Path:
     return executed
 
 
+def update(source: Path, executed: Path) -> None:
+    """Put the outputs of an executed copy into the notebook that is committed."""
+    notebook = nbformat.read(executed, as_version=4)
+    metadata = nbformat.read(source, as_version=4).metadata
+    notebook.metadata = {key: metadata[key] for key in ("kernelspec", "language_info") if key in metadata}
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        for output in cell.get("outputs", []):
+            # Without its kernel a widget is "model not found"; the picture and the text stay readable.
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+    nbformat.write(notebook, source)
+
+
 def _title(source: str) -> str:
     """The cell's first line that does something."""
     lines = [line.strip() for line in source.splitlines()]
@@ -70,12 +84,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("notebook", type=Path)
     parser.add_argument("--out", type=Path, default=Path("build"))
+    parser.add_argument("--update", action="store_true", help="put the outputs into the notebook itself, to be committed")
     arguments = parser.parse_args()
     try:
         executed = run(arguments.notebook, arguments.out)
     except CellExecutionError as error:
         print(f"\n\n{error}", file=sys.stderr)
         return 1
+    if arguments.update:
+        update(arguments.notebook, executed)
     print("\nwritten:")
     print(f"  {executed}")
     for file in sorted(arguments.out.glob("*-output/*")):
