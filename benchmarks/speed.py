@@ -10,6 +10,8 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import workbench as wb
 
@@ -23,6 +25,10 @@ def milliseconds(call: Callable[[], object], repeats: int) -> tuple[float, float
         call()
         taken.append((time.perf_counter() - started) * 1e3)
     return statistics.median(taken), max(taken)
+
+
+def answer(session: wb.Session, step: Any) -> wb.Estimate:
+    return session.on(session.target).apply(step).estimate
 
 
 def main() -> None:
@@ -43,7 +49,7 @@ def main() -> None:
     }
     print(f"\n{'apply + estimate':<22}{'median':>10}{'slowest':>10}   of {arguments.repeats} runs")
     for name, step in steps.items():
-        median, slowest = milliseconds(lambda step=step: session.on(session.target).apply(step).estimate, arguments.repeats)
+        median, slowest = milliseconds(partial(answer, session, step), arguments.repeats)
         print(f"{name:<22}{median:>7.0f} ms{slowest:>7.0f} ms")
     median, slowest = milliseconds(session.verify, 3)
     print(f"\n{'verify (compile)':<22}{median:>7.0f} ms{slowest:>7.0f} ms")

@@ -17,7 +17,9 @@ ORDER = (
     "errors", "files", "graph", "targets", "estimators", "transforms", "recipe", "surgery", "training", "search",
     "learn", "report", "widgets", "session", "cli",
 )  # fmt: skip
-KNOW_TORCH = ("graph/trace.py", "graph/aten.py", "estimators/networks.py", "surgery/", "training/", "search/", "session/")
+KNOW_TORCH = (
+    "graph/trace.py", "graph/aten.py", "estimators/networks.py", "surgery/", "training/", "search/", "session/",
+)  # fmt: skip
 HEAVY = ("torch", "torchvision", "timm", "pandas", "sklearn", "lightgbm", "seaborn", "matplotlib", "IPython", "onnx")
 
 

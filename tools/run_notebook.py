@@ -84,7 +84,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("notebook", type=Path)
     parser.add_argument("--out", type=Path, default=Path("build"))
-    parser.add_argument("--update", action="store_true", help="put the outputs into the notebook itself, to be committed")
+    parser.add_argument("--update", action="store_true", help="put the outputs into the notebook itself")
     arguments = parser.parse_args()
     try:
         executed = run(arguments.notebook, arguments.out)
