@@ -1,9 +1,6 @@
 """Batch norms behind narrowed layers see what they were trained on."""
 
-import copy
-
 import torch
-from torch import nn
 
 from workbench.graph import Plan, Resize
 from workbench.graph.trace import trace
@@ -32,24 +29,6 @@ def test_normalised_values_keep_their_moments(target):
 
     for a, b in zip(normalised(model, was), normalised(built, now), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
-
-
-def test_corrected_norms_bring_the_network_closer(target):
-    """A network whose statistics are true (as training leaves them), narrowed everywhere, on images not seen before."""
-    model, graph = copy.deepcopy(lively("mobilenetv2_100")), traced("mobilenetv2_100", 64)
-    images, fresh = smooth(32, 64, seed=1), smooth(16, 64, seed=2)
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.momentum = None  # the average over all batches
-        norm.reset_running_stats()
-    with torch.no_grad():
-        model.train()(images)
-    model.eval()
-    plan = DepthMultiplier(0.75).plan(graph, target)
-    corrected, plain = build(model, graph, [plan], images), build(model, graph, [plan])
-    with torch.no_grad():
-        y, a, b = model(fresh), corrected(fresh), plain(fresh)
-    assert (a - y).norm() < 0.95 * (b - y).norm()
 
 
 def test_widening_leaves_the_statistics_alone():

@@ -42,8 +42,8 @@ def build(model: nn.Module, graph: Graph, plans: Sequence[Plan], calibration: to
     # that one step of many blocks and many steps of one block give the same weights.
     reference: nn.Module | None = None
     for group in (list(edits) for plan in plans for _, edits in groupby(plan.edits, type)):
-        if isinstance(group[0], Resize):
-            graph = _resize(edited, graph, group, calibration)
+        if resizes := [edit for edit in group if isinstance(edit, Resize)]:
+            graph = _resize(edited, graph, resizes, calibration)
             reference = None
             continue
         for edit in group:

@@ -152,6 +152,6 @@ def _patches(x: Tensor, conv: nn.Conv2d) -> Tensor:
     if type(conv).__name__ == "Conv2dSame":
         from timm.layers import pad_same
 
-        x, padding = pad_same(x, conv.kernel_size, conv.stride, conv.dilation), 0
+        x, padding = pad_same(x, list(conv.kernel_size), list(conv.stride), list(conv.dilation)), 0
     columns = F.unfold(x, conv.kernel_size, conv.dilation, padding, conv.stride)
     return columns.transpose(1, 2).flatten(0, 1)
