@@ -42,7 +42,9 @@ def install() -> str | None:
             print("chromium: no answer after 10 minutes", file=sys.stderr)
             continue
         if done.returncode:
-            print("chromium: " + (done.stderr.strip() or done.stdout.strip())[-300:], file=sys.stderr)
+            lines = (done.stderr or done.stdout).strip().splitlines()
+            said = [line for line in lines if line.startswith(("Error", "E:"))] or lines[-1:]
+            print("chromium: that did not work:", *said[:1], file=sys.stderr)
         elif path := find():
             return path
     return None
