@@ -37,7 +37,7 @@ _PARAMETERS = {
     "num_threads": 1,
     "verbose": -1,
 }
-_ROUNDS = 250
+_ROUNDS = 400
 
 
 def train(features: np.ndarray, cycles: np.ndarray, shares: np.ndarray, rounds: int = _ROUNDS) -> lightgbm.Booster:
