@@ -47,8 +47,10 @@ def test_cycles_equal_the_deployed_route(name, tmp_path):
     ours = target.measure_graph(graph, lambda key, shape: values.get(key))
     assert ours.status == "compiled", ours.reason
     assert ours.cycles == pytest.approx(theirs["cycles_total"], rel=0.02)
+    # the compiler also counts multiplications for means and for the ReLU that follows a grouped convolution
     layers = [op.name for op in graph.ops if op.kind in ("conv2d", "linear")]
-    assert ours.ops[ours.ops.source.isin(layers)].macs.sum() == graph.macs
+    matmul = ours.ops.kind.isin(["Conv2D", "DepthwiseConv2D", "FullyConnected"])
+    assert ours.ops[matmul & ours.ops.source.isin(layers)].macs.sum() == graph.macs
 
 
 def _randomise(model: nn.Module) -> None:
