@@ -64,7 +64,10 @@ def test_verify_shows_compiled_beside_estimated(capsys):
         (["estimate", "mobilenetv2_050", "--input-size", "224"], "'224' must be three whole numbers"),
         (["estimate", "mobilenetv2_050", "--input-size", "1,64,64"], "reads 3 channels, not 1"),
         (["apply", "mobilenetv2_050", "recipes/no.yaml", *SMALL], "there is no recipe file"),
-        (["apply", "mobilenetv2_050", str(RECIPE), "-o", "x.pdf"], "cannot write '.pdf'; --out takes .wb, .html, .onnx"),
+        (
+            ["apply", "mobilenetv2_050", str(RECIPE), "-o", "x.pdf"],
+            "cannot write '.pdf'; --out takes .wb, .html, .onnx",
+        ),
         (["verify", "tuned.wb"], "there is no session file 'tuned.wb'"),
         (["lab", "nowhere.ipynb"], "there is no notebook file 'nowhere.ipynb'"),
     ],

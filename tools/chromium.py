@@ -1,6 +1,6 @@
 """Find a Chromium for the browser tests; as a command, install one where there is none.
 
-    python tools/chromium.py          # prints the path; tries the PATH, Playwright's download, the distribution
+python tools/chromium.py          # prints the path; tries the PATH, Playwright's download, the distribution
 """
 
 import os

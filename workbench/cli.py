@@ -117,11 +117,23 @@ def verify(
 
 @app.command()
 def calibrate(target: Annotated[str, typer.Argument(help="A target; `workbench targets` lists them.")]) -> None:
-    """Measure sampled networks on a target and fit its estimator (minutes to hours)."""
-    from .estimators import calibrate
-    from .targets import resolve
+    """Measure networks on a target and fit its estimator; a run that was stopped goes on where it was."""
+    from rich.progress import Progress
 
-    calibrate(resolve(target))
+    from .estimators import calibrate
+    from .targets import EthosU, resolve
+
+    resolved = resolve(target)
+    if not isinstance(resolved, EthosU):
+        raise InputError(f"{target!r} cannot be calibrated yet; only Ethos-U targets can, such as 'ethos-u65-512'")
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("measuring")
+
+        def report(done: int, total: int, name: str) -> None:
+            bar.update(task, completed=done, total=total, description=name)
+
+        path = calibrate(resolved, report=report)
+    Console().print(f"wrote {path}")
 
 
 @app.command()

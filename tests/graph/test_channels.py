@@ -85,7 +85,9 @@ def test_reshape_that_mixes_channels_freezes_them():
     assert "reshape" in trace(Shuffle(), (3, 16, 16)).channels.segments["stem"].frozen
 
 
-@pytest.mark.parametrize("name", ["mobilenetv2_100", "rexnet_100", "ghostnet_100", "densenet121", "regnetx_004", "mixnet_s"])
+@pytest.mark.parametrize(
+    "name", ["mobilenetv2_100", "rexnet_100", "ghostnet_100", "densenet121", "regnetx_004", "mixnet_s"]
+)
 def test_layouts_add_up_to_the_tensor(name):
     """On real models: a layout's widths times its repeat is the size of that axis, for every tensor."""
     with torch.device("meta"):

@@ -46,9 +46,7 @@ def agreement(model: nn.Module, size: int = 32) -> float:
     values = {name: value.detach().numpy() for name, value in model.state_dict().items()}
     images = torch.randn(6, 3, size, size)
     file = write_tflite(graph, lambda name, shape: values.get(name), _ranges(model, graph, images))
-    interpreter = Interpreter(
-        model_content=file.data, experimental_op_resolver_type=OpResolverType.BUILTIN_REF
-    )
+    interpreter = Interpreter(model_content=file.data, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
     interpreter.allocate_tensors()
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[-1]
     got, want = [], []
@@ -66,7 +64,7 @@ def agreement(model: nn.Module, size: int = 32) -> float:
 
 def _ranges(model, graph, images):
     runs = [tensors(graph, model.state_dict(), image[None]) for image in images]
-    return {name: (min(float(r[name].min()) for r in runs), max(float(r[name].max()) for r in runs)) for name in runs[0]}
+    return {n: (min(float(r[n].min()) for r in runs), max(float(r[n].max()) for r in runs)) for n in runs[0]}
 
 
 @pytest.mark.parametrize("act", [nn.Hardswish, nn.SiLU, nn.ReLU6, nn.Hardsigmoid, nn.LeakyReLU])

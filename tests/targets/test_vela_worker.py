@@ -2,6 +2,7 @@
 
 import threading
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -79,7 +80,7 @@ def test_the_caller_goes_on_while_it_compiles(pool):
     while worker.is_alive():
         ticks.append(time.perf_counter())
         time.sleep(0.005)
-    gaps = [b - a for a, b in zip(ticks, ticks[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(ticks)]
     assert len(ticks) > 5
     assert max(gaps) < 0.5 * (ticks[-1] - ticks[0])
 

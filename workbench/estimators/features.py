@@ -105,7 +105,23 @@ def features(ops: tuple[HwOp, ...], macs_per_cycle: int, near_bytes: int) -> np.
         prev2 = real[at - 2] if at >= 2 else None
         following = real[at + 1] if at + 1 < len(real) else None
         rows.append(
-            _row(op, made, gone, users, place, at, floors, weights, live, near_bytes, prev, prev2, following, last, len(real))
+            _row(
+                op,
+                made,
+                gone,
+                users,
+                place,
+                at,
+                floors,
+                weights,
+                live,
+                near_bytes,
+                prev,
+                prev2,
+                following,
+                last,
+                len(real),
+            )
         )
     return np.asarray(rows, dtype=np.float32)
 

@@ -13,13 +13,23 @@ __all__ = ["FAMILIES", "calibration_networks"]
 
 # family = timm source module: what is held out together in every accuracy figure
 FAMILIES: Mapping[str, str] = {
-    "byobnet": "repvgg_a0 mobileone_s0 mobileone_s1 gernet_s resnext26ts gcresnext26ts regnetz_b16 repvgg_b0 gernet_m resnet32ts",
+    "byobnet": (
+        "repvgg_a0 mobileone_s0 mobileone_s1 gernet_s resnext26ts gcresnext26ts regnetz_b16 repvgg_b0 "
+        "gernet_m resnet32ts"
+    ),
     "convmixer": "convmixer_768_32",
-    "cspnet": "darknet53 cspdarknet53 cspresnet50 cs3darknet_s cs3darknet_m cs3darknet_focus_s darknet17 cspresnext50 darknetaa53",
+    "cspnet": (
+        "darknet53 cspdarknet53 cspresnet50 cs3darknet_s cs3darknet_m cs3darknet_focus_s darknet17 "
+        "cspresnext50 darknetaa53"
+    ),
     "densenet": "densenet121 densenet169 densenetblur121d densenet201",
     "dla": "dla34 dla46_c dla60x_c dla46x_c dla60",
     "dpn": "dpn48b dpn68",
-    "efficientnet": "mobilenetv2_100 mnasnet_100 efficientnet_b0 efficientnet_lite0 mobilenetv2_050 tinynet_e mixnet_s fbnetc_100 spnasnet_100 efficientnet_es mobilenetv2_140 efficientnet_b1 tf_efficientnet_lite1 semnasnet_075 efficientnetv2_rw_t tf_efficientnetv2_b0",
+    "efficientnet": (
+        "mobilenetv2_100 mnasnet_100 efficientnet_b0 efficientnet_lite0 mobilenetv2_050 tinynet_e mixnet_s "
+        "fbnetc_100 spnasnet_100 efficientnet_es mobilenetv2_140 efficientnet_b1 tf_efficientnet_lite1 "
+        "semnasnet_075 efficientnetv2_rw_t tf_efficientnetv2_b0"
+    ),
     "fasternet": "fasternet_t0 fasternet_t1",
     "ghostnet": "ghostnet_100 ghostnet_050 ghostnetv2_100 ghostnet_130 ghostnetv3_100",
     "hardcorenas": "hardcorenas_a hardcorenas_c",
@@ -28,15 +38,24 @@ FAMILIES: Mapping[str, str] = {
     "inception_resnet_v2": "inception_resnet_v2",
     "inception_v3": "inception_v3",
     "inception_v4": "inception_v4",
-    "mobilenetv3": "mobilenetv3_large_100 mobilenetv3_small_100 mobilenetv4_conv_small lcnet_050 fbnetv3_b mobilenetv3_rw mobilenetv4_conv_medium lcnet_100 mobilenetv3_small_050 tf_mobilenetv3_large_minimal_100",
+    "mobilenetv3": (
+        "mobilenetv3_large_100 mobilenetv3_small_100 mobilenetv4_conv_small lcnet_050 fbnetv3_b "
+        "mobilenetv3_rw mobilenetv4_conv_medium lcnet_100 mobilenetv3_small_050 "
+        "tf_mobilenetv3_large_minimal_100"
+    ),
     "nasnet": "nasnetalarge",
     "nfnet": "nf_regnet_b0 nf_resnet50 nf_regnet_b1",
-    "regnet": "regnetx_002 regnetx_004 regnety_002 regnetx_016 regnety_008 regnetx_032 regnetv_040 regnety_016 regnetz_005",
+    "regnet": (
+        "regnetx_002 regnetx_004 regnety_002 regnetx_016 regnety_008 regnetx_032 regnetv_040 regnety_016 regnetz_005"
+    ),
     "repghost": "repghostnet_050 repghostnet_100 repghostnet_200",
     "repvit": "repvit_m0_9 repvit_m1_1",
     "res2net": "res2net50_26w_4s res2net50d res2next50",
     "resnest": "resnest14d resnest26d",
-    "resnet": "resnet18 resnet50 resnet10t resnext50_32x4d seresnet50 wide_resnet50_2 resnet34 resnet26d ecaresnet50t resnet14t seresnet18 resnet18d resnet26t",
+    "resnet": (
+        "resnet18 resnet50 resnet10t resnext50_32x4d seresnet50 wide_resnet50_2 resnet34 resnet26d "
+        "ecaresnet50t resnet14t seresnet18 resnet18d resnet26t"
+    ),
     "resnetv2": "resnetv2_50 resnetv2_18 resnetv2_34d resnetv2_50d",
     "rexnet": "rexnet_100 rexnetr_200 rexnet_150 rexnet_130",
     "selecsls": "selecsls42 selecsls60b selecsls42b",
@@ -73,7 +92,7 @@ def _backbone(name: str) -> Graph | None:
     from ..graph.trace import trace
 
     model = timm.create_model(name)
-    size = model.default_cfg["input_size"]
+    size = timm.data.resolve_model_data_config(model)["input_size"]
     try:
         graph = trace(model, size)
     except TraceError:

@@ -134,7 +134,7 @@ def _operators(graph: Graph, run: Sequence[HwOp], cycles: np.ndarray, target: Et
 
 
 def _bound(op: Op, cycles: float, mac_cycles: float, target: EthosU) -> str:
-    """"compute" where the array is busy for most of the time, else the memory the weights and maps come from."""
+    """What holds it up: "compute" where the array is busy most of the time, else the memory it reads from."""
     if mac_cycles >= 0.5 * cycles:
         return "compute"
     params = sum(int(np.prod(p.shape)) for p in op.params)
@@ -146,7 +146,9 @@ def _bound(op: Op, cycles: float, mac_cycles: float, target: EthosU) -> str:
 def _blocks(graph: Graph, rows: pd.DataFrame) -> pd.DataFrame:
     spent = rows.groupby("block").latency_ms.sum()
     total = float(spent.sum()) or 1.0
-    params = {op.name: sum(int(np.prod(p.shape)) for p in op.params if not p.role.startswith("running")) for op in graph.ops}
+    params = {
+        op.name: sum(int(np.prod(p.shape)) for p in op.params if not p.role.startswith("running")) for op in graph.ops
+    }
     return pd.DataFrame(
         {
             "name": block.name,

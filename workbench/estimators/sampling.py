@@ -30,7 +30,7 @@ def sample(seed: int) -> Graph:
     True
     """
     for attempt in range(100):
-        graph = _network(Random(f"{seed}/{attempt}"))  # noqa: S311 - not for cryptography
+        graph = _network(Random(f"{seed}/{attempt}"))
         if graph is not None and graph.params <= _MAX_PARAMS and graph.macs <= _MAX_MACS:
             return graph
     raise AssertionError(f"no network of an affordable size for seed {seed}")
@@ -55,7 +55,7 @@ class _Net:
     def act(self, x: str, kind: str) -> str:
         if not kind:
             return x
-        attrs = {"slope": 0.1} if kind == "leaky_relu" else {}
+        attrs: dict[str, Any] = {"slope": 0.1} if kind == "leaky_relu" else {}
         return self.add(kind, [x], self.shapes[x], **attrs)
 
     def conv(
@@ -80,7 +80,7 @@ class _Net:
     def pool(self, x: str, kind: str, k: int, s: int, pad: int) -> str:
         _, c, h, w = self.shapes[x]
         shape = (1, c, (h + 2 * pad - k) // s + 1, (w + 2 * pad - k) // s + 1)
-        common = {"kernel": (k, k), "stride": (s, s), "padding": (pad, pad), "ceil": False}
+        common: dict[str, Any] = {"kernel": (k, k), "stride": (s, s), "padding": (pad, pad), "ceil": False}
         if kind == "max_pool2d":
             return self.add(kind, [x], shape, dilation=(1, 1), **common)
         return self.add(kind, [x], shape, count_include_pad=pad == 0, **common)

@@ -162,9 +162,11 @@ def _modules(graph: Graph, edit: Replace, added: Sequence[Op]) -> tuple[tuple[st
             tree.append((path, edit.template))
             known = {p for p, _ in graph.modules}
             tree += [(op.module, _CLASSES.get(op.kind, "")) for op in added if op.module not in known]
-        elif not path.startswith(inside) or any(k == path or k.startswith(path + ".") for k in kept):
-            tree.append((path, cls))
-        elif any(op.module == path for op in added):
+        elif (
+            not path.startswith(inside)
+            or any(k == path or k.startswith(path + ".") for k in kept)
+            or any(op.module == path for op in added)
+        ):
             tree.append((path, cls))
     return tuple(dict(tree).items())
 
@@ -199,4 +201,3 @@ def _checked(op: Op, done: Mapping[str, Op]) -> Op:
     if has != wants:
         raise NotApplicable(f"{op.module or op.name} reads {has} channels where its weights want {wants}")
     return op
-

@@ -208,9 +208,8 @@ class Tracer:
         for name in dict.fromkeys(op.inputs):
             shape = self.graph.by_name[name].shape
             own = axis - (len(op.shape) - len(shape))
-            if own < 0 or shape[own] == 1:
-                if size != 1:
-                    continue  # broadcast over the channels
+            if size != 1 and (own < 0 or shape[own] == 1):
+                continue  # broadcast over the channels
             found = self.layouts.get(name)
             if found is None:
                 if self.graph.by_name[name].kind == "param":

@@ -15,7 +15,6 @@ The rules are those of the deployment route users take (litert-torch, then ai-ed
 A kind without a rule becomes "UNSUPPORTED:<kind>": the estimator lists it, the writer refuses it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -263,7 +262,7 @@ class _Lowering:
         self._emit(layer)
 
     def _scaled(self, op: Op, x: str, shape: Shape) -> None:
-        """x / 6, the tail of a hard-sigmoid."""
+        """X / 6, the tail of a hard-sigmoid."""
         self._finish(op, self._emit(HwOp(op.name, "MUL", (x,), shape, (op.name,), const=("scalar", 1 / 6))))
 
     def _hard_sigmoid(self, op: Op) -> None:
@@ -313,7 +312,15 @@ class _Lowering:
         if op.name in self.plain:
             self.plain.add(last.name)
         self.at[op.name] = self.at[last.name] = self._emit(
-            HwOp(last.name, _BINARY[op.kind], inputs, shape, tuple(dict.fromkeys((op.name, last.name))), act=act, const=const)
+            HwOp(
+                last.name,
+                _BINARY[op.kind],
+                inputs,
+                shape,
+                tuple(dict.fromkeys((op.name, last.name))),
+                act=act,
+                const=const,
+            )
         )
 
     def _div(self, op: Op) -> None:
@@ -336,7 +343,9 @@ class _Lowering:
         if len(shape) == 4 and source in self.plain:
             self.plain.add(last.name)
         deployed = shape if last.name in self.plain else _last(shape)
-        name = self._emit(HwOp(last.name, _REDUCE[op.kind], (self.at[source],), deployed, (op.name,), extra=(keep, *axes)))
+        name = self._emit(
+            HwOp(last.name, _REDUCE[op.kind], (self.at[source],), deployed, (op.name,), extra=(keep, *axes))
+        )
         self.at[op.name] = self.at[last.name] = name
 
     def _max_pool2d(self, op: Op) -> None:
@@ -353,7 +362,10 @@ class _Lowering:
             return
         # torch pads both sides alike; a ceiling may need more behind
         after = [
-            max(op["padding"][i], (op.shape[2 + i] - 1) * op["stride"][i] + op["kernel"][i] - source[2 + i] - op["padding"][i])
+            max(
+                op["padding"][i],
+                (op.shape[2 + i] - 1) * op["stride"][i] + op["kernel"][i] - source[2 + i] - op["padding"][i],
+            )
             for i in (0, 1)
         ]
         if not same and (any(op["padding"]) or any(after)):
@@ -464,8 +476,3 @@ def _is_same(size: Shape, kernel: Shape, stride: Shape, padding: Shape, dilation
         if (total // 2, total - total // 2) != (p, p) or (n + 2 * p - span) // s + 1 != out:
             return False
     return True
-
-
-def by_name(ops: tuple[HwOp, ...]) -> Mapping[str, HwOp]:
-    """Deployed operators by the tensor they make."""
-    return {op.name: op for op in ops}

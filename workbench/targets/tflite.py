@@ -43,7 +43,7 @@ from ..errors import WorkbenchError
 from ..graph import Graph
 from .base import Weights
 from .lowering import HwOp, lower, unsupported
-from .quantisation import Ranges, Scale, assign_scales
+from .quantisation import Ranges, Scale, assign_scales, scale_of
 
 __all__ = ["TfliteFile", "write_tflite"]
 
@@ -112,7 +112,7 @@ class _Values:
         found = self.weights(param.name, param.shape) if self.weights is not None else None
         if found is not None:
             return np.asarray(found, dtype=np.float64)
-        if role == "weight" and len(param.shape) > 1 or role == "value":
+        if (role == "weight" and len(param.shape) > 1) or role == "value":
             random = np.random.default_rng(crc32(param.name.encode()))
             fan_in = max(1, prod(param.shape[1:]))
             return random.standard_normal(param.shape) * (2 / fan_in) ** 0.5
@@ -146,7 +146,7 @@ class _Writer:
         last = {op.name for op in ops} - {name for op in ops for name in op.inputs}
         outputs = [i for i in outputs if i in {self.at[name] for name in last}] or [self.at[ops[-1].name]]
         tensors = self._offsets(SubGraph.SubGraphStartTensorsVector, self.tensors)
-        ins, outs = b.CreateNumpyVector(np.int32(inputs)), b.CreateNumpyVector(np.int32(outputs))
+        ins, outs = b.CreateNumpyVector(np.array(inputs, np.int32)), b.CreateNumpyVector(np.array(outputs, np.int32))
         rows = self._offsets(SubGraph.SubGraphStartOperatorsVector, operators)
         name = b.CreateString("main")
         SubGraph.SubGraphStart(b)
@@ -175,7 +175,9 @@ class _Writer:
 
     def _buffer(self, data: np.ndarray | None) -> int:
         b = self.builder
-        vector = b.CreateNumpyVector(np.ascontiguousarray(data).reshape(-1).view(np.uint8)) if data is not None else None
+        vector = (
+            b.CreateNumpyVector(np.ascontiguousarray(data).reshape(-1).view(np.uint8)) if data is not None else None
+        )
         Buffer.BufferStart(b)
         if vector is not None:
             Buffer.BufferAddData(b, vector)
@@ -192,8 +194,8 @@ class _Writer:
         b = self.builder
         quantization = None
         if scales:
-            factors = b.CreateNumpyVector(np.float32([s.scale for s in scales]))
-            zeros = b.CreateNumpyVector(np.int64([s.zero for s in scales]))
+            factors = b.CreateNumpyVector(np.array([s.scale for s in scales], np.float32))
+            zeros = b.CreateNumpyVector(np.array([s.zero for s in scales], np.int64))
             QuantizationParameters.QuantizationParametersStart(b)
             QuantizationParameters.QuantizationParametersAddScale(b, factors)
             QuantizationParameters.QuantizationParametersAddZeroPoint(b, zeros)
@@ -262,8 +264,6 @@ class _Writer:
         ]
 
     def _operand(self, op: HwOp) -> int:
-        from .quantisation import scale_of
-
         assert op.const is not None
         what, value = op.const
         if what == "scalar":

@@ -50,7 +50,9 @@ class VelaPool:
         self.workers = workers
         atexit.register(self.close)
 
-    def compile(self, settings: Mapping[str, Any], network: bytes, time_limit_s: float = TIME_LIMIT_S) -> dict[str, Any]:
+    def compile(
+        self, settings: Mapping[str, Any], network: bytes, time_limit_s: float = TIME_LIMIT_S
+    ) -> dict[str, Any]:
         """The compiler's answer: {"status": "compiled", ...figures} or {"status", "reason"} where it gave none."""
         worker = self._idle.get()
         try:
