@@ -1,0 +1,13 @@
+"""The tile a pass is cut into."""
+
+from . import blocks_u55, blocks_u85
+from .machine import Machine
+from .passes import Block, Pass
+
+__all__ = ["block_of"]
+
+
+def block_of(machine: Machine, pass_: Pass) -> Block:
+    """The tile the accelerator computes at a time."""
+    search = blocks_u85 if machine.family == "u85" else blocks_u55
+    return search.find(machine, pass_, pass_.ifm, pass_.ofm)

@@ -1,0 +1,165 @@
+"""The tile the U55 and U65 cut a pass into.
+
+Rules: Ethos-U Vela 5.2, block search of the U55. All tiles whose input and sums fit the internal buffer compete;
+the one that fetches the fewest bytes for every output element wins.
+
+    h, w, d    rows, columns, output channels of a tile      bank    1 KiB of the internal buffer (SHRAM)
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from .machine import Machine
+from .passes import Block, Map, Pass
+
+__all__ = ["U55Array", "array_of", "find"]
+
+_LIMIT = (32, 64, 128)
+_KERNEL = 8  # a larger kernel is applied in parts of 8 x 8
+_SPLIT = 16
+
+
+@dataclass(frozen=True)
+class U55Array:
+    """One core: micro-tile (rows, columns, channels), banks, and the granules banks are given out in.
+
+    output: cycles an output element takes by kind (see `cycles`); activation: (looked up, ReLU, none).
+    """
+
+    micro: tuple[int, int, int]
+    banks: int
+    granule_ifm: int
+    granule_ifm_elementwise: int
+    granule_ifm32: int
+    granule_sums: int
+    output: tuple[float, float, float, float, float, float, float, float]
+    activation: tuple[float, float, float]
+
+
+_ARRAYS = {
+    ("u55", 32): U55Array((1, 1, 4), 16, 2, 2, 4, 4, (2.0, 3.0, 3.0, 3.0, 4.0, 6.0, 1.0, 2.0), (1.0, 1.0, 0.0)),
+    ("u55", 64): U55Array((1, 1, 8), 16, 2, 2, 4, 4, (1.0, 1.5, 1.5, 1.5, 2.0, 3.0, 0.5, 1.0), (1.0, 1.0, 0.0)),
+    ("u55", 128): U55Array((1, 2, 8), 24, 4, 4, 8, 8, (0.75, 1.25, 0.75, 0.75, 1.0, 1.5, 0.25, 0.5), (1.0, 0.5, 0.0)),
+    ("u55", 256): U55Array(
+        (2, 2, 8), 48, 8, 8, 16, 16, (0.625, 1.125, 0.5, 0.375, 0.5, 0.75, 0.125, 0.25), (1.0, 0.25, 0.0)
+    ),
+    ("u65", 256): U55Array(
+        (2, 2, 8), 48, 8, 8, 16, 16, (0.625, 1.125, 0.5, 0.375, 0.5, 0.75, 0.125, 0.25), (1.0, 0.25, 0.0)
+    ),
+    ("u65", 512): U55Array(
+        (2, 2, 8), 48, 8, 8, 16, 16, (0.3125, 0.5625, 0.25, 0.1875, 0.25, 0.375, 0.0625, 0.125), (0.5, 0.125, 0.0)
+    ),
+}
+
+
+def array_of(machine: Machine) -> U55Array:
+    """The array of one core."""
+    return _ARRAYS[machine.family, machine.macs]
+
+
+def _up(n, m):  # type: ignore[no-untyped-def]
+    return -(-n // m) * m
+
+
+def find(machine: Machine, pass_: Pass, ifm: Map, ofm: Map) -> Block:
+    """The tile for a pass that makes `ofm` from `ifm`."""
+    scalar = pass_.ifm2 is not None and min(pass_.ifm2.elements, pass_.ifm.elements) == 1
+    source = ifm
+    if pass_.ifm2 is not None and pass_.ifm2.elements > ifm.elements:
+        source = pass_.ifm2
+    table = any(link.op in ("LUT", "Sigmoid", "Tanh") for link in pass_.chain) or pass_.op == "LUT"
+    return _search(
+        array_of(machine), pass_.kind, pass_.op == "ReduceSum",
+        (source.height, source.width, source.channels), ifm.bits, (ofm.height, ofm.width, ofm.channels),
+        pass_.kernel, pass_.stride, pass_.dilation, pass_.ifm2 is not None or pass_.kind == "elementwise", scalar, table,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=16384)
+def _search(
+    array: U55Array, kind: str, sums_depth: bool, ifm: tuple[int, int, int], bits: int, ofm: tuple[int, int, int],
+    kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int], elementwise: bool, scalar: bool,
+    table: bool,
+) -> Block:  # fmt: skip
+    elementwise = kind == "elementwise"
+    equal_depth = kind in ("elementwise", "depthwise") or (kind == "pool" and not sums_depth)
+    part_kernel = kind == "conv" and _part_kernel(ifm[2], kernel[0] * kernel[1], bits)
+    uh, uw, ud = array.micro
+    if bits == 32:
+        granule = array.granule_ifm32
+    else:
+        granule = array.granule_ifm_elementwise if elementwise else array.granule_ifm
+    reserved = 2 if array.banks > 16 else 0
+    lut = max(2 if table else 0, reserved)
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+    repeats = -(-reach[0] // _KERNEL) * -(-reach[1] // _KERNEL)
+    if bits == 16:
+        in_depth = _up(min(ifm[2], 16), 4)
+    else:
+        in_depth = _up(min(ifm[2], 16 if part_kernel else 32), 8 if ud == 8 or True else 8)
+    weights = kernel[0] * kernel[1] if kind in ("conv", "depthwise") else 0
+
+    top = [_up(min(n, most), m) for n, most, m in zip(ofm, _LIMIT, array.micro, strict=True)]
+    depth = max(ud, min(top[2], _SPLIT))
+    if depth < ofm[2]:
+        depth = _up(depth, _SPLIT)
+    depths = []
+    while depth <= top[2]:
+        depths.append(depth)
+        depth += ud
+        if depth < ofm[2]:
+            depth = _up(depth, _SPLIT)
+    if not depths:
+        depths = [top[2]]
+    d, h, w = np.meshgrid(np.array(depths), np.arange(uh, top[0] + 1, uh), np.arange(uw, top[1] + 1, uw), indexing="ij")
+    conv1d = ofm[0] == 1 and kernel[0] == 1 and uh == 2
+    real_h = np.minimum(h, ofm[0]) if conv1d else h
+    rows = _up((h - 1) * stride[0] + min(reach[0], _KERNEL), uh)
+    cols = _up((w - 1) * stride[1] + min(reach[1], _KERNEL), uw)
+    deep = d if equal_depth else np.full_like(d, in_depth)
+    banks_ifm = _up(-(-(rows * cols * _up(deep * (bits // 8), 8)) // 1024) * 2, granule)
+    if elementwise:
+        fits = 2 + banks_ifm * (1 if scalar and bits <= 16 else 2) <= array.banks - lut
+    else:
+        sums = _up(-(-(real_h * w * _up(d, 8) * 4) // 1024) * 2, array.granule_sums)
+        fits = 2 + banks_ifm <= array.banks - lut - sums
+    f32 = np.float32
+    blocks_h, blocks_w, blocks_d = ofm[0] / real_h.astype(f32), ofm[1] / w.astype(f32), ofm[2] / d.astype(f32)
+    full_hw = -(-ofm[0] // real_h) * -(-ofm[1] // w)
+    elements = ofm[0] * ofm[1] * ofm[2]
+    if elementwise:
+        cost = (f32(elements) / (h * w * d).astype(f32)).astype(f32)
+    else:
+        fetched = (weights * ifm[2] * full_hw).astype(f32)
+        if kind != "depthwise":
+            fetched = fetched * (blocks_d * d).astype(f32)
+        read = (rows * cols * ifm[2] * repeats).astype(f32) * blocks_w * blocks_h
+        if not equal_depth:
+            read = read * -(-ofm[2] // d)
+        cost = ((read + fetched) / f32(elements)).astype(f32)
+    cost = np.where(ifm[0] * ifm[1] * ifm[2] < rows * cols * deep * 2, cost / f32(2), cost)
+    cost = np.where(fits, cost, np.inf).ravel()
+    best = cost.min()
+    equal = np.flatnonzero(cost == best)
+    at = equal[0]
+    flat = [x.ravel() for x in (h, w, d, rows, cols, deep)]
+    # among equals a later one wins only while it is small and covers no less of the input
+    covered = np.inf
+    for k in equal[1:]:
+        area = min(ifm[0], flat[3][k]) * min(ifm[1], flat[4][k])
+        share = ifm[0] * ifm[1] / max(area, 1)
+        if share <= covered and flat[0][k] <= 4 and flat[1][k] <= 4:
+            covered, at = share, k
+    th, tw, td, ih, iw, idp = (int(x[at]) for x in flat)
+    return Block((ih, iw, idp), (th, tw, td), array.micro, part_kernel)
+
+
+def _part_kernel(channels: int, taps: int, bits: int) -> bool:
+    """Whether taps rather than input channels fill the multipliers."""
+    if channels <= 8:
+        return True
+    by_depth = channels / _up(channels, 32 if bits == 8 else 16)
+    by_taps = channels / _up(channels, 8) * (taps / _up(taps, 4 if bits == 8 else 2))
+    return bool(by_taps >= by_depth)

@@ -1,0 +1,412 @@
+"""The tile the U85 cuts a pass into.
+
+Rules: Ethos-U Vela 5.2, block search of the U85. Convolutions search all tiles whose input and sums fit the
+internal buffers twice for the one that fetches the fewest bytes for every output element; depthwise and pooling
+ones take the tile that covers the map best and leaves room to fetch another row; elementwise ones fill the output
+buffer.
+
+    h, w, d      rows, columns, output channels of a tile
+    micro        rows, columns, channels computed at once; of the engine's choices the one that wastes least
+    unit         rows, columns, channels the input buffer is given out in; it depends on micro and the depth
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import sqrt
+
+import numpy as np
+
+from .machine import Machine
+from .passes import Block, Map, Pass
+
+__all__ = ["Engine", "engine_of", "find"]
+
+_LIMIT = (128, 128, 1024)
+_KERNEL = 8  # a larger kernel is applied in parts of 8 x 8
+_GRANULE = 16  # channels the sums are given out in
+_CHAIN_SLOTS = 6
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One U85.
+
+    micros: micro-tiles for convolutions, deep: the one for other work. units: for either group of micro-tiles, the
+    input buffer's unit for up to 16, 32 and more channels (of 8 bits). input_bytes, sum_bytes, output_bytes,
+    chain_bytes: buffers. queues: words in flight of the channels for inputs, streamed inputs, weights, fast weights,
+    scales and copies... in the order IFM, IFM stream, weight, fast weight, scale, copy.
+    output: cycles an output element takes: of 8, 16, 32, 64 bits, to the chaining buffer, of 32-bit pairs.
+    """
+
+    micros: tuple[tuple[int, int, int], ...]
+    shallow: tuple[int, int, int]
+    square_units: tuple[tuple[int, int, int], ...]
+    flat_units: tuple[tuple[int, int, int], ...]
+    input_bytes: int
+    sum_bytes: int
+    output_bytes: int
+    chain_bytes: int
+    queues: tuple[int, int, int, int, int, int]
+    output: tuple[float, ...]
+    resize: tuple[tuple[float, float], tuple[float, float]]
+    activation: tuple[float, float]
+
+
+_ENGINES = {
+    128: Engine(
+        ((1, 2, 8), (1, 1, 16)), (1, 1, 16), ((1, 2, 1), (1, 1, 2), (1, 1, 2)), ((1, 2, 1), (1, 1, 2), (1, 1, 2)),
+        8192, 8192, 2048, 768, (64, 64, 128, 128, 104, 16), (0.5, 0.5, 0.5, 1.0, 1.0, 1.0),
+        ((0.5, 1.0), (0.5, 1.0)), (0.5, 1.0),
+    ),
+    256: Engine(
+        ((1, 2, 16), (1, 4, 8), (2, 2, 8)), (1, 2, 16), ((2, 2, 1), (1, 2, 2), (1, 1, 4)),
+        ((1, 4, 1), (1, 2, 2), (1, 1, 4)), 16384, 16384, 2048, 1536, (104, 104, 128, 128, 128, 16),
+        (0.25, 0.25, 0.25, 0.5, 0.5, 0.5), ((0.25, 0.5), (0.25, 0.5)), (0.25, 0.5),
+    ),
+    512: Engine(
+        ((2, 2, 16), (1, 4, 16)), (0, 0, 0), ((2, 2, 1), (1, 2, 2), (1, 1, 4)), ((1, 4, 1), (1, 2, 2), (1, 1, 4)),
+        16384, 32768, 4096, 3072, (128, 128, 256, 256, 128, 16), (0.125, 0.125, 0.25, 0.5, 0.25, 0.25),
+        ((0.125, 0.25), (0.125, 0.25)), (0.125, 0.25),
+    ),
+    1024: Engine(
+        ((2, 2, 32), (1, 4, 32), (2, 4, 16)), (2, 4, 16), ((2, 4, 1), (2, 2, 2), (1, 2, 4)),
+        ((2, 4, 1), (1, 4, 2), (1, 2, 4)), 16384, 65536, 4096, 6144, (256, 256, 416, 208, 256, 16),
+        (0.0625, 0.125, 0.25, 0.5, 0.125, 0.25), ((0.125, 0.125), (0.0625, 0.125)), (0.0625, 0.125),
+    ),
+    2048: Engine(
+        ((2, 2, 64), (1, 4, 64), (4, 4, 16)), (4, 4, 16), ((4, 4, 1), (2, 4, 2), (2, 2, 4)),
+        ((4, 4, 1), (2, 4, 2), (1, 4, 4)), 32768, 131072, 8192, 12288, (256, 256, 512, 256, 256, 16),
+        (0.03125, 0.0625, 0.125, 0.25, 0.0625, 0.125), ((0.0625, 0.0625), (0.03125, 0.0625)), (0.03125, 0.0625),
+    ),
+}  # fmt: skip
+
+
+def engine_of(machine: Machine) -> Engine:
+    """The engine of a U85."""
+    return _ENGINES[machine.macs]
+
+
+def find(machine: Machine, pass_: Pass, ifm: Map, ofm: Map) -> Block:
+    """The tile for a pass that makes `ofm` from `ifm`."""
+    first = (ifm.height, ifm.width, ifm.channels)
+    second = None
+    if pass_.ifm2 is not None:
+        second = (pass_.ifm2.height, pass_.ifm2.width, pass_.ifm2.channels)
+    return _find(
+        machine.macs, pass_.op, pass_.kind, first, second, ifm.bits, (ofm.height, ofm.width, ofm.channels),
+        pass_.kernel, pass_.stride, pass_.dilation,
+    )  # fmt: skip
+
+
+def _up(n, m):  # type: ignore[no-untyped-def]
+    return -(-n // m) * m
+
+
+def _down(n: int, m: int) -> int:
+    return n // m * m
+
+
+@lru_cache(maxsize=16384)
+def _find(
+    macs: int, op: str, kind: str, ifm: tuple[int, int, int], ifm2: tuple[int, int, int] | None, bits: int,
+    ofm: tuple[int, int, int], kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int],
+) -> Block:  # fmt: skip
+    engine = _ENGINES[macs]
+    source = ifm
+    if ifm2 is not None and ifm2[0] * ifm2[1] * ifm2[2] > ifm[0] * ifm[1] * ifm[2]:
+        source = ifm2
+    conv = kind == "conv"
+    matmul = op == "MatMul"
+    part_kernel = conv and not matmul and _part_kernel(source[2], kernel[0] * kernel[1])
+    micro = _micro(engine, macs, op, kind, ofm, kernel == (1, 1) and not part_kernel, bits)
+    reach = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
+    fit = _Fit(engine, micro, bits, reach, stride)
+    if kind == "elementwise":
+        tile = _elementwise(engine, micro, ifm, ifm2, bits, ofm)
+        return Block(tile, tile, micro, False)
+    if kind == "depthwise" or (kind == "pool" and op != "MemoryCopy" and op != "Resize"):
+        depth_in = 0
+        if op == "ReduceSum":
+            depth_in = 32 if bits == 32 or (macs <= 256 and micro[2] == 16) else 64
+        tile, block_in = fit.cover(ofm, source, depth_in)
+        return Block(block_in, tile, micro, False)
+    depth_in = 64
+    if part_kernel:
+        depth_in = 16
+    elif bits == 32 or (macs <= 256 and micro[2] == 16):
+        depth_in = 32
+    return _search(fit, op, conv, matmul, part_kernel, depth_in, source, ofm, kernel, reach)
+
+
+def _part_kernel(channels: int, taps: int) -> bool:
+    """Whether taps rather than input channels fill the multipliers."""
+    rounded = taps // 5 * 5 + max(taps % 5, 2)
+    by_taps = channels / _up(channels, 16) * (taps / rounded)
+    return bool(by_taps >= channels / _up(channels, 64))
+
+
+def _micro(
+    engine: Engine, macs: int, op: str, kind: str, ofm: tuple[int, int, int], depth_first_1x1: bool, bits: int
+) -> tuple[int, int, int]:
+    """Of the micro-tiles that can do the work, the one that computes the fewest elements in vain."""
+    best, waste = engine.micros[0], -1
+    for micro in engine.micros:
+        shallow = micro == engine.shallow
+        if macs >= 1024:
+            able = kind == "elementwise" or (not shallow if kind == "conv" else shallow)
+            if kind == "conv" and shallow and op != "MatMul":
+                able = True
+        elif macs == 512 or kind == "elementwise" or op == "Resize":
+            able = True
+        elif kind == "conv":
+            able = not shallow or (depth_first_1x1 and bits == 16)
+        elif op == "ReduceSum":
+            able = not shallow
+        else:
+            able = shallow if bits == 8 else not shallow
+        if not able:
+            continue
+        padded = _up(ofm[0], micro[0]) * _up(ofm[1], micro[1]) * _up(ofm[2], micro[2])
+        lost = padded - ofm[0] * ofm[1] * ofm[2]
+        if waste < 0 or lost < waste:
+            best, waste = micro, lost
+    return best
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What fits the buffers for one micro-tile, kernel and stride."""
+
+    engine: Engine
+    micro: tuple[int, int, int]
+    bits: int
+    reach: tuple[int, int]
+    stride: tuple[int, int]
+
+    def unit(self, depth: int) -> tuple[int, int, int]:
+        """Rows, columns, channels the input buffer is given out in."""
+        level = 2 if depth * self.bits > 256 else 1 if depth * self.bits > 128 else 0
+        flat = self.micro[:2] == (1, 4)
+        h, w, d = (self.engine.flat_units if flat else self.engine.square_units)[level]
+        return h, w, d * 128 // self.bits
+
+    def block_in(self, h: int, w: int, d: int, unit: tuple[int, int, int], depth_in: int) -> tuple[int, int, int]:
+        """The input of a tile."""
+        rows = _up((h - 1) * self.stride[0] + min(self.reach[0], _KERNEL), unit[0])
+        cols = _up((w - 1) * self.stride[1] + min(self.reach[1], _KERNEL), unit[1])
+        return rows, cols, _up(depth_in or d, unit[2])
+
+    def cover(
+        self, ofm: tuple[int, int, int], ifm: tuple[int, int, int], depth_in: int
+    ) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+        """Tile and its input for work that does not mix channels, with room for another row of input."""
+        granule = (self.micro[0], self.micro[1], _GRANULE)
+        whole = tuple(_up(n, g) for n, g in zip(ofm, granule, strict=True))
+        height, width, depth = self._area(whole, granule, ifm, depth_in)
+        room = self.engine.input_bytes * 8 // self.bits
+        force = 0
+        while True:
+            unit = self.unit(depth_in or depth)
+            block = self.block_in(height, width, depth, unit, depth_in)
+            need = block[0] * block[1] * block[2]
+            if width >= whole[1] and height >= whole[0] and depth >= whole[2]:
+                break
+            row = self.block_in(granule[0], width, depth, unit, depth_in)
+            if room - need >= row[0] * row[1] * row[2]:
+                break
+            if (height != whole[0] or force & 2) and height > granule[0]:
+                height -= granule[0]
+            elif (depth > width or force & 1) and depth > granule[2]:
+                depth -= granule[2]
+            elif (width != whole[1] or force & 4) and width > granule[1]:
+                width -= granule[1]
+            elif force != 7:
+                force = force << 1 | 1
+            elif depth > granule[2]:
+                depth = max(depth // 2, granule[2])
+            else:
+                break
+        return (height, width, depth), block
+
+    def _area(
+        self, ofm: tuple[int, ...], granule: tuple[int, int, int], ifm: tuple[int, int, int], depth_in: int
+    ) -> tuple[int, int, int]:
+        """The tile that covers the map best among those whose input and sums fit."""
+        limit = [min(n, most) for n, most in zip(ofm, _LIMIT, strict=True)]
+        sums = self.engine.sum_bytes * 8 // 32
+        room = self.engine.input_bytes * 8 // self.bits
+        step = self.micro[0] * self.micro[1] * _GRANULE
+        macs_depth = {128: 128, 256: 256, 512: 512, 1024: 1024, 2048: 2048}
+        engine_macs = next(k for k, v in _ENGINES.items() if v is self.engine)
+        aspect = ofm[0] / ofm[1]
+        deep_first = self.reach == (1, 1)
+        area = float(ofm[1] * ofm[2] if deep_first else ofm[0] * ofm[1])
+        best, metric = (0, 0, 0), float("inf")
+        for depth in range(_GRANULE, min(max(macs_depth[engine_macs], sums // step), limit[2]) + 1, _GRANULE):
+            unit = self.unit(depth_in or depth)
+            volume = _up(ifm[0], unit[0]) * _up(ifm[1], unit[1]) * _up(ifm[2], unit[2])
+            space, before, retry, fitted = sums, -1, 25, False
+            while True:
+                width, height = _by_aspect(aspect, space // depth, granule)
+                width, height = min(width, limit[1]), min(height, limit[0])
+                product = width * height
+                if width < ofm[1]:
+                    width = _best_tile(ofm[1], granule[1], width)
+                height = max(_down(product // width, granule[0]), granule[0])
+                need = width * height * depth
+                sum_ratio = sums / need
+                block = self.block_in(height, width, depth, unit, depth_in)
+                in_ratio = room / min(block[0] * block[1] * block[2], volume)
+                if sum_ratio >= 1.0 and in_ratio >= 1.0:
+                    used = depth % unit[2] or unit[2]
+                    waste = 1.0 + (unit[2] - used) / unit[2] / 10
+                    fit = 1.0 + abs(1.0 - limit[2] / depth) / 10
+                    coverage = 1.0 + abs(1.0 - area / (width * (depth if deep_first else height)))
+                    if coverage * fit * waste < metric:
+                        best, metric = (height, width, depth), coverage * fit * waste
+                        if depth >= ofm[2] and width >= ofm[1] and height >= ofm[0]:
+                            return ofm[0], ofm[1], ofm[2]
+                    fitted = True
+                    break
+                if need == before:
+                    retry -= 1
+                    if retry <= 0:
+                        in_ratio = 0.9
+                before = need
+                if in_ratio < 1.0 < sum_ratio:
+                    space = min(space, need)
+                smaller = max(int(space // step * min(in_ratio, sum_ratio)), 0) * step
+                if smaller == space:
+                    smaller = space - step
+                if smaller < step:
+                    break
+                space = smaller
+            if not fitted:
+                break
+        return best
+
+
+def _by_aspect(aspect: float, space: int, granule: tuple[int, int, int]) -> tuple[int, int]:
+    """Width and height of the given area with the map's aspect (height over width)."""
+    w = sqrt(space / aspect)
+    h = w * aspect
+    if h < 1.0:
+        w, h = w * h, 1.0
+    elif w < 1.0:
+        w, h = 1.0, h * w
+    return _down(max(int(w), granule[1]), granule[1]), _down(max(int(h), granule[0]), granule[0])
+
+
+def _best_tile(size: int, granule: int, tile: int) -> int:
+    """The width near `tile` whose last tile is fullest."""
+    if size % tile == 0:
+        return tile
+    smaller = max(_up(size // (size // tile + 1), granule), granule)
+    best, rest = tile, size % tile
+    for t in range(tile, max(max(smaller - granule * 2, (smaller + 1) // 2), granule) - 1, -granule):
+        left = size % t or t
+        if left > rest:
+            best, rest = t, left
+    return best
+
+
+def _even_tile(size: int, granule: int, tile: int) -> int:
+    if size % tile == 0:
+        return tile
+    return max(_up(size // (size // tile + 1), granule), granule)
+
+
+def _share(value: int, most: int, space: int, required: int) -> tuple[int, int]:
+    """Give room that is left of `space` to `value`: (value, space)."""
+    excess = min(space // required, most // value)
+    return (value * excess, space // excess) if excess >= 2 else (value, space)
+
+
+def _elementwise(
+    engine: Engine, micro: tuple[int, int, int], ifm: tuple[int, int, int], ifm2: tuple[int, int, int] | None,
+    bits: int, ofm: tuple[int, int, int],
+) -> tuple[int, int, int]:  # fmt: skip
+    """The tile that fills the output buffer, or the chaining buffer where an input is broadcast."""
+    granule = (micro[0], micro[1], _GRANULE)
+    whole = tuple(_up(n, g) for n, g in zip(ofm, granule, strict=True))
+    limit = tuple(min(n, m) for n, m in zip(whole, _LIMIT, strict=True))
+    scalar = ifm == (1, 1, 1) or ifm2 == (1, 1, 1)
+    chain_units = engine.chain_bytes // _CHAIN_SLOTS // (16 * (bits // 8)) // micro[0]
+    units = engine.output_bytes * 8 // bits // granule[2]
+    rows = _even_tile(whole[0], granule[0], limit[0])
+    required = max(_even_tile(whole[1], granule[1], min(units, limit[1])), granule[1])
+    depth, cols = _share(granule[2], limit[2], units, required)
+    if not scalar and ifm2 is not None:
+        less = [any(s[k] < ofm[k] for s in (ifm, ifm2)) for k in range(3)]
+        if less[2]:
+            depth = _even_tile(whole[2], granule[2], limit[2])
+            cols = chain_units
+            if less == [False, False, True]:
+                rows, cols = _share(micro[0], limit[0], cols, required)
+        elif less[0]:
+            depth, cols = _share(16, limit[2], chain_units, required)
+    return _up(rows, granule[0]), _up(cols, granule[1]), _up(depth, granule[2])
+
+
+def _search(
+    fit: _Fit, op: str, conv: bool, matmul: bool, part_kernel: bool, depth_in: int, ifm: tuple[int, int, int],
+    ofm: tuple[int, int, int], kernel: tuple[int, int], reach: tuple[int, int],
+) -> Block:  # fmt: skip
+    """The tile that fetches the fewest bytes for every output element."""
+    engine, micro = fit.engine, fit.micro
+    same_depth = not conv
+    step = (micro[0], micro[1], max(micro[2], _GRANULE))
+    end = [_up(max(min(n, most), s), m) for n, most, s, m in zip(ofm, _LIMIT, step, micro, strict=True)]
+    if op == "Resize":
+        step, end = (1, min(step[1], 128), step[2]), [1, 128, 16]
+    depths, depth = [], max(micro[2], min(end[2], 16))
+    if depth < ofm[2]:
+        depth = _up(depth, 16)
+    while depth <= end[2]:
+        depths.append(depth)
+        depth += micro[2]
+        if depth < ofm[2]:
+            depth = _up(depth, 16)
+    d, h, w = np.meshgrid(
+        np.array(depths), np.arange(step[0], end[0] + 1, step[0]), np.arange(step[1], end[1] + 1, step[1]),
+        indexing="ij",
+    )  # fmt: skip
+    units = np.array([fit.unit(x if same_depth else depth_in) for x in depths])[:, None, None, :]
+    rows = _up((h - 1) * fit.stride[0] + min(reach[0], _KERNEL), units[..., 0])
+    cols = _up((w - 1) * fit.stride[1] + min(reach[1], _KERNEL), units[..., 1])
+    block_depth = _up(d if same_depth else np.full_like(d, depth_in), units[..., 2])
+    held = _up(d if same_depth else np.minimum(block_depth, ifm[2]), units[..., 2])
+    in_bytes = rows * cols * held * (fit.bits // 8)
+    sums = h * w * _up(d, _GRANULE) * 4
+    f32 = np.float32
+    elements = f32(ofm[0] * ofm[1] * ofm[2])
+    whole_input = conv and reach == (ifm[0], ifm[1]) and ofm[0] * ofm[1] == 1
+    if op == "Resize" or matmul or whole_input:
+        cost = elements / (h.astype(f32) * w.astype(f32) * d.astype(f32))
+    else:
+        bw, bh, bd = (f32(n) / x.astype(f32) for n, x in ((ofm[1], w), (ofm[0], h), (ofm[2], d)))
+        fetched = f32(kernel[0] * kernel[1] if conv else 0) * f32(ifm[2]) * (np.ceil(bw) * np.ceil(bh))
+        fetched = fetched * (bd * d.astype(f32))
+        repeats = -(-reach[0] // _KERNEL) * -(-reach[1] // _KERNEL)
+        read = (rows * cols).astype(f32) * f32(ifm[2]) * f32(repeats) * (bw * bh)
+        if not same_depth:
+            read = read * np.ceil(bd)
+        cost = (read + fetched) / elements
+    cost = np.where(ifm[0] * ifm[1] * ifm[2] < rows * cols * block_depth * 2, cost / f32(2), cost)
+    for copies in (2, 1):
+        fits = (in_bytes * copies <= engine.input_bytes) & (sums * copies <= engine.sum_bytes)
+        if op == "Resize":
+            fits = np.ones_like(fits)
+        if fits.any():
+            break
+    cost = np.where(fits, cost, np.inf).ravel()
+    equal = np.flatnonzero(cost == cost.min())
+    at, covered = int(equal[0]), np.inf
+    flat = [x.ravel() for x in (h, w, d, rows, cols)]
+    for k in equal[1:]:
+        area = min(ifm[0], flat[3][k]) * min(ifm[1], flat[4][k])
+        share = ifm[0] * ifm[1] / max(area, 1)
+        if share <= covered and ((flat[0][k] <= 4 and flat[1][k] <= 4) or matmul):
+            covered, at = share, int(k)
+    th, tw, td, ih, iw = (int(x[at]) for x in flat)
+    return Block((ih, iw, td if same_depth else depth_in), (th, tw, td), micro, part_kernel)

@@ -1,0 +1,89 @@
+"""What differs on the U85: its output stage and its memory channels.
+
+Rules: Ethos-U Vela 5.2, performance model of the U85. Every kind of transfer has a channel of its own with a queue;
+a channel moves no more than its queue keeps in flight over the latency:
+
+    rate = min(bandwidth, burst * min(queue / (burst / 16), 0.8 * reads * ports) / latency * 0.8)
+    cycles of a memory = max(all its bytes / bandwidth, cycles of its slowest channel)
+"""
+
+from collections.abc import Sequence
+
+from .blocks_u85 import engine_of
+from .machine import Machine, Memory
+from .passes import ELEMENTWISE, Pass
+
+__all__ = ["channel_rate", "channels_cycles", "output_cycles"]
+
+_CHANNELS = ("copy", "ifm stream", "weights", "fast weights", "ifm", "scales")
+_ACTIVATIONS = frozenset(
+    {
+        "Relu",
+        "Relu0To1",
+        "Relu6",
+        "ReluN1To1",
+        "ReluN",
+        "Clamp",
+        "LUT",
+        "Sigmoid",
+        "Tanh",
+        "LeakyRelu",
+        "PRelu",
+        "HardSwish",
+    }
+)
+
+
+def output_cycles(machine: Machine, pass_: Pass) -> float:
+    """Cycles of the output stage for one element, chained operators one after the other."""
+    engine = engine_of(machine)
+    fused = [link for link in pass_.chain if link.op not in _ACTIVATIONS]
+    total, current = 0.0, _output(engine.output, pass_, bool(fused), machine.macs)
+    for link in pass_.chain:
+        if link.op in _ACTIVATIONS:
+            current = max(current, engine.activation[0])
+        else:
+            total += current
+            current = engine.output[0]
+    return total + current
+
+
+def _output(output: tuple[float, ...], pass_: Pass, chained: bool, macs: int) -> float:
+    if pass_.op in _ACTIVATIONS and pass_.op not in ELEMENTWISE:
+        return output[0]
+    bits = pass_.ofm.bits
+    if chained and 32 in (bits, pass_.ifm.bits):
+        return output[4]
+    if bits == 64:
+        return output[3]
+    if pass_.ifm2 is not None and pass_.ifm.bits == 32:
+        return output[5 if bits == 32 else 4]
+    return output[{32: 2, 16: 1}.get(bits, 0)]
+
+
+def channel_rate(machine: Machine, memory: Memory, channel: str) -> float:
+    """Bytes a cycle of one channel."""
+    words = max(memory.burst_bytes // 16, 1)
+    if channel == "write":
+        limit, flying, latency = float("inf"), memory.writes, memory.write_latency
+    else:
+        limit = engine_of(machine).queues[_CHANNELS.index(channel)] / words
+        flying, latency = memory.reads, memory.read_latency
+    if not latency:
+        return memory.bytes_per_cycle
+    transfers = min(limit, flying * memory.ports * 0.8)
+    return min(memory.bytes_per_cycle, memory.burst_bytes * transfers / latency * 0.8)
+
+
+def channels_cycles(machine: Machine, moved: Sequence[tuple[Memory, str, int]]) -> dict[str, int]:
+    """Cycles of each memory for (memory, channel, bytes) moved."""
+    by_channel: dict[tuple[Memory, str], int] = {}
+    total: dict[Memory, int] = {}
+    for memory, channel, n in moved:
+        rate = channel_rate(machine, memory, channel)
+        by_channel[memory, channel] = by_channel.get((memory, channel), 0) + int(n / rate)
+        total[memory] = total.get(memory, 0) + n
+    return {
+        memory.name: max(int(n / memory.bytes_per_cycle), max(c for (m, _), c in by_channel.items() if m == memory))
+        for memory, n in total.items()
+    }

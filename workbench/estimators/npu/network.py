@@ -1,0 +1,117 @@
+"""Cycles of every pass of a network on an accelerator.
+
+Rules: Ethos-U Vela 5.2, scheduler and network performance model. A pass takes as long as the slowest of its
+computation and of each memory it touches:
+
+    cycles = max(compute, access(near), access(far), access(constants))
+
+where compute includes the wait for weights that could not be fetched while the pass before it ran.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from .buffering import buffered
+from .cascades import Cascade, cascaded
+from .cycles import access_cycles, compute_cycles, mem_to_mem_cycles
+from .machine import Machine, Memory
+from .passes import Pass
+from .placement import near_maps
+from .steps import Step, step_of, weight_ranges
+from .tensors import Tensors
+
+__all__ = ["PassCycles", "network_cycles", "scheduled"]
+
+_TABLE_BYTES = 256  # of an activation looked up
+
+
+@dataclass(frozen=True)
+class PassCycles:
+    """Cycles of one pass: in all, computing, and of each memory it touches by name."""
+
+    cycles: int
+    compute: int
+    access: dict[str, int]
+
+
+def scheduled(machine: Machine, passes: Sequence[Pass]) -> tuple[list[Step], list[Cascade], frozenset[str]]:
+    """How the passes run: their steps, the cascades, and the names of the maps that are near."""
+    tensors = Tensors.of(passes)
+    whole = [step_of(machine, pass_, i) for i, pass_ in enumerate(passes)]
+    if machine.spills:
+        steps, cascades = cascaded(machine, passes, tensors, whole)
+    else:
+        steps, cascades = whole, []
+    steps = _buffered(machine, passes, tensors, steps, cascades)
+    near = near_maps(machine, passes, tensors, steps, cascades) if machine.spills else frozenset(tensors.makers)
+    return steps, cascades, near
+
+
+def network_cycles(machine: Machine, passes: Sequence[Pass]) -> list[PassCycles]:
+    """Cycles of every pass, in order."""
+    steps, _, near = scheduled(machine, passes)
+    found: list[PassCycles] = []
+    previous: Step | None = None
+    for pass_, step in zip(passes, steps, strict=True):
+        found.append(_cycles(machine, pass_, step, previous, near))
+        previous = step
+    return found
+
+
+def _cycles(machine: Machine, pass_: Pass, step: Step, previous: Step | None, near: frozenset[str]) -> PassCycles:
+    def memory(name: str) -> Memory:
+        if not name:
+            return machine.constants
+        return machine.near if name in near or not machine.spills else machine.far
+
+    ifm = memory(pass_.inputs[0]) if pass_.inputs else machine.far
+    ifm2 = memory(pass_.inputs[1]) if len(pass_.inputs) > 1 else ifm
+    chained = tuple(memory(link.other_name) for link in pass_.chain)
+    fused = any(link.other_name for link in pass_.chain)
+    ofm = machine.far if fused else memory(pass_.output)
+    weights = machine.near if step.buffer else machine.constants
+    compute = compute_cycles(machine, pass_, step.block, ifm, ifm2, ofm, weights)
+    slack = previous.slack_cycles if previous else 0
+    ahead = 0
+    if step.buffer:
+        first = weight_ranges(machine, pass_, step.block, step.slices)[0]
+        ahead = first if step.buffer.ahead else 0
+        wait = max(mem_to_mem_cycles(machine, machine.near, machine.constants, first) - slack, 0)
+        compute = max(step.transfer_cycles - slack + step.slack_cycles, compute + wait)
+    if pass_.op == "LUT":
+        source = machine.constants
+        table = int(_TABLE_BYTES / source.bytes_per_cycle) + source.read_latency
+        compute += table if step.buffer else max(table - slack, 0)
+    access = access_cycles(machine, pass_, step.block, ifm, ifm2, ofm, chained, memory(pass_.output), weights, ahead)
+    return PassCycles(max([compute, *access.values()]), compute, access)
+
+
+def _buffered(
+    machine: Machine, passes: Sequence[Pass], tensors: Tensors, steps: Sequence[Step], cascades: Sequence[Cascade]
+) -> list[Step]:
+    """Every pass with the weight buffer that pays, given the room cascades leave."""
+    rolling = {c.last: sum(c.rolling) for c in cascades}
+    weights: dict[int, int] = {}
+    for step in steps:
+        if step.buffer:
+            weights[step.cascade] = weights.get(step.cascade, 0) + step.buffer.bytes
+    limit = machine.near_bytes if machine.spills else 1 << 30
+    done: list[Step] = []
+    for i, (pass_, step) in enumerate(zip(passes, steps, strict=True)):
+        own = step.buffer.bytes if step.buffer else 0
+        used = 0
+        if step.cascade >= 0:
+            used = max(weights.get(step.cascade, 0) - own, 0) + rolling[step.cascade]
+        readers = tensors.readers[pass_.output]
+        user = (passes[readers[0]], steps[readers[0]]) if readers else None
+        made = bool(pass_.inputs) and pass_.inputs[0] in tensors.makers
+        beside = passes[i - 1] if i else passes[1] if len(passes) > 1 else None
+        shares = beside is not None and bool(pass_.weights) and beside.weights == pass_.weights
+        step = buffered(
+            machine, pass_, replace(step, buffer=None), done[i - 1] if i else None, user, made,
+            max(limit - used, 0), machine.spills, shares,
+        )  # fmt: skip
+        if step.buffer and step.cascade >= 0:
+            weights[step.cascade] = weights.get(step.cascade, 0) + step.buffer.bytes
+        done.append(step)
+    return done

@@ -1,0 +1,98 @@
+"""Passes: the operations an accelerator issues, in the order it issues them."""
+
+from dataclasses import dataclass
+from math import ceil
+
+__all__ = ["ELEMENTWISE", "Block", "Link", "Map", "Pass"]
+
+ELEMENTWISE = frozenset(
+    {"Add", "Sub", "Mul", "Minimum", "Maximum", "LeakyRelu", "Abs", "CLZ", "SHL", "SHR", "Asr", "Div", "Neg", "RSub"}
+)
+_KINDS = {
+    "Conv2D": "conv",
+    "FullyConnected": "conv",
+    "DepthwiseConv2D": "depthwise",
+    "Transpose": "none",
+    "MatMul": "none",
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """The tile a pass is cut into: (rows, columns, channels) of its input and output, and of the micro-tile.
+
+    part_kernel: whether the multipliers work on taps of the kernel first, else on input channels.
+    """
+
+    ifm: tuple[int, int, int]
+    ofm: tuple[int, int, int]
+    micro: tuple[int, int, int]
+    part_kernel: bool
+
+
+@dataclass(frozen=True)
+class Map:
+    """A feature map [height, width, channels].
+
+    bricks: stored in bricks of 16 channels (NHCWB16), else channels last. A scalar has one element.
+    """
+
+    height: int
+    width: int
+    channels: int
+    bricks: bool = True
+    bits: int = 8
+
+    @property
+    def elements(self) -> int:
+        return self.height * self.width * self.channels
+
+    @property
+    def stored_bytes(self) -> int:
+        channels = ceil(self.channels / 16) * 16 if self.bricks else self.channels
+        return self.height * self.width * channels * self.bits // 8
+
+
+@dataclass(frozen=True)
+class Link:
+    """An operator that runs on a pass's output before it is written: an activation or a chained elementwise one.
+
+    op: the compiler's name ("Relu", "LUT", "Add"). other: the map it reads besides; None where there is none.
+    """
+
+    op: str
+    other: Map | None = None
+    other_name: str = ""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One operation of the accelerator.
+
+    op: the compiler's name ("Conv2D", "DepthwiseConv2D", "FullyConnected", "AvgPool", "MaxPool", "Add", "Mul",
+    "MemoryCopy", "ReduceSum", ...). sources: numbers of the lowered operators it does the work of (the first one
+    is charged). ifm2: the second input of an elementwise operation. kernel, stride, dilation: (rows, columns).
+    weight_bytes: as stored, compressed. weights: their name, as
+    several passes may share them. inputs, output: tensor names. whole: the map `ofm` is
+    a part of, where a concatenation is written in place.
+    """
+
+    op: str
+    sources: tuple[int, ...]
+    inputs: tuple[str, ...]
+    output: str
+    ifm: Map
+    ofm: Map
+    ifm2: Map | None = None
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    weight_bytes: int = 0
+    weights: str = ""
+    chain: tuple[Link, ...] = ()
+    whole: Map | None = None
+
+    @property
+    def kind(self) -> str:
+        """ "conv", "depthwise", "pool", "elementwise", or "none" of these."""
+        return "elementwise" if self.op in ELEMENTWISE else _KINDS.get(self.op, "pool")
