@@ -33,7 +33,8 @@ class HwOp:
     weight: OHWI (depthwise: 1HWC; fully connected: OI); None without weights. act: fused activation, "NONE",
     "RELU" or "RELU6". stride, dilation: (h, w). same: SAME padding, else VALID. const: a second operand that is
     constant, as (what, value): ("scalar", 0.5) or ("mean" | "rsqrt" | "weight" | "bias" | "value", name of the
-    graph operator that owns it). extra: what else the file's options need (pads, axes, borders, sizes).
+    graph operator that owns it). extra: what else the file's options need (pads, axes, borders,
+    sizes), or the elements of a constant "value".
     sources: graph operators it stands for; the first one is charged for it.
     """
 
@@ -320,6 +321,7 @@ class _Lowering:
                 tuple(dict.fromkeys((op.name, last.name))),
                 act=act,
                 const=const,
+                extra=(self.graph.by_name[params[0]].elements,) if const and const[0] == "value" else (),
             )
         )
 

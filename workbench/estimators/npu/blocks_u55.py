@@ -14,7 +14,7 @@ import numpy as np
 from .machine import Machine
 from .passes import Block, Map, Pass
 
-__all__ = ["U55Array", "array_of", "find"]
+__all__ = ["U55Array", "array_of", "find", "takes_taps_first"]
 
 _LIMIT = (32, 64, 128)
 _KERNEL = 8  # a larger kernel is applied in parts of 8 x 8
@@ -85,7 +85,7 @@ def _search(
 ) -> Block:  # fmt: skip
     elementwise = kind == "elementwise"
     equal_depth = kind in ("elementwise", "depthwise") or (kind == "pool" and not sums_depth)
-    part_kernel = kind == "conv" and _part_kernel(ifm[2], kernel[0] * kernel[1], bits)
+    part_kernel = kind == "conv" and takes_taps_first(ifm[2], kernel[0] * kernel[1], bits)
     uh, uw, ud = array.micro
     if bits == 32:
         granule = array.granule_ifm32
@@ -98,7 +98,7 @@ def _search(
     if bits == 16:
         in_depth = _up(min(ifm[2], 16), 4)
     else:
-        in_depth = _up(min(ifm[2], 16 if part_kernel else 32), 8 if ud == 8 or True else 8)
+        in_depth = _up(min(ifm[2], 16 if part_kernel else 32), 8)
     weights = kernel[0] * kernel[1] if kind in ("conv", "depthwise") else 0
 
     top = [_up(min(n, most), m) for n, most, m in zip(ofm, _LIMIT, array.micro, strict=True)]
@@ -156,7 +156,7 @@ def _search(
     return Block((ih, iw, idp), (th, tw, td), array.micro, part_kernel)
 
 
-def _part_kernel(channels: int, taps: int, bits: int) -> bool:
+def takes_taps_first(channels: int, taps: int, bits: int = 8) -> bool:
     """Whether taps rather than input channels fill the multipliers."""
     if channels <= 8:
         return True

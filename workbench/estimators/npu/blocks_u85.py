@@ -19,7 +19,7 @@ import numpy as np
 from .machine import Machine
 from .passes import Block, Map, Pass
 
-__all__ = ["Engine", "engine_of", "find"]
+__all__ = ["Engine", "engine_of", "find", "takes_taps_first"]
 
 _LIMIT = (128, 128, 1024)
 _KERNEL = 8  # a larger kernel is applied in parts of 8 x 8
@@ -117,7 +117,7 @@ def _find(
         source = ifm2
     conv = kind == "conv"
     matmul = op == "MatMul"
-    part_kernel = conv and not matmul and _part_kernel(source[2], kernel[0] * kernel[1])
+    part_kernel = conv and not matmul and takes_taps_first(source[2], kernel[0] * kernel[1])
     micro = _micro(engine, macs, op, kind, ofm, kernel == (1, 1) and not part_kernel, bits)
     reach = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
     fit = _Fit(engine, micro, bits, reach, stride)
@@ -138,7 +138,7 @@ def _find(
     return _search(fit, op, conv, matmul, part_kernel, depth_in, source, ofm, kernel, reach)
 
 
-def _part_kernel(channels: int, taps: int) -> bool:
+def takes_taps_first(channels: int, taps: int) -> bool:
     """Whether taps rather than input channels fill the multipliers."""
     rounded = taps // 5 * 5 + max(taps % 5, 2)
     by_taps = channels / _up(channels, 16) * (taps / rounded)

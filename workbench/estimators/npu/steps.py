@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import ceil
 
-from .blocks import Block, block_of
+from .blocks import block_of
 from .cycles import Access, compute_cycles, element_access, mem_to_mem_cycles, read_cycles, scale_bytes
 from .machine import Machine, Memory
-from .passes import Map, Pass
+from .passes import Block, Pass
 
-__all__ = ["Buffer", "Run", "Step", "run_of", "sized", "step_of", "striped", "weight_ranges"]
+__all__ = ["Buffer", "Run", "Step", "rows_needed", "run_of", "sized", "step_of", "striped", "weight_ranges"]
 
 
 @dataclass(frozen=True)
