@@ -11,7 +11,7 @@ become one table beside the trees that were fitted on them:
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -28,11 +28,12 @@ from . import latency
 from .features import FEATURES, features
 from .memory import peak_bytes
 from .networks import calibration_networks
-from .predict import near_bytes
+from .npu.machine import machine_of
 
 __all__ = ["calibrate", "fit", "held_out", "rows_of"]
 
 FOLDS = 5
+_ABSURD = 2**50  # cycles; the compiler now and then counts below zero and wraps around
 
 
 def calibrate(
@@ -63,15 +64,17 @@ def calibrate(
 
 
 def rows_of(name: str, family: str, graph: Graph, target: EthosU, measured: Measurement) -> pd.DataFrame:
-    """One row per operator of a measured network; empty where it did not compile or left operators to the host."""
+    """One row per operator of a measured network; empty where it did not compile whole or its cycles wrapped around."""
     if not measured.complete or measured.cycles is None:
+        return pd.DataFrame()
+    if measured.ops.op_cycles.max() > _ABSURD or measured.ops.op_cycles.min() < 0:
         return pd.DataFrame()
     ops, _ = assign_scales(lower(graph))
     run = [op for op in ops if op.kind != "INPUT"]
     spent = np.zeros(len(run))
     for source, cycles in zip(measured.ops.source, measured.ops.op_cycles, strict=True):
         spent[int(source or 0)] += cycles
-    table = pd.DataFrame(features(ops, target.macs, near_bytes(target)), columns=[f"f_{f}" for f in FEATURES])
+    table = pd.DataFrame(features(ops, machine_of(target)), columns=[f"f_{f}" for f in FEATURES])
     head = pd.DataFrame(
         {
             "network": name,
@@ -161,16 +164,3 @@ def _write(rows: pd.DataFrame, path: Path) -> None:
     buffer = BytesIO()
     rows.to_parquet(buffer, compression="zstd")
     write_atomic(path, buffer.getvalue())
-
-
-def progress_bar(networks: int) -> Iterator[Callable[[int, int, str], None]]:
-    """A `report` that draws a progress bar on the terminal."""
-    from rich.progress import Progress
-
-    with Progress() as bar:
-        task = bar.add_task("measuring", total=networks)
-
-        def report(done: int, total: int, name: str) -> None:
-            bar.update(task, completed=done, description=name)
-
-        yield report

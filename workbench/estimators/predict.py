@@ -17,6 +17,7 @@ from . import latency
 from .estimate import Estimate
 from .features import features
 from .memory import peak_bytes, replay
+from .npu.machine import machine_of
 
 __all__ = ["estimate", "is_calibrated"]
 
@@ -37,7 +38,7 @@ def estimate(graph: Graph, target: Target, weights: Weights | None = None) -> Es
     facts = _facts(target)
     ops, _ = assign_scales(lower(graph))
     run = [op for op in ops if op.kind != "INPUT"]
-    table = features(ops, target.macs, near_bytes(target))
+    table = features(ops, machine_of(target))
     cycles = latency.predict(latency.load(latency.model_path(target)), table)
     missing = unsupported(ops) + _left_on_cpu(run, facts)
     rows = _operators(graph, run, cycles, target)

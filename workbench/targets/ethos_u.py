@@ -118,6 +118,16 @@ class EthosU(Target):
         return float(_sections(self.ini)[f"System_Config.{system}"]["core_clock"])
 
     @property
+    def configuration(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """The sections of the ini in force, system and memory mode, with what they inherit; keys in lower case."""
+        system, memory = _DEFAULTS[self.accelerator.split("-")[1]]
+        sections = _sections(self.ini)
+        return (
+            _inherited(sections, f"System_Config.{self.system_config or system}"),
+            _inherited(sections, f"Memory_Mode.{self.memory_mode or memory}"),
+        )
+
+    @property
     def channel_multiple(self) -> int:
         """16: feature maps lie in bricks of 16 channels and the greatest jumps in a sweep of widths are at 16 k + 1."""
         return 16
@@ -191,6 +201,11 @@ def _table(rows: Iterable[Mapping[str, Any]], sources: tuple[str, ...] | None) -
         cycles = {f"{memory}_cycles": n for memory, n in row["access_cycles"].items()}
         flat.append({**{k: v for k, v in row.items() if k != "access_cycles"}, "source": name, **cycles})
     return pd.DataFrame(flat)
+
+
+def _inherited(sections: Mapping[str, Mapping[str, str]], name: str) -> Mapping[str, str]:
+    own = sections[name]
+    return {**_inherited(sections, own["inherit"]), **own} if "inherit" in own else own
 
 
 @cache

@@ -73,32 +73,28 @@ def find(machine: Machine, pass_: Pass, ifm: Map, ofm: Map) -> Block:
     return _search(
         array_of(machine), pass_.kind, pass_.op == "ReduceSum",
         (source.height, source.width, source.channels), ifm.bits, (ofm.height, ofm.width, ofm.channels),
-        pass_.kernel, pass_.stride, pass_.dilation, pass_.ifm2 is not None or pass_.kind == "elementwise", scalar, table,
+        pass_.kernel, pass_.stride, pass_.dilation, scalar, table,
     )  # fmt: skip
 
 
 @lru_cache(maxsize=16384)
 def _search(
     array: U55Array, kind: str, sums_depth: bool, ifm: tuple[int, int, int], bits: int, ofm: tuple[int, int, int],
-    kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int], elementwise: bool, scalar: bool,
+    kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int], scalar: bool,
     table: bool,
 ) -> Block:  # fmt: skip
     elementwise = kind == "elementwise"
     equal_depth = kind in ("elementwise", "depthwise") or (kind == "pool" and not sums_depth)
     part_kernel = kind == "conv" and takes_taps_first(ifm[2], kernel[0] * kernel[1], bits)
     uh, uw, ud = array.micro
+    granule = array.granule_ifm_elementwise if elementwise else array.granule_ifm
     if bits == 32:
         granule = array.granule_ifm32
-    else:
-        granule = array.granule_ifm_elementwise if elementwise else array.granule_ifm
     reserved = 2 if array.banks > 16 else 0
     lut = max(2 if table else 0, reserved)
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
     repeats = -(-reach[0] // _KERNEL) * -(-reach[1] // _KERNEL)
-    if bits == 16:
-        in_depth = _up(min(ifm[2], 16), 4)
-    else:
-        in_depth = _up(min(ifm[2], 16 if part_kernel else 32), 8)
+    in_depth = _up(min(ifm[2], 16 if part_kernel else 32), 8)
     weights = kernel[0] * kernel[1] if kind in ("conv", "depthwise") else 0
 
     top = [_up(min(n, most), m) for n, most, m in zip(ofm, _LIMIT, array.micro, strict=True)]

@@ -33,7 +33,8 @@ def buffered(
     """The step with the weight buffer that pays, or without.
 
     previous: the step before, already decided. user: the first pass that reads the output, with its step.
-    made_by_pass: whether the input is another pass's output. shares: whether the pass before has the same weights. near_bytes_left: what a buffer may take.
+    made_by_pass: whether the input is another pass's output. shares: whether the
+    pass before has the same weights. near_bytes_left: what a buffer may take.
     """
     step = replace(step, slack_bytes=near_bytes_left, slack_cycles=step.cycles, buffer=None)
     if not pass_.weight_bytes or machine.constants == machine.near:
@@ -59,21 +60,20 @@ def buffered(
     seen = max(transfer - slack, 0)
     pays = moved + seen < unmoved
     can_slice = step.cascade < 0
+    slices: tuple[int, ...] = (0, depth)
     forced = shares and total <= near_bytes_left and (pays or not compute_bound)
-    if forced:
-        slices: tuple[int, ...] | None = (0, depth)
-    elif can_slice:
+    if not forced and can_slice:
         hidden = ahead_allowed and smallest < slack and refetches > 1
         if not (at_start or pays or depth // step.block.ofm[2] > 2 or hidden):
             return step
-        slices = _slices(machine, pass_, step, depth, total, transfer, slack, near_bytes_left, compute_bound)
-        if slices is None:
+        found = _slices(machine, pass_, step, depth, total, transfer, slack, near_bytes_left, compute_bound)
+        if found is None:
             return step
-    else:
+        slices = found
+    elif not forced:
         hidden = seen < transfer // 20 or -(-seen // stripes) < STARTUP_CYCLES
         if total > near_bytes_left or not (hidden or at_start) or not (pays or not compute_bound):
             return step
-        slices = (0, depth)
 
     ranges = weight_ranges(machine, pass_, step.block, slices)
     parts = _parts(ranges, near_bytes_left)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from .buffering import buffered
 from .machine import Machine
-from .passes import Pass
+from .passes import ELEMENTWISE, Pass
 from .steps import Step, rows_needed, striped
 from .tensors import Tensors
 
@@ -26,9 +26,7 @@ class Cascade:
     bytes: int
 
 
-_STRIPED = frozenset({"Conv2D", "DepthwiseConv2D", "TransposeConv2D", "AvgPool", "MaxPool", "SumPool", "Add", "Sub",
-                      "Mul", "Minimum", "Maximum", "LeakyRelu", "Abs", "Quantize", "MemoryCopy", "ReduceMax"})  # fmt: skip
-_ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Minimum", "Maximum", "LeakyRelu", "Abs"})
+_STRIPED = ELEMENTWISE | {"Conv2D", "DepthwiseConv2D", "AvgPool", "MaxPool", "Quantize", "MemoryCopy"}
 
 
 def cascaded(
@@ -57,7 +55,7 @@ def _least_rows(passes: Sequence[Pass]) -> list[int]:
 
 
 def _stripable(pass_: Pass, rows: int) -> bool:
-    chained = any(link.op in _ELEMENTWISE for link in pass_.chain)
+    chained = any(link.op in ELEMENTWISE for link in pass_.chain)
     return pass_.op in _STRIPED and not chained and rows < pass_.ofm.height
 
 
@@ -69,7 +67,7 @@ def _rolling_bytes(producer: Pass, rows: int, user: Pass, rows_in: int) -> int:
 def _in_place(tensors: Tensors, passes: Sequence[Pass], i: int, rows: int, rows_in: int) -> bool:
     """Whether pass i may write its rolling buffer over the one it reads."""
     pass_ = passes[i]
-    alone = pass_.op in _ELEMENTWISE or (pass_.op in _STRIPED and pass_.kernel == (1, 1) and "Pool" in pass_.op)
+    alone = pass_.op in ELEMENTWISE or (pass_.op in _STRIPED and pass_.kernel == (1, 1) and "Pool" in pass_.op)
     same = rows == rows_in and pass_.ifm.channels == pass_.ofm.channels
     return alone and same and len(tensors.readers[tensors.primary(pass_)]) == 1
 
@@ -177,7 +175,7 @@ def _fits(
     inside = {i for c in parts for i in range(c.first, c.last + 1)}
     alone = [
         weights[i] + passes[i].ifm.stored_bytes + passes[i].ofm.stored_bytes
-        + (passes[i].ifm2.stored_bytes if passes[i].ifm2 else 0)
+        + (second.stored_bytes if (second := passes[i].ifm2) else 0)
         for i in range(first, last + 1) if i not in inside
     ]  # fmt: skip
     return max([c.bytes for c in parts] + alone, default=0) <= limit

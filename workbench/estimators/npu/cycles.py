@@ -64,8 +64,7 @@ def compute_cycles(
         shape = pass_.ofm
         elements = shape.height * shape.width * (_up(shape.channels, 16) if shape.bricks else shape.channels)
         tile = block.ofm[0] * block.ofm[1] * block.ofm[2]
-        issue = ceil((max(reads, writes) / tile + per_element) / 4 * elements)
-        return max(issue, ceil(per_element * elements))
+        return max(ceil((max(reads, writes) / tile + per_element) / 4 * elements), ceil(per_element * elements))
     oh, ow, oc = (
         min(a, b) for a, b in zip((pass_.ofm.height, pass_.ofm.width, pass_.ofm.channels), block.ofm, strict=True)
     )
@@ -80,10 +79,9 @@ def compute_cycles(
     waiting = abs(writes - reads) if tiles > 1 else 0
     issue = (waiting + macs + out) / 4
     slow_macs, slow_out = max(macs, issue), max(out, issue)
+    total: float = slow_out * tiles + slow_macs
     if slow_macs > slow_out:
         total = int(slow_macs * tiles) + (slow_out if last else 0)
-    else:
-        total = slow_out * tiles + slow_macs
     return int(total) + (writes if last else 0) + (reads if first else 0)
 
 

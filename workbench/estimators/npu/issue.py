@@ -8,7 +8,9 @@ Rules, read off the compiler (Ethos-U Vela 5.2):
 * a concatenation's parts are written in place where their maker allows, else copied
 * a convolution with a stride above 3 becomes one pass for each output position, a grouped one a pass for each group
 * a mean becomes depthwise convolutions of at most 4096 taps into 32 bits, additions, and a multiplication
-* an activation runs with what makes its input; on the U85 elementwise operators do, too (a chain of at most four that reads at most three maps)
+* an activation runs with what makes its input; on the U85 elementwise operators do, too (a chain of at most four that
+  reads at most three maps)
+* elementwise work turns a map of fewer than 8 channels to have 16 or more
 * maps are in bricks of 16 channels, except the network's inputs and outputs, constants, what is read or written at a
   channel that is no multiple of 16, what a grouped convolution reads, and what a reshape turns
 """
@@ -195,9 +197,7 @@ class _Issuer:
             turns = self._shallow(op) and (kind in _TURNED or op.act != "NONE")
             for name in (*op.inputs, op.name):
                 shape = Map(*_hwc(self.made[self._unpadded(name)].shape))
-                if turns and shape.elements > 1 and (kind in _TURNED):
-                    shape = _deepened(shape)
-                elif turns and name == op.name:
+                if (turns and shape.elements > 1 and (kind in _TURNED)) or (turns and name == op.name):
                     shape = _deepened(shape)
                 if name not in self.home and name not in self.views:
                     seen.setdefault(self.tensor(name), set()).add((shape.width, shape.channels))
@@ -349,9 +349,7 @@ class _Issuer:
         ifm = self.map_of(source)
         if turned:
             ifm, ofm = _deepened(ifm), _deepened(ofm)
-        self.passes.append(
-            Pass(kind, (self.number[op.name],), (self.input_name(source),), name, ifm, ofm, whole=whole)
-        )
+        self.passes.append(Pass(kind, (self.number[op.name],), (self.input_name(source),), name, ifm, ofm, whole=whole))
 
     def _shallow(self, op: HwOp) -> bool:
         """Whether elementwise work on this operator's output turns the map to have more channels."""
@@ -438,20 +436,22 @@ class _Issuer:
         source = op.inputs[0]
         if self.home.get(self.root(source)) != op.name:
             ifm = self.map_of(source)
+            kept = min(ifm.height, total.height), min(ifm.width, total.width)  # fewer where it crops
+            ifm = replace(ifm, height=kept[0], width=kept[1])
             ofm = replace(ifm, bricks=total.bricks)
             self.passes.append(Pass("MemoryCopy", number, (self.input_name(source),), name, ifm, ofm, whole=total))
         top, bottom, left, right = op.extra
         upright = Map(total.height, 1, total.channels, False)
         flat = Map(1, total.width, total.channels, False)
         for size, edge in ((left, upright), (right, upright), (top, flat), (bottom, flat)):
-            if size:
+            if size > 0:
                 thick = replace(edge, width=size) if edge is upright else replace(edge, height=size)
                 ofm = replace(thick, bricks=total.bricks)
                 self.passes.append(Pass("MemoryCopy", number, ("",), name, thick, ofm, whole=total))
 
 
 def _deepened(shape: Map) -> Map:
-    """A shallow map as elementwise work sees it: at least 16 of its elements, by smallest prime factors, as channels."""
+    """A shallow map as elementwise work sees it: its smallest prime factors, up to 16 and more, become the channels."""
     factors, rest, n = [], shape.elements, 2
     while n * n <= rest:
         while rest % n == 0:

@@ -1,8 +1,18 @@
 """An Ethos-U accelerator and the memories around it, as the compiler's configuration files describe them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
 
-__all__ = ["Machine", "Memory"]
+from ...errors import InputError
+from ...targets import EthosU
+
+__all__ = ["Machine", "Memory", "machine_of"]
+
+_CORES = {("u65", 512): 2, ("u85", 512): 2, ("u85", 1024): 4, ("u85", 2048): 4}
+_PORT_BYTES = {"u55": 8, "u65": 16, "u85": 16}  # width of a bus
+_NAMES = {"sram": "Sram", "dram": "Dram", "onchipflash": "OnChipFlash", "offchipflash": "OffChipFlash"}
+_UNLIMITED = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -45,3 +55,51 @@ class Machine:
     def spills(self) -> bool:
         """Whether feature maps can be in either of two memories."""
         return self.near != self.far
+
+
+@cache
+def machine_of(target: EthosU) -> Machine:
+    """The machine a target's configuration file describes.
+
+    >>> machine_of(EthosU("ethos-u65-512")).far.bytes_per_cycle
+    12.0
+    """
+    system, mode = target.configuration
+    family, macs = target.accelerator.split("-")[1], target.macs
+    ports = {f"Axi{i}": system[f"axi{i}_port"] for i in (0, 1)}
+
+    def at(key: str) -> Memory:
+        name = ports[mode[key]]
+        if name.lower() not in _NAMES:
+            raise InputError(f"{target.name} keeps maps in {name!r}; it must be one of {', '.join(_NAMES.values())}")
+        return _memory(system, name, _PORT_BYTES[family])
+
+    near, far, constants = at("cache_mem_area"), at("arena_mem_area"), at("const_mem_area")
+    if constants.name == "Sram":  # constants never share a region with maps, only the bus
+        constants = replace(constants, name="OnChipFlash")
+    return Machine(
+        family,
+        macs,
+        _CORES.get((family, macs), 1),
+        near,
+        far,
+        constants,
+        target.arena_bytes or int(mode.get("arena_cache_size", _UNLIMITED)),
+    )
+
+
+def _memory(system: Mapping[str, str], name: str, port_bytes: int) -> Memory:
+    def number(key: str, default: float) -> float:
+        return float(system.get(f"{name.lower()}_{key}", default))
+
+    ports = max(int(number("ports_used", 1)), 1)
+    return Memory(
+        name,
+        port_bytes * ports * number("clock_scale", 1),
+        int(number("read_latency", 0)),
+        int(number("write_latency", 0)),
+        max(int(number("burst_length", 1)), 1),
+        ports,
+        max(int(number("max_reads", 1)), 1),
+        max(int(number("max_writes", 1)), 1),
+    )

@@ -27,11 +27,18 @@ _TABLE_BYTES = 256  # of an activation looked up
 
 @dataclass(frozen=True)
 class PassCycles:
-    """Cycles of one pass: in all, computing, and of each memory it touches by name."""
+    """Cycles of one pass: in all, computing, and of each memory it touches by name.
+
+    cascaded: whether it runs in stripes with its neighbours. slices: pieces its weights come in. ahead: whether the
+    first of them comes while the pass before runs.
+    """
 
     cycles: int
     compute: int
     access: dict[str, int]
+    cascaded: bool
+    slices: int
+    ahead: bool
 
 
 def scheduled(machine: Machine, passes: Sequence[Pass]) -> tuple[list[Step], list[Cascade], frozenset[str]]:
@@ -83,7 +90,14 @@ def _cycles(machine: Machine, pass_: Pass, step: Step, previous: Step | None, ne
         table = int(_TABLE_BYTES / source.bytes_per_cycle) + source.read_latency
         compute += table if step.buffer else max(table - slack, 0)
     access = access_cycles(machine, pass_, step.block, ifm, ifm2, ofm, chained, memory(pass_.output), weights, ahead)
-    return PassCycles(max([compute, *access.values()]), compute, access)
+    return PassCycles(
+        max([compute, *access.values()]),
+        compute,
+        access,
+        step.cascade >= 0,
+        max(len(step.slices) - 1, 1),
+        bool(step.buffer and step.buffer.ahead),
+    )
 
 
 def _buffered(

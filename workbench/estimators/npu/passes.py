@@ -94,5 +94,5 @@ class Pass:
 
     @property
     def kind(self) -> str:
-        """ "conv", "depthwise", "pool", "elementwise", or "none" of these."""
+        """What does the work: "conv", "depthwise", "pool", "elementwise", or "none" of these."""
         return "elementwise" if self.op in ELEMENTWISE else _KINDS.get(self.op, "pool")

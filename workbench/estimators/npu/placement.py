@@ -13,14 +13,13 @@ import numpy as np
 
 from .cascades import Cascade
 from .machine import Machine
-from .passes import Pass
+from .passes import ELEMENTWISE, Pass
 from .steps import Step
 from .tensors import Tensors
 
 __all__ = ["near_maps"]
 
 _COMPONENT = 20
-_ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Minimum", "Maximum", "LeakyRelu", "Abs"})
 
 
 @dataclass
@@ -49,7 +48,7 @@ def near_maps(
         for p, step in zip(passes, steps, strict=True)
         if step.cascade < 0 and tensors.readers[p.output] and p.output not in rolling
     }
-    ranges, of = _ranges(passes, tensors, steps, times, candidates)
+    ranges = _ranges(passes, tensors, steps, times, candidates)
     length = 2 * len(passes) + 3
     fixed = np.zeros(length, np.int64)
     for name, size in rolling.items():
@@ -65,7 +64,8 @@ def near_maps(
 
 def _times(steps: Sequence[Step]) -> list[int]:
     times: list[int] = []
-    now, begun = 0, {}
+    now = 0
+    begun: dict[int, int] = {}
     for step in steps:
         if step.cascade >= 0 and step.cascade in begun:
             times.append(begun[step.cascade])
@@ -87,7 +87,7 @@ def _add_weights(used: np.ndarray, step: Step, t: int) -> None:
 
 def _ranges(
     passes: Sequence[Pass], tensors: Tensors, steps: Sequence[Step], times: Sequence[int], candidates: set[str]
-) -> tuple[list[_Range], dict[str, _Range]]:
+) -> list[_Range]:
     """Live ranges of the candidates; an elementwise output takes the place of an input nobody else reads."""
     ranges: list[_Range] = []
     of: dict[str, _Range] = {}
@@ -109,11 +109,11 @@ def _ranges(
                 ranges.append(of[name])
             found = of[name]
             found.start, found.end = min(found.start, times[i]), max(found.end, times[i] + 1)
-    return ranges, of
+    return ranges
 
 
 def _one_to_one(pass_: Pass) -> bool:
-    return pass_.op in _ELEMENTWISE or (
+    return pass_.op in ELEMENTWISE or (
         pass_.kernel == (1, 1) and pass_.op in ("AvgPool", "MaxPool", "Quantize", "MemoryCopy")
     )
 
@@ -221,10 +221,6 @@ def _without_mixed(
         if all(n in near for n in names):
             continue
         for name in names:
-            if (
-                name in near
-                and name not in rolling
-                and all(passes[k].op in _ELEMENTWISE for k in tensors.readers[name])
-            ):
+            if name in near and name not in rolling and all(passes[k].op in ELEMENTWISE for k in tensors.readers[name]):
                 near.discard(name)
     return near

@@ -71,7 +71,7 @@ def _packed(family: str, kind: str, taps: int, inputs: int, outputs: int, ones: 
         order, summed, n = "channels", taps * inputs, taps * inputs * outputs
         stored = _up(inputs, 64 if u85 else 32) * taps * outputs
     entropy = log2(127 * sqrt(2 * pi * e) / max(1.0, sqrt(2 * log(max(summed, 2)))))
-    each, padded, zero, channel, fixed = _FIT[family][order]
+    each, padded, zero, channel, base = _FIT[family][order]
     zeros = stored - n
     bits = n * (entropy + each + (padded if zeros else 0)) + zero * zeros
-    return _up(max(int(bits / 8 + channel * outputs + fixed), 16), 16)
+    return _up(max(int(bits / 8 + channel * outputs + base), 16), 16)
