@@ -5,7 +5,8 @@
 The shipped measurements are split by family (a timm source module): every network is predicted by trees fitted
 without its family, five folds in alphabetical order. "Families" counts a family by its mean error. Beside it the
 rule of thumb everybody starts with: latency proportional to multiply-accumulates, its factor fitted on the other
-families. All figures are the compiler's cycle model.
+families. "No trees" is the analytic model alone. All figures are
+the compiler's cycle model.
 """
 
 import argparse
@@ -63,6 +64,7 @@ def main() -> None:
         said = ", ".join(f"{w.network} {w.predicted / w.cycles - 1:+.0%}" for w in worst.itertuples())
         block = [
             f"{name:<20}{'ours':<10}{figures(found.cycles, found.predicted, found.family)}",
+            f"{'':20}{'no trees':<10}{figures(found.cycles, found.modelled, found.family)}",
             f"{'':20}{'MACs only':<10}{figures(found.cycles, by_macs(found), found.family)}",
             f"  {len(found)} networks of {found.family.nunique()} families; worst: {said}",
         ]

@@ -125,7 +125,8 @@ def fit(target: EthosU, rows: pd.DataFrame, out: Path) -> Path:
 
 
 def held_out(rows: pd.DataFrame, folds: int = FOLDS) -> pd.DataFrame:
-    """Every real family predicted by trees that never saw it: network, family, cycles, predicted, macs.
+    """Every real family predicted by trees that never saw it: network, family, cycles, predicted,
+    modelled (by the analytic model alone), macs.
 
     A family is a timm source module; families go to folds in alphabetical order, round robin. Random networks are
     always in training.
@@ -137,12 +138,13 @@ def held_out(rows: pd.DataFrame, folds: int = FOLDS) -> pd.DataFrame:
     for k in range(min(folds, len(families))):
         train, test = rows[number != k], rows[number == k]
         model = latency.train(_matrix(train), train.cycles.to_numpy(), train.share.to_numpy())
-        scored = test.assign(predicted=latency.predict(model, _matrix(test)))
+        scored = test.assign(predicted=latency.predict(model, _matrix(test)), modelled=np.exp2(test.f_modelled) - 1)
         found.append(
             scored.groupby("network").agg(
                 family=("family", "first"),
                 cycles=("network_cycles", "first"),
                 predicted=("predicted", "sum"),
+                modelled=("modelled", "sum"),
                 macs=("network_macs", "first"),
             )
         )

@@ -319,7 +319,7 @@ class _Issuer:
         if self.machine.family != "u85":
             return False
         for k, name in enumerate(op.inputs[:2]):
-            if not self._tail(name) or not self.readers[op.name]:
+            if not self._tail(name):
                 continue
             before = self.passes[-1]
             if len(op.inputs) > 1:
@@ -329,8 +329,9 @@ class _Issuer:
             same = _size(before.ofm) == _size(pass_.ofm) and _size(self.map_of(name)) == _size(before.ofm)
             if not same or not _fits_chain(before, link):
                 continue
-            self._link(link, pass_.output, pass_.whole)
-            self.passes[-1] = replace(self.passes[-1], ofm=replace(before.ofm, bricks=pass_.ofm.bricks))
+            # the first one's own map keeps its order in memory; what is written is the last one's
+            turned = pass_.ofm if pass_.ofm.bricks != before.ofm.bricks else None
+            self._link(link, pass_.output, pass_.whole or turned)
             return True
         return False
 
@@ -339,12 +340,13 @@ class _Issuer:
         name, ofm, whole = self.output(op)
         source = op.inputs[0]
         turned = self._shallow(op)
-        if kind == "LUT" and not turned and self._tail(source) and self.readers[op.name]:
+        if kind == "LUT" and not turned and self._tail(source):
             before = self.passes[-1]
             last = before.chain[-1].op if before.chain else before.op
             if last not in ("Relu", "Relu6", "LUT") and (self.machine.family == "u85" or not before.chain):
                 self._link(Link(kind), name, whole)
-                self.passes[-1] = replace(self.passes[-1], ofm=replace(before.ofm, bricks=ofm.bricks))
+                if not any(link.op in ELEMENTWISE for link in before.chain):
+                    self.passes[-1] = replace(self.passes[-1], ofm=replace(before.ofm, bricks=ofm.bricks))
                 return
         ifm = self.map_of(source)
         if turned:

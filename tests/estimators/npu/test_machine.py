@@ -1,0 +1,31 @@
+"""Machines are read as the compiler reads them."""
+
+import pytest
+from ethosu.vela.architecture_features import ArchitectureFeatures, MemArea
+
+from workbench.estimators.npu.machine import machine_of
+from workbench.targets import ETHOS_U, EthosU
+
+
+@pytest.mark.parametrize("name", ETHOS_U)
+def test_memories_are_the_compilers(name, capsys):
+    default = ArchitectureFeatures.DEFAULT_CONFIG
+    theirs = ArchitectureFeatures(
+        vela_config_files=None,
+        system_config=default,
+        memory_mode=default,
+        accelerator_config=name,
+        max_blockdep=ArchitectureFeatures.MAX_BLOCKDEP,
+        verbose_config=False,
+        arena_cache_size=None,
+    )
+    capsys.readouterr()
+    ours = machine_of(EthosU(name))
+    for memory in (ours.near, ours.far, ours.constants):
+        area = MemArea[memory.name]
+        assert memory.bytes_per_cycle == theirs.memory_bandwidths_per_cycle[area]
+        assert (memory.read_latency, memory.write_latency) == tuple(theirs.memory_latency[area])
+        assert memory.burst_bytes == theirs.memory_burst_length[area]
+    assert ours.near_bytes == theirs.arena_cache_size
+    assert ours.near.name == theirs.fast_storage_mem_area.name
+    assert ours.far.name == theirs.feature_map_storage_mem_area.name
