@@ -3,11 +3,10 @@
     make bench-estimator
 
 The shipped measurements are split by family (a timm source module): every network is predicted by trees fitted
-without its family, five folds in alphabetical order. "Families" counts a family by its mean error. Beside it the
-rule of thumb everybody starts with: latency proportional to multiply-accumulates, its factor fitted on the other
-families. "No trees" is the analytic model alone. Its rules were
-read off the compiler and checked on these networks, so to it no family is new. All figures are the compiler's cycle
-model.
+without its family, five folds in alphabetical order. "Families" counts a family by its mean error. "No trees" is the
+analytic model alone; its rules were read off the compiler and checked on these networks, so to it no family is new.
+"MACs only" is the rule of thumb everybody starts with: latency proportional to multiply-accumulates, its factor
+fitted on the other families. All figures are the compiler's cycle model.
 """
 
 import argparse
