@@ -76,10 +76,3 @@ def test_what_is_near_never_exceeds_the_memory():
     assert all(cascade.bytes <= machine.near_bytes for cascade in cascades)
     rolling = {passes[i].inputs[0] for cascade in cascades for i in range(cascade.first + 1, cascade.last + 1)}
     assert all(whole[name] <= machine.near_bytes for name in near - rolling)
-
-
-def test_issuing_is_deep_without_recursion():
-    graph = traced("densenet121", 64)
-    ops, _ = assign_scales(lower(graph))
-    passes = issue(ops * 1, machine_of(EthosU("ethos-u55-128")))
-    assert {p.sources[0] for p in passes} <= set(range(sum(op.kind != "INPUT" for op in ops)))

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from .machine import Machine
-from .passes import Block, Map, Pass
+from .passes import Block, Map, Pass, up
 
 __all__ = ["U55Array", "array_of", "find", "takes_taps_first"]
 
@@ -59,10 +59,6 @@ def array_of(machine: Machine) -> U55Array:
     return _ARRAYS[machine.family, machine.macs]
 
 
-def _up(n, m):  # type: ignore[no-untyped-def]
-    return -(-n // m) * m
-
-
 def find(machine: Machine, pass_: Pass, ifm: Map, ofm: Map) -> Block:
     """The tile for a pass that makes `ofm` from `ifm`."""
     scalar = pass_.ifm2 is not None and min(pass_.ifm2.elements, pass_.ifm.elements) == 1
@@ -94,32 +90,32 @@ def _search(
     lut = max(2 if table else 0, reserved)
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
     repeats = -(-reach[0] // _KERNEL) * -(-reach[1] // _KERNEL)
-    in_depth = _up(min(ifm[2], 16 if part_kernel else 32), 8)
+    in_depth = up(min(ifm[2], 16 if part_kernel else 32), 8)
     weights = kernel[0] * kernel[1] if kind in ("conv", "depthwise") else 0
 
-    top = [_up(min(n, most), m) for n, most, m in zip(ofm, _LIMIT, array.micro, strict=True)]
+    top = [up(min(n, most), m) for n, most, m in zip(ofm, _LIMIT, array.micro, strict=True)]
     depth = max(ud, min(top[2], _SPLIT))
     if depth < ofm[2]:
-        depth = _up(depth, _SPLIT)
+        depth = up(depth, _SPLIT)
     depths = []
     while depth <= top[2]:
         depths.append(depth)
         depth += ud
         if depth < ofm[2]:
-            depth = _up(depth, _SPLIT)
+            depth = up(depth, _SPLIT)
     if not depths:
         depths = [top[2]]
     d, h, w = np.meshgrid(np.array(depths), np.arange(uh, top[0] + 1, uh), np.arange(uw, top[1] + 1, uw), indexing="ij")
     conv1d = ofm[0] == 1 and kernel[0] == 1 and uh == 2
     real_h = np.minimum(h, ofm[0]) if conv1d else h
-    rows = _up((h - 1) * stride[0] + min(reach[0], _KERNEL), uh)
-    cols = _up((w - 1) * stride[1] + min(reach[1], _KERNEL), uw)
+    rows = up((h - 1) * stride[0] + min(reach[0], _KERNEL), uh)
+    cols = up((w - 1) * stride[1] + min(reach[1], _KERNEL), uw)
     deep = d if equal_depth else np.full_like(d, in_depth)
-    banks_ifm = _up(-(-(rows * cols * _up(deep * (bits // 8), 8)) // 1024) * 2, granule)
+    banks_ifm = up(-(-(rows * cols * up(deep * (bits // 8), 8)) // 1024) * 2, granule)
     if elementwise:
         fits = 2 + banks_ifm * (1 if scalar and bits <= 16 else 2) <= array.banks - lut
     else:
-        sums = _up(-(-(real_h * w * _up(d, 8) * 4) // 1024) * 2, array.granule_sums)
+        sums = up(-(-(real_h * w * up(d, 8) * 4) // 1024) * 2, array.granule_sums)
         fits = 2 + banks_ifm <= array.banks - lut - sums
     f32 = np.float32
     blocks_h, blocks_w, blocks_d = ofm[0] / real_h.astype(f32), ofm[1] / w.astype(f32), ofm[2] / d.astype(f32)
@@ -156,6 +152,6 @@ def takes_taps_first(channels: int, taps: int, bits: int = 8) -> bool:
     """Whether taps rather than input channels fill the multipliers."""
     if channels <= 8:
         return True
-    by_depth = channels / _up(channels, 32 if bits == 8 else 16)
-    by_taps = channels / _up(channels, 8) * (taps / _up(taps, 4 if bits == 8 else 2))
+    by_depth = channels / up(channels, 32 if bits == 8 else 16)
+    by_taps = channels / up(channels, 8) * (taps / up(taps, 4 if bits == 8 else 2))
     return bool(by_taps >= by_depth)

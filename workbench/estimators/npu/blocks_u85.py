@@ -17,7 +17,7 @@ from math import sqrt
 import numpy as np
 
 from .machine import Machine
-from .passes import Block, Map, Pass
+from .passes import Block, Map, Pass, up
 
 __all__ = ["Engine", "engine_of", "find", "takes_taps_first"]
 
@@ -98,10 +98,6 @@ def find(machine: Machine, pass_: Pass, ifm: Map, ofm: Map) -> Block:
     )  # fmt: skip
 
 
-def _up(n, m):  # type: ignore[no-untyped-def]
-    return -(-n // m) * m
-
-
 def _down(n: int, m: int) -> int:
     return n // m * m
 
@@ -141,8 +137,8 @@ def _find(
 def takes_taps_first(channels: int, taps: int) -> bool:
     """Whether taps rather than input channels fill the multipliers."""
     rounded = taps // 5 * 5 + max(taps % 5, 2)
-    by_taps = channels / _up(channels, 16) * (taps / rounded)
-    return bool(by_taps >= channels / _up(channels, 64))
+    by_taps = channels / up(channels, 16) * (taps / rounded)
+    return bool(by_taps >= channels / up(channels, 64))
 
 
 def _micro(
@@ -166,7 +162,7 @@ def _micro(
             able = shallow if bits == 8 else not shallow
         if not able:
             continue
-        padded = _up(ofm[0], micro[0]) * _up(ofm[1], micro[1]) * _up(ofm[2], micro[2])
+        padded = up(ofm[0], micro[0]) * up(ofm[1], micro[1]) * up(ofm[2], micro[2])
         lost = padded - ofm[0] * ofm[1] * ofm[2]
         if waste < 0 or lost < waste:
             best, waste = micro, lost
@@ -192,16 +188,16 @@ class _Fit:
 
     def block_in(self, h: int, w: int, d: int, unit: tuple[int, int, int], depth_in: int) -> tuple[int, int, int]:
         """The input of a tile."""
-        rows = _up((h - 1) * self.stride[0] + min(self.reach[0], _KERNEL), unit[0])
-        cols = _up((w - 1) * self.stride[1] + min(self.reach[1], _KERNEL), unit[1])
-        return rows, cols, _up(depth_in or d, unit[2])
+        rows = up((h - 1) * self.stride[0] + min(self.reach[0], _KERNEL), unit[0])
+        cols = up((w - 1) * self.stride[1] + min(self.reach[1], _KERNEL), unit[1])
+        return rows, cols, up(depth_in or d, unit[2])
 
     def cover(
         self, ofm: tuple[int, int, int], ifm: tuple[int, int, int], depth_in: int
     ) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
         """Tile and its input for work that does not mix channels, with room for another row of input."""
         granule = (self.micro[0], self.micro[1], _GRANULE)
-        whole = tuple(_up(n, g) for n, g in zip(ofm, granule, strict=True))
+        whole = tuple(up(n, g) for n, g in zip(ofm, granule, strict=True))
         height, width, depth = self._area(whole, granule, ifm, depth_in)
         room = self.engine.input_bytes * 8 // self.bits
         force = 0
@@ -244,7 +240,7 @@ class _Fit:
         best, metric = (0, 0, 0), float("inf")
         for depth in range(_GRANULE, min(max(macs_depth[engine_macs], sums // step), limit[2]) + 1, _GRANULE):
             unit = self.unit(depth_in or depth)
-            volume = _up(ifm[0], unit[0]) * _up(ifm[1], unit[1]) * _up(ifm[2], unit[2])
+            volume = up(ifm[0], unit[0]) * up(ifm[1], unit[1]) * up(ifm[2], unit[2])
             space, before, retry, fitted = sums, -1, 25, False
             while True:
                 width, height = _by_aspect(aspect, space // depth, granule)
@@ -301,7 +297,7 @@ def _best_tile(size: int, granule: int, tile: int) -> int:
     """The width near `tile` whose last tile is fullest."""
     if size % tile == 0:
         return tile
-    smaller = max(_up(size // (size // tile + 1), granule), granule)
+    smaller = max(up(size // (size // tile + 1), granule), granule)
     best, rest = tile, size % tile
     for t in range(tile, max(max(smaller - granule * 2, (smaller + 1) // 2), granule) - 1, -granule):
         left = size % t or t
@@ -313,7 +309,7 @@ def _best_tile(size: int, granule: int, tile: int) -> int:
 def _even_tile(size: int, granule: int, tile: int) -> int:
     if size % tile == 0:
         return tile
-    return max(_up(size // (size // tile + 1), granule), granule)
+    return max(up(size // (size // tile + 1), granule), granule)
 
 
 def _share(value: int, most: int, space: int, required: int) -> tuple[int, int]:
@@ -328,7 +324,7 @@ def _elementwise(
 ) -> tuple[int, int, int]:  # fmt: skip
     """The tile that fills the output buffer, or the chaining buffer where an input is broadcast."""
     granule = (micro[0], micro[1], _GRANULE)
-    whole = tuple(_up(n, g) for n, g in zip(ofm, granule, strict=True))
+    whole = tuple(up(n, g) for n, g in zip(ofm, granule, strict=True))
     limit = tuple(min(n, m) for n, m in zip(whole, _LIMIT, strict=True))
     scalar = ifm == (1, 1, 1) or ifm2 == (1, 1, 1)
     chain_units = engine.chain_bytes // _CHAIN_SLOTS // (16 * (bits // 8)) // micro[0]
@@ -345,7 +341,7 @@ def _elementwise(
                 rows, cols = _share(micro[0], limit[0], cols, required)
         elif less[0]:
             depth, cols = _share(16, limit[2], chain_units, required)
-    return _up(rows, granule[0]), _up(cols, granule[1]), _up(depth, granule[2])
+    return up(rows, granule[0]), up(cols, granule[1]), up(depth, granule[2])
 
 
 def _search(
@@ -356,28 +352,28 @@ def _search(
     engine, micro = fit.engine, fit.micro
     same_depth = not conv
     step = (micro[0], micro[1], max(micro[2], _GRANULE))
-    end = [_up(max(min(n, most), s), m) for n, most, s, m in zip(ofm, _LIMIT, step, micro, strict=True)]
+    end = [up(max(min(n, most), s), m) for n, most, s, m in zip(ofm, _LIMIT, step, micro, strict=True)]
     if op == "Resize":
         step, end = (1, min(step[1], 128), step[2]), [1, 128, 16]
     depths, depth = [], max(micro[2], min(end[2], 16))
     if depth < ofm[2]:
-        depth = _up(depth, 16)
+        depth = up(depth, 16)
     while depth <= end[2]:
         depths.append(depth)
         depth += micro[2]
         if depth < ofm[2]:
-            depth = _up(depth, 16)
+            depth = up(depth, 16)
     d, h, w = np.meshgrid(
         np.array(depths), np.arange(step[0], end[0] + 1, step[0]), np.arange(step[1], end[1] + 1, step[1]),
         indexing="ij",
     )  # fmt: skip
     units = np.array([fit.unit(x if same_depth else depth_in) for x in depths])[:, None, None, :]
-    rows = _up((h - 1) * fit.stride[0] + min(reach[0], _KERNEL), units[..., 0])
-    cols = _up((w - 1) * fit.stride[1] + min(reach[1], _KERNEL), units[..., 1])
-    block_depth = _up(d if same_depth else np.full_like(d, depth_in), units[..., 2])
-    held = _up(d if same_depth else np.minimum(block_depth, ifm[2]), units[..., 2])
+    rows = up((h - 1) * fit.stride[0] + min(reach[0], _KERNEL), units[..., 0])
+    cols = up((w - 1) * fit.stride[1] + min(reach[1], _KERNEL), units[..., 1])
+    block_depth = up(d if same_depth else np.full_like(d, depth_in), units[..., 2])
+    held = up(d if same_depth else np.minimum(block_depth, ifm[2]), units[..., 2])
     in_bytes = rows * cols * held * (fit.bits // 8)
-    sums = h * w * _up(d, _GRANULE) * 4
+    sums = h * w * up(d, _GRANULE) * 4
     f32 = np.float32
     elements = f32(ofm[0] * ofm[1] * ofm[2])
     whole_input = conv and reach == (ifm[0], ifm[1]) and ofm[0] * ofm[1] == 1

@@ -9,17 +9,13 @@ from math import floor
 
 from .cycles import compute_cycles, mem_to_mem_cycles, read_cycles
 from .machine import Machine
-from .passes import Pass
+from .passes import Pass, up
 from .steps import Buffer, Run, Step, run_of, sized, weight_ranges
 
 __all__ = ["buffered"]
 
 SPLIT = 16  # output channels the weights can be cut at
 STARTUP_CYCLES = 1000  # a wait shorter than this is noise
-
-
-def _up(n: int, m: int) -> int:
-    return -(-n // m) * m
 
 
 def _down(n: int, m: int) -> int:
@@ -119,7 +115,7 @@ def _slices(
     aligned = floor(hidden / smallest) * smallest
     ratio = 1.0 if 1.0 - aligned < smallest / 2 else hidden
     if compute_bound and 0.5 < ratio < 1.0:
-        ratio = min(max(_up(floor(depth * 0.5), SPLIT) / depth, 0.5), 1.0)
+        ratio = min(max(up(floor(depth * 0.5), SPLIT) / depth, 0.5), 1.0)
     ratio = min(max(ratio, smallest), min(half / total, 1.0))
     if ratio >= 1.0:
         return 0, depth
@@ -132,7 +128,7 @@ def _slices(
         done = compute_cycles(
             machine, part, step.block, machine.far, machine.far, machine.far, machine.near, first=True, last=False
         )
-        then = _up(max(int(depth * done / transfer), SPLIT), block_depth)
+        then = up(max(int(depth * done / transfer), SPLIT), block_depth)
         if int(then / depth * total) > half:
             then = int(half / total * depth)
     slices: tuple[int, ...] = (0, depth)
@@ -142,10 +138,10 @@ def _slices(
         if max(weight_ranges(machine, pass_, step.block, slices)) <= half or (first == SPLIT and then == minimum):
             break
         if then > first:
-            then = _up(then // 2, minimum)
+            then = up(then // 2, minimum)
         else:
-            first = _up(first // 2, SPLIT)
-    if len(slices) > 3 and then / _up(then, block_depth) < 0.3 and compute_bound:
+            first = up(first // 2, SPLIT)
+    if len(slices) > 3 and then / up(then, block_depth) < 0.3 and compute_bound:
         return None
     return slices
 

@@ -18,7 +18,7 @@ from .blocks_u55 import array_of
 from .cycles_u85 import channel_rate, channels_cycles
 from .cycles_u85 import output_cycles as u85_output_cycles
 from .machine import Machine, Memory
-from .passes import ELEMENTWISE, Block, Map, Pass
+from .passes import ELEMENTWISE, Block, Map, Pass, up
 
 __all__ = [
     "Access",
@@ -43,10 +43,6 @@ class Access:
     refetches: int
 
 
-def _up(n: int, m: int) -> int:
-    return -(-n // m) * m
-
-
 # ---- compute ------------------------------------------------------------------------------------------------------
 
 
@@ -62,7 +58,7 @@ def compute_cycles(
     per_element = output_cycles(machine, pass_)
     if pass_.kind == "elementwise":
         shape = pass_.ofm
-        elements = shape.height * shape.width * (_up(shape.channels, 16) if shape.bricks else shape.channels)
+        elements = shape.height * shape.width * (up(shape.channels, 16) if shape.bricks else shape.channels)
         tile = block.ofm[0] * block.ofm[1] * block.ofm[2]
         return max(ceil((max(reads, writes) / tile + per_element) / 4 * elements), ceil(per_element * elements))
     oh, ow, oc = (
@@ -206,7 +202,7 @@ def _write_block(machine: Machine, pass_: Pass, block: Block, memory: Memory) ->
 
 
 def _stored(shape: Map) -> int:
-    return shape.height * shape.width * (_up(shape.channels, 16) if shape.bricks else shape.channels)
+    return shape.height * shape.width * (up(shape.channels, 16) if shape.bricks else shape.channels)
 
 
 def element_access(machine: Machine, pass_: Pass, block: Block) -> Access:
@@ -230,12 +226,12 @@ def element_access(machine: Machine, pass_: Pass, block: Block) -> Access:
     if pass_.kind in ("depthwise", "pool") and pass_.op != "ReduceSum":
         deep = 1
     parts = -(-pass_.kernel[0] // _KERNEL) * -(-pass_.kernel[1] // _KERNEL)
-    depth = _up(pass_.ifm.channels, 16) if pass_.ifm.bricks else pass_.ifm.channels
+    depth = up(pass_.ifm.channels, 16) if pass_.ifm.bricks else pass_.ifm.channels
     return Access(rows * cols * depth * parts * across * deep, 0, ofm, across if pass_.weight_bytes else 0)
 
 
 def _like(shape: Map, storage: Map) -> int:
-    return shape.height * shape.width * (_up(shape.channels, 16) if storage.bricks else shape.channels)
+    return shape.height * shape.width * (up(shape.channels, 16) if storage.bricks else shape.channels)
 
 
 def access_cycles(
@@ -284,9 +280,9 @@ def access_cycles(
 def scale_bytes(machine: Machine, block: Block, channels: int) -> int:
     """Bytes of the biases and scales of so many output channels, ten each."""
     if machine.family == "u85":
-        return 10 * _up(channels, block.micro[2])
+        return 10 * up(channels, block.micro[2])
     share = [(channels + machine.cores - 1 - core) // machine.cores for core in range(machine.cores)]
-    return sum(_up(10 * n, 16) for n in share)
+    return sum(up(10 * n, 16) for n in share)
 
 
 def mem_to_mem_cycles(machine: Machine, to: Memory, source: Memory, n: int) -> int:

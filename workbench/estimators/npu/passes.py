@@ -1,10 +1,13 @@
 """Passes: the operations an accelerator issues, in the order it issues them."""
 
 from dataclasses import dataclass
-from math import ceil
+from typing import Any, TypeVar
 
-__all__ = ["ELEMENTWISE", "Block", "Link", "Map", "Pass"]
+import numpy as np
 
+__all__ = ["ELEMENTWISE", "Block", "Link", "Map", "Pass", "up"]
+
+Number = TypeVar("Number", int, np.ndarray)
 ELEMENTWISE = frozenset(
     {"Add", "Sub", "Mul", "Minimum", "Maximum", "LeakyRelu", "Abs", "CLZ", "SHL", "SHR", "Asr", "Div", "Neg", "RSub"}
 )
@@ -30,6 +33,11 @@ class Block:
     part_kernel: bool
 
 
+def up(n: Number, m: Any) -> Number:
+    """n, a number or an array, rounded up to a multiple of m."""
+    return -(-n // m) * m
+
+
 @dataclass(frozen=True)
 class Map:
     """A feature map [height, width, channels].
@@ -49,7 +57,7 @@ class Map:
 
     @property
     def stored_bytes(self) -> int:
-        channels = ceil(self.channels / 16) * 16 if self.bricks else self.channels
+        channels = up(self.channels, 16) if self.bricks else self.channels
         return self.height * self.width * channels * self.bits // 8
 
 

@@ -7,7 +7,7 @@ from math import ceil
 from .blocks import block_of
 from .cycles import Access, compute_cycles, element_access, mem_to_mem_cycles, read_cycles, scale_bytes
 from .machine import Machine, Memory
-from .passes import Block, Pass
+from .passes import Block, Pass, up
 
 __all__ = ["Buffer", "Run", "Step", "rows_needed", "run_of", "sized", "step_of", "striped", "weight_ranges"]
 
@@ -96,13 +96,9 @@ def weight_ranges(machine: Machine, pass_: Pass, block: Block, slices: tuple[int
     """Bytes of the weights and scales of every slice, stored in lines of 16."""
     total = pass_.ofm.channels
     return tuple(
-        ceil(pass_.weight_bytes * (high - low) / total / 16) * 16 + _up16(scale_bytes(machine, block, high - low))
+        ceil(pass_.weight_bytes * (high - low) / total / 16) * 16 + up(scale_bytes(machine, block, high - low), 16)
         for low, high in pairwise(slices)
     )
-
-
-def _up16(n: int) -> int:
-    return -(-n // 16) * 16
 
 
 def run_of(

@@ -14,7 +14,7 @@ from math import e, log, log2, pi, sqrt
 
 from . import blocks_u55, blocks_u85
 from .machine import Machine
-from .passes import Pass
+from .passes import Pass, up
 
 __all__ = ["packed_bytes"]
 
@@ -50,28 +50,24 @@ def packed_bytes(machine: Machine, pass_: Pass, ones: bool = False) -> int:
     )
 
 
-def _up(n: int, m: int) -> int:
-    return -(-n // m) * m
-
-
 @lru_cache(maxsize=65536)
 def _packed(family: str, kind: str, taps: int, inputs: int, outputs: int, ones: bool) -> int:
     u85 = family == "u85"
     if ones:
         share, fixed = _ONES[family]
-        return _up(int(taps * outputs * share) + fixed, 16)
+        return up(int(taps * outputs * share) + fixed, 16)
     if kind == "depthwise":
         order, summed, n = "depthwise", taps, taps * outputs
-        stored = _up(taps, 4) * _up(outputs, 16 if u85 else 8)
+        stored = up(taps, 4) * up(outputs, 16 if u85 else 8)
     elif (blocks_u85 if u85 else blocks_u55).takes_taps_first(inputs, taps):
         order, summed, n = "taps", taps * inputs, taps * inputs * outputs
-        rounded = taps // 5 * 5 + (max(taps % 5, 2) if taps % 5 else 0) if u85 else _up(taps, 4)
-        stored = _up(inputs, 16 if u85 else 8) * rounded * outputs
+        rounded = taps // 5 * 5 + (max(taps % 5, 2) if taps % 5 else 0) if u85 else up(taps, 4)
+        stored = up(inputs, 16 if u85 else 8) * rounded * outputs
     else:
         order, summed, n = "channels", taps * inputs, taps * inputs * outputs
-        stored = _up(inputs, 64 if u85 else 32) * taps * outputs
+        stored = up(inputs, 64 if u85 else 32) * taps * outputs
     entropy = log2(127 * sqrt(2 * pi * e) / max(1.0, sqrt(2 * log(max(summed, 2)))))
     each, padded, zero, channel, base = _FIT[family][order]
     zeros = stored - n
     bits = n * (entropy + each + (padded if zeros else 0)) + zero * zeros
-    return _up(max(int(bits / 8 + channel * outputs + base), 16), 16)
+    return up(max(int(bits / 8 + channel * outputs + base), 16), 16)
