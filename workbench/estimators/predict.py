@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from ..errors import WorkbenchError
-from ..graph import Graph, Op
+from ..graph import Graph
 from ..targets import EthosU, Target, Weights
 from ..targets.lowering import HwOp, lower, unsupported
 from ..targets.quantisation import assign_scales
 from . import latency
 from .estimate import Estimate
-from .features import features
+from .features import FEATURES, features
 from .memory import peak_bytes, replay
 from .npu.machine import machine_of
 
@@ -41,7 +41,7 @@ def estimate(graph: Graph, target: Target, weights: Weights | None = None) -> Es
     table = features(ops, machine_of(target))
     cycles = latency.predict(latency.load(latency.model_path(target)), table)
     missing = unsupported(ops) + _left_on_cpu(run, facts)
-    rows = _operators(graph, run, cycles, target)
+    rows = _operators(graph, run, cycles, _limits(table, target), target)
     blocks = _blocks(graph, rows)
     total_ms = float(cycles.sum()) / target.clock_hz * 1e3
     low, high = facts["interval"]
@@ -109,13 +109,28 @@ def _beyond_the_array(op: HwOp, facts: Mapping[str, Any]) -> bool:
     return bool(facts["family"] != "u85" and op.weight is not None and max(op.stride) > 3 and op.same)
 
 
-def _operators(graph: Graph, run: Sequence[HwOp], cycles: np.ndarray, target: EthosU) -> pd.DataFrame:
+def _limits(table: np.ndarray, target: EthosU) -> dict[str, np.ndarray]:
+    """Modelled cycles of what could hold every operator up: the array, or one of the memories."""
+    machine = machine_of(target)
+    found = {"compute": np.exp2(table[:, FEATURES.index("compute")])}
+    for part, memory in (("near", machine.near), ("far", machine.far), ("constants", machine.constants)):
+        name = "flash" if "Flash" in memory.name else memory.name.lower()
+        found[name] = np.maximum(found.get(name, 0.0), np.exp2(table[:, FEATURES.index(part)]))
+    return found
+
+
+def _operators(
+    graph: Graph, run: Sequence[HwOp], cycles: np.ndarray, limits: Mapping[str, np.ndarray], target: EthosU
+) -> pd.DataFrame:
     """One row per graph operator; the first operator of a fused group carries the group's cost."""
     cost: dict[str, float] = {}
-    mac_part: dict[str, float] = {}
-    for op, spent in zip(run, cycles, strict=True):
-        cost[op.sources[0]] = cost.get(op.sources[0], 0.0) + float(spent)
-        mac_part[op.sources[0]] = mac_part.get(op.sources[0], 0.0) + op.macs / target.macs
+    held: dict[str, dict[str, float]] = {}
+    for i, (op, spent) in enumerate(zip(run, cycles, strict=True)):
+        name = op.sources[0]
+        cost[name] = cost.get(name, 0.0) + float(spent)
+        parts = held.setdefault(name, dict.fromkeys(limits, 0.0))
+        for what, values in limits.items():
+            parts[what] += float(values[i])
     block_of = {name: block.name for block in graph.blocks for name in block.ops}
     rows = [
         {
@@ -126,22 +141,12 @@ def _operators(graph: Graph, run: Sequence[HwOp], cycles: np.ndarray, target: Et
             "shape": op.shape,
             "macs": op.macs,
             "latency_ms": cost.get(op.name, 0.0) / target.clock_hz * 1e3,
-            "bound": _bound(op, cost.get(op.name, 0.0), mac_part.get(op.name, 0.0), target),
+            "bound": max(held[op.name], key=held[op.name].__getitem__) if op.name in held else "compute",
         }
         for op in graph.ops
         if op.kind not in ("input", "param")
     ]
     return pd.DataFrame(rows)
-
-
-def _bound(op: Op, cycles: float, mac_cycles: float, target: EthosU) -> str:
-    """What holds it up: "compute" where the array is busy most of the time, else the memory it reads from."""
-    if mac_cycles >= 0.5 * cycles:
-        return "compute"
-    params = sum(int(np.prod(p.shape)) for p in op.params)
-    if params > op.elements:
-        return "flash" if target.accelerator.startswith("ethos-u55") else "dram"
-    return "sram"
 
 
 def _blocks(graph: Graph, rows: pd.DataFrame) -> pd.DataFrame:

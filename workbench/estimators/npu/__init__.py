@@ -1,9 +1,13 @@
 """What an Ethos-U accelerator does with a lowered network, by its published rules.
 
-passes     lowered operators -> what the accelerator issues
-blocks     the tile a pass is cut into
-cycles     cycles of a pass and of every memory it touches
-schedule   which maps and weights stay near, which passes run as a cascade
+    machine     what all of these need to know of an accelerator and its memories
+    issue       lowered operators -> passes, in the order the accelerator issues them (weights: their bytes as stored)
+    blocks      the tile a pass is cut into (blocks_u55, blocks_u85)
+    cycles      cycles of a pass and of every memory it touches (cycles_u85: what differs there)
+    cascades    passes made stripe by stripe, so that the maps between them stay near
+    buffering   weights copied near before use
+    placement   which maps are near
+    network     all of it: cycles of every pass
 
-machine    what all of these need to know of an accelerator and its memories
+The rules are those of the Vela compiler 5.2 (Apache-2.0), whose figures this predicts: see each file.
 """
