@@ -28,7 +28,9 @@ from . import latency
 from .features import FEATURES, features
 from .memory import peak_bytes
 from .networks import calibration_networks
+from .npu.issue import issue
 from .npu.machine import machine_of
+from .npu.network import analyse
 
 __all__ = ["calibrate", "fit", "held_out", "rows_of"]
 
@@ -74,7 +76,10 @@ def rows_of(name: str, family: str, graph: Graph, target: EthosU, measured: Meas
     spent = np.zeros(len(run))
     for source, cycles in zip(measured.ops.source, measured.ops.op_cycles, strict=True):
         spent[int(source or 0)] += cycles
-    table = pd.DataFrame(features(ops, machine_of(target)), columns=[f"f_{f}" for f in FEATURES])
+    machine = machine_of(target)
+    passes = issue(ops, machine)
+    found = features(ops, passes, analyse(machine, passes), machine)
+    table = pd.DataFrame(found, columns=[f"f_{f}" for f in FEATURES])
     head = pd.DataFrame(
         {
             "network": name,

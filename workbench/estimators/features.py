@@ -14,9 +14,8 @@ from math import log2, prod
 import numpy as np
 
 from ..targets.lowering import HwOp
-from .npu.issue import issue
 from .npu.machine import Machine
-from .npu.network import PassCycles, network_cycles
+from .npu.network import Analysis, PassCycles
 from .npu.passes import Pass
 
 __all__ = ["CATEGORICAL", "FEATURES", "KINDS", "features"]
@@ -36,15 +35,13 @@ FEATURES = (
 CATEGORICAL = ("kind",)
 
 
-def features(ops: tuple[HwOp, ...], machine: Machine) -> np.ndarray:
-    """float32[operators without inputs, FEATURES] for a lowered network."""
+def features(ops: tuple[HwOp, ...], passes: Sequence[Pass], analysis: Analysis, machine: Machine) -> np.ndarray:
+    """float32[operators without inputs, FEATURES] for a lowered network, its passes and what they cost."""
     run = [op for op in ops if op.kind != "INPUT"]
     made = {op.name: op for op in ops}
-    passes = issue(ops, machine)
-    spent = network_cycles(machine, passes)
     of: dict[int, list[tuple[Pass, PassCycles]]] = {}
     order: list[int] = []
-    for pass_, cost in zip(passes, spent, strict=True):
+    for pass_, cost in zip(passes, analysis.passes, strict=True):
         number = pass_.sources[0]
         if number not in of:
             order.append(number)

@@ -17,7 +17,9 @@ from . import latency
 from .estimate import Estimate
 from .features import FEATURES, features
 from .memory import peak_bytes, replay
+from .npu.issue import issue
 from .npu.machine import machine_of
+from .npu.network import analyse
 
 __all__ = ["estimate", "is_calibrated"]
 
@@ -38,7 +40,10 @@ def estimate(graph: Graph, target: Target, weights: Weights | None = None) -> Es
     facts = _facts(target)
     ops, _ = assign_scales(lower(graph))
     run = [op for op in ops if op.kind != "INPUT"]
-    table = features(ops, machine_of(target))
+    machine = machine_of(target)
+    passes = issue(ops, machine)
+    analysis = analyse(machine, passes)
+    table = features(ops, passes, analysis, machine)
     cycles = latency.predict(latency.load(latency.model_path(target)), table)
     missing = unsupported(ops) + _left_on_cpu(run, facts)
     rows = _operators(graph, run, cycles, _limits(table, target), target)
@@ -53,7 +58,7 @@ def estimate(graph: Graph, target: Target, weights: Weights | None = None) -> Es
         latency_ms=total_ms,
         latency_interval_ms=(total_ms * low, total_ms * high),
         peak_activation_bytes=peak,
-        sram_bytes=_sram_bytes(target, peak, facts),
+        sram_bytes=analysis.near_bytes if machine.spills else int(peak * facts["sram_over_peak"]),
         dram_bytes=_dram_bytes(target, peak, weight_bytes, facts),
         weight_bytes=weight_bytes,
         params=graph.params,
@@ -69,13 +74,6 @@ def estimate(graph: Graph, target: Target, weights: Weights | None = None) -> Es
             {"op": s.op, "live_bytes": s.live_bytes, "tensors": ", ".join(s.tensors)} for s in steps
         ),
     )
-
-
-def near_bytes(target: EthosU) -> int:
-    """Bytes of the memory near the accelerator a network may use: the cache where SRAM is one, else what SRAM holds."""
-    if target.arena_bytes is not None:
-        return target.arena_bytes
-    return 384 * 1024 if not target.accelerator.startswith("ethos-u55") else 2 * 1024 * 1024
 
 
 @cache
@@ -167,12 +165,6 @@ def _blocks(graph: Graph, rows: pd.DataFrame) -> pd.DataFrame:
         }
         for block in graph.blocks
     )
-
-
-def _sram_bytes(target: EthosU, peak: int, facts: Mapping[str, Any]) -> int:
-    """What the compiler would report: the feature maps and a little weight buffer, or a cache that is nearly full."""
-    needed = int(peak * facts["sram_over_peak"])
-    return needed if target.accelerator.startswith("ethos-u55") else min(needed, near_bytes(target))
 
 
 def _dram_bytes(target: EthosU, peak: int, weight_bytes: int, facts: Mapping[str, Any]) -> int:

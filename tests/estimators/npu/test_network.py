@@ -4,7 +4,7 @@ import pytest
 
 from workbench.estimators.npu.issue import issue
 from workbench.estimators.npu.machine import machine_of
-from workbench.estimators.npu.network import network_cycles, scheduled
+from workbench.estimators.npu.network import analyse, scheduled
 from workbench.estimators.sampling import sample
 from workbench.targets import ETHOS_U, EthosU
 from workbench.targets.lowering import lower
@@ -19,7 +19,7 @@ def modelled(graph, target):
     ops, _ = assign_scales(lower(graph))
     passes = issue(ops, machine)
     spent: dict[int, int] = {}
-    for pass_, cost in zip(passes, network_cycles(machine, passes), strict=True):
+    for pass_, cost in zip(passes, analyse(machine, passes).passes, strict=True):
         spent[pass_.sources[0]] = spent.get(pass_.sources[0], 0) + cost.cycles
     return spent
 
@@ -70,9 +70,10 @@ def test_what_is_near_never_exceeds_the_memory():
     machine = machine_of(EthosU("ethos-u65-512"))
     ops, _ = assign_scales(lower(traced("mobilenetv2_100", 224)))
     passes = issue(ops, machine)
-    _, cascades, near = scheduled(machine, passes)
+    _, cascades, near, most = scheduled(machine, passes)
     whole = {p.output: p.ofm.stored_bytes for p in passes}
     assert cascades
+    assert 0 < most <= machine.near_bytes
     assert all(cascade.bytes <= machine.near_bytes for cascade in cascades)
     rolling = {passes[i].inputs[0] for cascade in cascades for i in range(cascade.first + 1, cascade.last + 1)}
     assert all(whole[name] <= machine.near_bytes for name in near - rolling)

@@ -20,7 +20,7 @@ from .placement import near_maps
 from .steps import Step, step_of, weight_ranges
 from .tensors import Tensors
 
-__all__ = ["PassCycles", "network_cycles", "scheduled"]
+__all__ = ["Analysis", "PassCycles", "analyse", "scheduled"]
 
 _TABLE_BYTES = 256  # of an activation looked up
 
@@ -41,8 +41,19 @@ class PassCycles:
     ahead: bool
 
 
-def scheduled(machine: Machine, passes: Sequence[Pass]) -> tuple[list[Step], list[Cascade], frozenset[str]]:
-    """How the passes run: their steps, the cascades, and the names of the maps that are near."""
+@dataclass(frozen=True)
+class Analysis:
+    """What a network costs: its passes in order, and the most bytes in the near memory at any time.
+
+    near_bytes is 0 where maps have no other memory to go to: there it is their live ranges that count.
+    """
+
+    passes: tuple[PassCycles, ...]
+    near_bytes: int
+
+
+def scheduled(machine: Machine, passes: Sequence[Pass]) -> tuple[list[Step], list[Cascade], frozenset[str], int]:
+    """How the passes run: their steps, the cascades, the names of the maps that are near, and the bytes near."""
     tensors = Tensors.of(passes)
     whole = [step_of(machine, pass_, i) for i, pass_ in enumerate(passes)]
     if machine.spills:
@@ -50,19 +61,20 @@ def scheduled(machine: Machine, passes: Sequence[Pass]) -> tuple[list[Step], lis
     else:
         steps, cascades = whole, []
     steps = _buffered(machine, passes, tensors, steps, cascades)
-    near = near_maps(machine, passes, tensors, steps, cascades) if machine.spills else frozenset(tensors.makers)
-    return steps, cascades, near
+    if machine.spills:
+        return steps, cascades, *near_maps(machine, passes, tensors, steps, cascades)
+    return steps, cascades, frozenset(tensors.makers), 0
 
 
-def network_cycles(machine: Machine, passes: Sequence[Pass]) -> list[PassCycles]:
-    """Cycles of every pass, in order."""
-    steps, _, near = scheduled(machine, passes)
+def analyse(machine: Machine, passes: Sequence[Pass]) -> Analysis:
+    """Schedule the passes and cost every one."""
+    steps, _, near, near_bytes = scheduled(machine, passes)
     found: list[PassCycles] = []
     previous: Step | None = None
     for pass_, step in zip(passes, steps, strict=True):
         found.append(_cycles(machine, pass_, step, previous, near))
         previous = step
-    return found
+    return Analysis(tuple(found), near_bytes)
 
 
 def _cycles(machine: Machine, pass_: Pass, step: Step, previous: Step | None, near: frozenset[str]) -> PassCycles:

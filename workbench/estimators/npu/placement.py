@@ -35,8 +35,8 @@ class _Range:
 
 def near_maps(
     machine: Machine, passes: Sequence[Pass], tensors: Tensors, steps: Sequence[Step], cascades: Sequence[Cascade]
-) -> frozenset[str]:
-    """Names of the maps that are near, rolling buffers included."""
+) -> tuple[frozenset[str], int]:
+    """Names of the maps that are near, rolling buffers included, and the most bytes near at any time."""
     times = _times(steps)
     rolling = {
         tensors.primary(passes[i]): size
@@ -59,7 +59,11 @@ def near_maps(
             _add_weights(fixed, step, times[step.number])
     kept = _chosen(machine, ranges, fixed, passes, tensors, steps)
     near = {name for r in kept for name in r.names} | set(rolling)
-    return frozenset(_without_mixed(passes, tensors, steps, near, set(rolling)))
+    near = _without_mixed(passes, tensors, steps, near, set(rolling))
+    for r in kept:
+        if near & set(r.names):
+            fixed[r.start : r.end + 1] += r.size
+    return frozenset(near), int(fixed.max())
 
 
 def _times(steps: Sequence[Step]) -> list[int]:
