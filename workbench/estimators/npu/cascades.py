@@ -1,49 +1,106 @@
-"""Runs of passes made stripe by stripe, so that what lies between them never leaves the near memory.
+"""Runs of passes made stripe by stripe, so that what lies between them never takes its whole size near.
 
-Rules: Ethos-U Vela 5.2, cascade builder. A cascade grows while the map between two passes would not fit near and
-the rolling buffers do; then its stripes grow while the buffers fit.
+Rules: Ethos-U Vela 5.2, cascade builder. Where maps can be far, a cascade grows while the map between two passes would
+not fit near and the rolling buffers do. Where they cannot, it grows while it takes less than its passes on their own
+and these take more than the budget. Then its stripes grow while the buffers fit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from .buffering import buffered
 from .machine import Machine
 from .passes import ELEMENTWISE, Pass
-from .steps import Step, rows_needed, striped
+from .ranges import Range, live_ranges, rolling_bytes, times_of, usage
+from .steps import Cascade, Step, rows_needed, striped
 from .tensors import Tensors
 
-__all__ = ["Cascade", "cascaded"]
+__all__ = ["cascaded", "near_usage", "widened"]
 
 
 @dataclass(frozen=True)
-class Cascade:
-    """Passes first..last; rolling: bytes of the rolling buffer each pass after the first reads (0: one in place)."""
+class _Needs:
+    """Near memory that passes need: beside[i] by what lives meanwhile, own[i] by the pass itself, in bytes.
 
-    first: int
-    last: int
-    rolling: tuple[int, ...]
-    bytes: int
+    ranges: live ranges by tensor. times: when every pass runs.
+    """
+
+    beside: Sequence[int]
+    own: Sequence[int]
+    ranges: Mapping[str, Range]
+    times: Sequence[int]
+
+    def alone(self, i: int) -> int:
+        """Bytes of pass i outside a cascade."""
+        return self.own[i] + self.beside[i]
 
 
 _STRIPED = ELEMENTWISE | {"Conv2D", "DepthwiseConv2D", "AvgPool", "MaxPool", "Quantize", "MemoryCopy"}
 
 
+def near_usage(
+    machine: Machine, passes: Sequence[Pass], tensors: Tensors, steps: Sequence[Step], cascades: Sequence[Cascade]
+) -> np.ndarray:
+    """Bytes of maps and rolling buffers near at every time (see `ranges`); maps that may be far are left out."""
+    return usage(list(_near_ranges(machine, passes, tensors, steps, cascades)), 2 * len(passes) + 3)
+
+
+def _near_ranges(
+    machine: Machine, passes: Sequence[Pass], tensors: Tensors, steps: Sequence[Step], cascades: Sequence[Cascade]
+) -> list[Range]:
+    rolling = rolling_bytes(passes, tensors, cascades)
+    names = set(rolling) if machine.spills else set(tensors.bytes)
+    return live_ranges(passes, tensors, steps, times_of(steps), names, rolling)
+
+
 def cascaded(
-    machine: Machine, passes: Sequence[Pass], tensors: Tensors, whole: Sequence[Step]
+    machine: Machine, passes: Sequence[Pass], tensors: Tensors, whole: Sequence[Step], limit: int
 ) -> tuple[list[Step], list[Cascade]]:
-    """Steps with cascades where the maps between passes are too large, and the cascades."""
+    """Steps with cascades of the smallest stripes where the maps between passes take more than `limit` bytes."""
     least = _least_rows(passes)
     rows_in = [rows_needed(p, r) if r < p.ofm.height else p.ifm.height for p, r in zip(passes, least, strict=True)]
-    weights = [0] * len(passes)
-    found = _build(passes, tensors, least, rows_in, weights, 0, len(passes), machine.near_bytes)
-    steps, kept = list(whole), []
+    needs = _needs(machine, passes, tensors, whole, [])
+    found = _build(machine, passes, tensors, least, rows_in, [0] * len(passes), 0, len(passes), limit, needs)
+    steps = list(whole)
     for cascade in found:
-        chosen, parts = _widened(machine, passes, tensors, whole, steps, least, cascade)
+        for i in range(cascade.first, cascade.last + 1):
+            steps[i] = replace(striped(machine, passes[i], i, least[i]), cascade=cascade.last, leads=i == cascade.first)
+    return steps, found
+
+
+def widened(
+    machine: Machine, passes: Sequence[Pass], tensors: Tensors, whole: Sequence[Step], steps: Sequence[Step],
+    cascades: Sequence[Cascade], limit: int,
+) -> tuple[list[Step], list[Cascade]]:  # fmt: skip
+    """The same with the highest stripes that fit, weights buffered where that pays."""
+    used = near_usage(machine, passes, tensors, steps, cascades)
+    needs = _needs(machine, passes, tensors, steps, cascades)
+    done, kept = list(steps), []
+    for cascade in cascades:
+        chosen, parts = _widened(machine, passes, tensors, whole, steps, cascade, used, needs, limit)
         for step in chosen:
-            steps[step.number] = step
+            done[step.number] = step
         kept += parts
-    return steps, kept
+    return done, kept
+
+
+def _needs(
+    machine: Machine, passes: Sequence[Pass], tensors: Tensors, steps: Sequence[Step], cascades: Sequence[Cascade]
+) -> _Needs:
+    times = times_of(steps)
+    if machine.spills:
+        return _Needs([0] * len(passes), [0] * len(passes), {}, times)
+    ranges = _near_ranges(machine, passes, tensors, steps, cascades)
+    used = usage(ranges, 2 * len(passes) + 3)
+    of = {name: r for r in ranges for name in r.names}
+    own = []
+    for pass_, step in zip(passes, steps, strict=True):
+        ifm = tensors.primary(pass_)
+        shared = step.cascade < 0 and ifm in of and of[ifm] is of[pass_.output]
+        own.append(tensors.bytes.get(ifm, 0) + (0 if shared else tensors.bytes[pass_.output]))
+    return _Needs([int(used[t]) - n for t, n in zip(times, own, strict=True)], own, of, times)
 
 
 def _least_rows(passes: Sequence[Pass]) -> list[int]:
@@ -73,65 +130,115 @@ def _in_place(tensors: Tensors, passes: Sequence[Pass], i: int, rows: int, rows_
 
 
 def _build(
-    passes: Sequence[Pass], tensors: Tensors, rows: Sequence[int], rows_in: Sequence[int], weights: Sequence[int],
-    start: int, stop: int, limit: int,
+    machine: Machine, passes: Sequence[Pass], tensors: Tensors, rows: Sequence[int], rows_in: Sequence[int],
+    weights: Sequence[int], start: int, stop: int, limit: int, needs: _Needs,
 ) -> list[Cascade]:  # fmt: skip
     """Cascades among passes start..stop made in the given stripes; weights: bytes buffered near for each pass."""
     found = []
+    peak = min(limit, 1 << 30)
     i = start
     while i < stop:
-        if not _stripable(passes[i], rows[i]):
-            i += 1
-            continue
-        used, best = weights[i], None
-        rolling: list[int] = []
-        before = 0
-        j = i
-        while j + 1 < stop and tensors.only_reader(passes[j]) == j + 1:
-            user = passes[j + 1]
-            linked = tensors.primary(user) == passes[j].output and passes[j].ofm.bricks and user.ifm.bricks
-            same = (user.ifm.height, user.ifm.width, user.ifm.channels) == (
-                passes[j].ofm.height, passes[j].ofm.width, passes[j].ofm.channels,
-            )  # fmt: skip
-            if not linked or not same or not _stripable(user, rows[j + 1]) or tensors.shared(passes[j].output):
-                break
-            size = _rolling_bytes(passes[j], rows[j], user, rows_in[j + 1])
-            reused = before == size and _in_place(tensors, passes, j, rows[j], rows_in[j])
-            used += weights[j + 1] + (0 if reused else size)
-            rolling.append(0 if reused else size)
-            before = size
+        best = None
+        if _stripable(passes[i], rows[i]):
+            best = _longest(machine, passes, tensors, rows, rows_in, weights, i, stop, peak, needs)
+        if not machine.spills:
+            peak = max(peak, best.bytes if best is not None else needs.alone(i))
+        if best is not None:
+            found.append(best)
+        i = best.last + 1 if best is not None else i + 1
+    return found
+
+
+def _longest(
+    machine: Machine, passes: Sequence[Pass], tensors: Tensors, rows: Sequence[int], rows_in: Sequence[int],
+    weights: Sequence[int], i: int, stop: int, peak: int, needs: _Needs,
+) -> Cascade | None:  # fmt: skip
+    """The best cascade that begins with pass i, or None."""
+    used, best = weights[i], None
+    least = needs.alone(i)
+    given = 0 if machine.spills else tensors.bytes.get(tensors.primary(passes[i]), 0)
+    beside = _Beside(needs, tensors.primary(passes[i]), i)
+    rolling: list[int] = []
+    before = 0
+    j = i
+    while j + 1 < stop and tensors.only_reader(passes[j]) == j + 1:
+        user = passes[j + 1]
+        linked = tensors.primary(user) == passes[j].output and passes[j].ofm.bricks and user.ifm.bricks
+        same = (user.ifm.height, user.ifm.width, user.ifm.channels) == (
+            passes[j].ofm.height, passes[j].ofm.width, passes[j].ofm.channels,
+        )  # fmt: skip
+        if not linked or not same or not _stripable(user, rows[j + 1]) or tensors.shared(passes[j].output):
+            break
+        size = _rolling_bytes(passes[j], rows[j], user, rows_in[j + 1])
+        reused = before == size and _in_place(tensors, passes, j, rows[j], rows_in[j])
+        used += weights[j + 1] + (0 if reused else size)
+        rolling.append(0 if reused else size)
+        before = size
+        if machine.spills:
             full_in, full_out = user.ifm.stored_bytes, user.ofm.stored_bytes
             in_place = full_in == full_out and _in_place(tensors, passes, j + 1, 1, 1)
             alone = full_in if in_place else full_in + full_out
-            if alone < limit or used > limit:
+            if alone < peak or used > peak:
                 break
-            best = Cascade(i, j + 1, tuple(rolling), used)
-            j += 1
-        if best is not None:
-            found.append(best)
-            i = best.last + 1
+            best = Cascade(i, j + 1, tuple(rolling), used, used)
         else:
-            i += 1
-    return found
+            most = beside.with_(j + 1, (passes[j].output, user.output))
+            own = given + used + tensors.bytes[user.output]
+            if own + most < max(least, needs.alone(j + 1)):
+                least = own + most
+                best = Cascade(i, j + 1, tuple(rolling), own + most, own)
+            if (needs.alone(j + 1) < peak and least < peak) or given + most + used > least:
+                break
+        j += 1
+    return best
+
+
+class _Beside:
+    """The most bytes that live beside a cascade while it grows; what its first pass reads is counted once."""
+
+    def __init__(self, needs: _Needs, ifm: str, first: int) -> None:
+        self.needs = needs
+        self.range = needs.ranges.get(ifm)
+        self.first = max(0, needs.beside[first])
+        self.within = self.outside = 0
+
+    def with_(self, i: int, maps: tuple[str, str]) -> int:
+        bytes_ = max(0, self.needs.beside[i])
+        found = self.range
+        if found is not None and found.start <= self.needs.times[i] <= found.end:
+            counted = any(self.needs.ranges.get(name) is found for name in maps)
+            self.within = max(self.within, bytes_ if counted else max(0, bytes_ - found.size))
+        else:
+            self.outside = max(self.outside, bytes_)
+        return max(self.outside, self.first, self.within)
 
 
 def _widened(
     machine: Machine, passes: Sequence[Pass], tensors: Tensors, whole: Sequence[Step], current: Sequence[Step],
-    least: Sequence[int], cascade: Cascade,
+    cascade: Cascade, used_near: np.ndarray, needs: _Needs, limit: int,
 ) -> tuple[list[Step], list[Cascade]]:  # fmt: skip
     """The cascade with the highest stripes that fit, weights buffered where that pays."""
-    first, last, limit = cascade.first, cascade.last, machine.near_bytes
-    free = limit - cascade.bytes
-    smallest = []
-    previous = replace(current[first - 1], slack_bytes=free, slack_cycles=current[first - 1].cycles) if first else None
-    used = cascade.bytes
+    first, last = cascade.first, cascade.last
+    now = int(used_near[needs.times[first]])
+    beside = max(0, now - cascade.own_bytes)
+    stays = 0
+    if not machine.spills and len(tensors.readers.get(tensors.primary(passes[first]), ())) > 1:
+        stays = tensors.bytes[tensors.primary(passes[first])]
+    inside_needs = replace(
+        needs, beside=[beside if i == first else beside + stays if first < i <= last else 0 for i in range(len(passes))]
+    )
+    previous = None
+    if first:
+        free = limit - int(used_near[needs.times[first - 1]])
+        previous = replace(current[first - 1], slack_bytes=free, slack_cycles=current[first - 1].cycles)
+    smallest = [current[i] for i in range(first, last + 1)]
+    used = now
     buffers = []
     for i in range(first, last + 1):
-        step = replace(striped(machine, passes[i], i, least[i]), cascade=last, leads=i == first)
-        smallest.append(step)
         done = buffered(
-            machine, passes[i], step, previous, None, i > first, max(0, limit - used), spills=machine.spills
-        )
+            machine, passes[i], current[i], previous, None, machine.spills and i > first, max(0, limit - used),
+            spills=machine.spills,
+        )  # fmt: skip
         used += done.buffer.bytes if done.buffer else 0
         buffers.append(done)
         previous = done
@@ -141,16 +248,16 @@ def _widened(
 
     chosen: tuple[list[int], list[Cascade]] | None = None
     count = 0
-    for height in range(least[last] + 1, (passes[last].ofm.height + 1) // 2 + 1):
-        rows, rows_in = list(least), [0] * len(passes)
+    for height in range(current[last].rows + 1, (passes[last].ofm.height + 1) // 2 + 1):
+        rows, rows_in = [step.rows for step in current], [0] * len(passes)
         want = height
         for i in range(last, first - 1, -1):
             rows[i] = min(want, passes[i].ofm.height)
             rows_in[i] = rows_needed(passes[i], rows[i]) if rows[i] < passes[i].ofm.height else passes[i].ifm.height
             want = rows[i] * passes[i].stride[0]
-        parts = _build(passes, tensors, rows, rows_in, weights, first, last + 1, limit)
+        parts = _build(machine, passes, tensors, rows, rows_in, weights, first, last + 1, limit, inside_needs)
         count = count or len(parts)
-        if len(parts) > count or not _fits(passes, parts, weights, first, last, limit):
+        if len(parts) > count or not _fits(passes, parts, weights, first, last, limit, inside_needs):
             break
         chosen = rows, parts
         if not parts:
@@ -170,12 +277,13 @@ def _widened(
 
 
 def _fits(
-    passes: Sequence[Pass], parts: Sequence[Cascade], weights: Sequence[int], first: int, last: int, limit: int
-) -> bool:
+    passes: Sequence[Pass], parts: Sequence[Cascade], weights: Sequence[int], first: int, last: int, limit: int,
+    needs: _Needs,
+) -> bool:  # fmt: skip
     inside = {i for c in parts for i in range(c.first, c.last + 1)}
     alone = [
         weights[i] + passes[i].ifm.stored_bytes + passes[i].ofm.stored_bytes
-        + (second.stored_bytes if (second := passes[i].ifm2) else 0)
+        + (second.stored_bytes if (second := passes[i].ifm2) else 0) + needs.beside[i]
         for i in range(first, last + 1) if i not in inside
     ]  # fmt: skip
     return max([c.bytes for c in parts] + alone, default=0) <= limit

@@ -40,7 +40,8 @@ class Machine:
     family: "u55", "u65" or "u85". macs: 8-bit multiply-accumulates a cycle, all cores together.
     near: the memory feature maps and weights are staged in. far: the one feature maps live in otherwise (the same
     as near where the network works in SRAM alone). constants: the one weights are stored in.
-    near_bytes: how much of near a network may use.
+    near_bytes: how much of near a network may use. fast: whether time comes before memory (else the compiler looks
+    for the least memory first). one_bus: whether the weights come over the bus of near.
     """
 
     family: str
@@ -50,6 +51,8 @@ class Machine:
     far: Memory
     constants: Memory
     near_bytes: int
+    fast: bool = True
+    one_bus: bool = False
 
     @property
     def spills(self) -> bool:
@@ -75,7 +78,8 @@ def machine_of(target: EthosU) -> Machine:
         return _memory(system, name, _PORT_BYTES[family])
 
     near, far, constants = at("cache_mem_area"), at("arena_mem_area"), at("const_mem_area")
-    if constants.name == "Sram":  # constants never share a region with maps, only the bus
+    one_bus = constants == near
+    if one_bus:  # constants never share a region with maps, only the bus
         constants = replace(constants, name="OnChipFlash")
     return Machine(
         family,
@@ -85,6 +89,8 @@ def machine_of(target: EthosU) -> Machine:
         far,
         constants,
         target.arena_bytes or int(mode.get("arena_cache_size", _UNLIMITED)),
+        target.strategy == "performance",
+        one_bus,
     )
 
 

@@ -12,16 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .buffering import buffered
-from .cascades import Cascade, cascaded
+from .cascades import cascaded, near_usage, widened
 from .cycles import access_cycles, compute_cycles, mem_to_mem_cycles
 from .machine import Machine, Memory
 from .passes import Pass
 from .placement import near_maps
-from .steps import Step, step_of, weight_ranges
+from .ranges import times_of, usage, weight_buffers
+from .steps import Cascade, Step, step_of, weight_ranges
 from .tensors import Tensors
 
 __all__ = ["Analysis", "PassCycles", "analyse", "scheduled"]
 
+_NO_LIMIT = 1 << 30
 _TABLE_BYTES = 256  # of an activation looked up
 
 
@@ -56,14 +58,32 @@ def scheduled(machine: Machine, passes: Sequence[Pass]) -> tuple[list[Step], lis
     """How the passes run: their steps, the cascades, the names of the maps that are near, and the bytes near."""
     tensors = Tensors.of(passes)
     whole = [step_of(machine, pass_, i) for i, pass_ in enumerate(passes)]
-    if machine.spills:
-        steps, cascades = cascaded(machine, passes, tensors, whole)
-    else:
-        steps, cascades = whole, []
-    steps = _buffered(machine, passes, tensors, steps, cascades)
+    steps, cascades = _striped(machine, passes, tensors, whole)
     if machine.spills:
         return steps, cascades, *near_maps(machine, passes, tensors, steps, cascades)
-    return steps, cascades, frozenset(tensors.makers), 0
+    used = near_usage(machine, passes, tensors, steps, cascades)
+    used += usage(weight_buffers(steps, times_of(steps)), len(used))
+    return steps, cascades, frozenset(tensors.bytes), int(used.max())
+
+
+def _striped(
+    machine: Machine, passes: Sequence[Pass], tensors: Tensors, whole: Sequence[Step]
+) -> tuple[list[Step], list[Cascade]]:
+    """Whole passes where these fit, else cascades; weights buffered near."""
+    limit = first_limit = machine.near_bytes
+    if not machine.spills and machine.fast:
+        steps = _buffered(machine, passes, tensors, whole, [], _NO_LIMIT)
+        used = near_usage(machine, passes, tensors, steps, [])
+        used += usage(weight_buffers(steps, times_of(steps)), len(used))
+        if int(used.max()) < limit:
+            return steps, []
+    if not machine.fast:
+        first_limit = int(near_usage(machine, passes, tensors, whole, []).min())
+    steps, cascades = cascaded(machine, passes, tensors, whole, first_limit)
+    if not machine.fast:
+        limit = int(near_usage(machine, passes, tensors, steps, cascades).max()) or limit
+    steps, cascades = widened(machine, passes, tensors, whole, steps, cascades, limit)
+    return _buffered(machine, passes, tensors, steps, cascades, limit), cascades
 
 
 def analyse(machine: Machine, passes: Sequence[Pass]) -> Analysis:
@@ -102,6 +122,8 @@ def _cycles(machine: Machine, pass_: Pass, step: Step, previous: Step | None, ne
         table = int(_TABLE_BYTES / source.bytes_per_cycle) + source.read_latency
         compute += table if step.buffer else max(table - slack, 0)
     access = access_cycles(machine, pass_, step.block, ifm, ifm2, ofm, chained, memory(pass_.output), weights, ahead)
+    if machine.one_bus:
+        access[machine.near.name] = access.get(machine.near.name, 0) + access.pop(machine.constants.name, 0)
     return PassCycles(
         max([compute, *access.values()]),
         compute,
@@ -113,31 +135,27 @@ def _cycles(machine: Machine, pass_: Pass, step: Step, previous: Step | None, ne
 
 
 def _buffered(
-    machine: Machine, passes: Sequence[Pass], tensors: Tensors, steps: Sequence[Step], cascades: Sequence[Cascade]
-) -> list[Step]:
-    """Every pass with the weight buffer that pays, given the room cascades leave."""
-    rolling = {c.last: sum(c.rolling) for c in cascades}
-    weights: dict[int, int] = {}
-    for step in steps:
-        if step.buffer:
-            weights[step.cascade] = weights.get(step.cascade, 0) + step.buffer.bytes
-    limit = machine.near_bytes if machine.spills else 1 << 30
+    machine: Machine, passes: Sequence[Pass], tensors: Tensors, steps: Sequence[Step], cascades: Sequence[Cascade],
+    limit: int,
+) -> list[Step]:  # fmt: skip
+    """Every pass with the weight buffer that pays, given the room that maps and other buffers leave."""
+    times = times_of(steps)
+    used = near_usage(machine, passes, tensors, steps, cascades)
+    used += usage(weight_buffers(steps, times), len(used))
     done: list[Step] = []
     for i, (pass_, step) in enumerate(zip(passes, steps, strict=True)):
         own = step.buffer.bytes if step.buffer else 0
-        used = 0
-        if step.cascade >= 0:
-            used = max(weights.get(step.cascade, 0) - own, 0) + rolling[step.cascade]
         readers = tensors.readers[pass_.output]
         user = (passes[readers[0]], steps[readers[0]]) if readers else None
         made = bool(pass_.inputs) and pass_.inputs[0] in tensors.makers
         beside = passes[i - 1] if i else passes[1] if len(passes) > 1 else None
         shares = beside is not None and bool(pass_.weights) and beside.weights == pass_.weights
+        free = min(limit, _NO_LIMIT) - max(int(used[times[i]]) - own, 0)
         step = buffered(
-            machine, pass_, replace(step, buffer=None), done[i - 1] if i else None, user, made,
-            max(limit - used, 0), machine.spills, shares,
+            machine, pass_, replace(step, buffer=None), done[i - 1] if i else None, user, made, max(free, 0),
+            machine.spills, shares,
         )  # fmt: skip
-        if step.buffer and step.cascade >= 0:
-            weights[step.cascade] = weights.get(step.cascade, 0) + step.buffer.bytes
+        if step.cascade >= 0:
+            used[times[i]] += (step.buffer.bytes if step.buffer else 0) - own
         done.append(step)
     return done

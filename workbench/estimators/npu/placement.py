@@ -2,19 +2,16 @@
 
 Rules: Ethos-U Vela 5.2, fast storage allocator. Every map made outside a cascade is a candidate; what cannot fit
 goes far, what always fits stays, and among the rest the set with the most accesses is sought, twenty at a time.
-
-    time 2k is the k-th pass (all of a cascade share one); odd times are when weights are fetched ahead
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
-from .cascades import Cascade
 from .machine import Machine
 from .passes import ELEMENTWISE, Pass
-from .steps import Step
+from .ranges import Range, live_ranges, rolling_bytes, times_of, usage, weight_buffers
+from .steps import Cascade, Step
 from .tensors import Tensors
 
 __all__ = ["near_maps"]
@@ -22,41 +19,20 @@ __all__ = ["near_maps"]
 _COMPONENT = 20
 
 
-@dataclass
-class _Range:
-    """A stretch of time some bytes are needed, and the tensors that share them."""
-
-    start: int
-    end: int
-    size: int
-    names: list[str] = field(default_factory=list)
-    score: int = 0
-
-
 def near_maps(
     machine: Machine, passes: Sequence[Pass], tensors: Tensors, steps: Sequence[Step], cascades: Sequence[Cascade]
 ) -> tuple[frozenset[str], int]:
     """Names of the maps that are near, rolling buffers included, and the most bytes near at any time."""
-    times = _times(steps)
-    rolling = {
-        tensors.primary(passes[i]): size
-        for cascade in cascades
-        for i, size in zip(range(cascade.first + 1, cascade.last + 1), cascade.rolling, strict=True)
-    }
+    times = times_of(steps)
+    rolling = rolling_bytes(passes, tensors, cascades)
     candidates = {
         p.output
         for p, step in zip(passes, steps, strict=True)
         if step.cascade < 0 and tensors.readers[p.output] and p.output not in rolling
     }
-    ranges = _ranges(passes, tensors, steps, times, candidates)
-    length = 2 * len(passes) + 3
-    fixed = np.zeros(length, np.int64)
-    for name, size in rolling.items():
-        t = times[tensors.readers[name][0]]
-        fixed[t : t + 2] += size
-    for step in steps:
-        if step.buffer is not None:
-            _add_weights(fixed, step, times[step.number])
+    ranges = live_ranges(passes, tensors, steps, times, candidates, {})
+    staged = live_ranges(passes, tensors, steps, times, set(rolling), rolling)
+    fixed = usage([*staged, *weight_buffers(steps, times)], 2 * len(passes) + 3)
     kept = _chosen(machine, ranges, fixed, passes, tensors, steps)
     near = {name for r in kept for name in r.names} | set(rolling)
     near = _without_mixed(passes, tensors, steps, near, set(rolling))
@@ -66,66 +42,10 @@ def near_maps(
     return frozenset(near), int(fixed.max())
 
 
-def _times(steps: Sequence[Step]) -> list[int]:
-    times: list[int] = []
-    now = 0
-    begun: dict[int, int] = {}
-    for step in steps:
-        if step.cascade >= 0 and step.cascade in begun:
-            times.append(begun[step.cascade])
-            continue
-        begun[step.cascade] = now
-        times.append(now)
-        now += 2
-    return times
-
-
-def _add_weights(used: np.ndarray, step: Step, t: int) -> None:
-    assert step.buffer is not None
-    parts = step.buffer.parts
-    last = (len(step.slices) - 2) % len(parts)
-    for k, size in enumerate(parts):
-        start = max(t - 1, 0) if k == 0 and step.buffer.ahead else t
-        used[start : t + (2 if k == last else 1)] += size
-
-
-def _ranges(
-    passes: Sequence[Pass], tensors: Tensors, steps: Sequence[Step], times: Sequence[int], candidates: set[str]
-) -> list[_Range]:
-    """Live ranges of the candidates; an elementwise output takes the place of an input nobody else reads."""
-    ranges: list[_Range] = []
-    of: dict[str, _Range] = {}
-    for i, pass_ in enumerate(passes):
-        names = [n for n in (*pass_.inputs, *(link.other_name for link in pass_.chain)) if n in candidates]
-        if pass_.output in candidates and pass_.output not in of and steps[i].cascade < 0 and _one_to_one(pass_):
-            for name in pass_.inputs:
-                if (
-                    name in candidates and name in of
-                    and len(tensors.readers[name]) == 1 and len(tensors.makers[pass_.output]) == 1
-                    and tensors.bytes[name] == tensors.bytes[pass_.output]
-                ):  # fmt: skip
-                    of[pass_.output] = of[name]
-                    of[name].names.append(pass_.output)
-                    break
-        for name in (*names, *([pass_.output] if pass_.output in candidates else [])):
-            if name not in of:
-                of[name] = _Range(times[i], times[i] + 1, tensors.bytes[name], [name])
-                ranges.append(of[name])
-            found = of[name]
-            found.start, found.end = min(found.start, times[i]), max(found.end, times[i] + 1)
-    return ranges
-
-
-def _one_to_one(pass_: Pass) -> bool:
-    return pass_.op in ELEMENTWISE or (
-        pass_.kernel == (1, 1) and pass_.op in ("AvgPool", "MaxPool", "Quantize", "MemoryCopy")
-    )
-
-
 def _chosen(
-    machine: Machine, ranges: list[_Range], fixed: np.ndarray, passes: Sequence[Pass], tensors: Tensors,
+    machine: Machine, ranges: Sequence[Range], fixed: np.ndarray, passes: Sequence[Pass], tensors: Tensors,
     steps: Sequence[Step],
-) -> list[_Range]:  # fmt: skip
+) -> Sequence[Range]:  # fmt: skip
     limit = machine.near_bytes
     most = fixed.copy()
     for r in ranges:
@@ -146,15 +66,14 @@ def _chosen(
             least[r.start : r.end + 1] += r.size
         else:
             rivals.append(r)
-    for r in rivals:
-        r.score = _accesses(r, passes, tensors, steps, machine.family == "u85")
+    scores = [_accesses(r, passes, tensors, steps, machine.family == "u85") for r in rivals]
     begin, end = 0, rivals[0].end if rivals else 0
     for i in range(1, len(rivals) + 1):
         if i < len(rivals) and rivals[i].start <= end and i - begin <= _COMPONENT:
             end = max(end, rivals[i].end)
             continue
         group = rivals[begin:i]
-        for r, keep in zip(group, _best(group, least, limit), strict=True):
+        for r, keep in zip(group, _best(group, scores[begin:i], least, limit), strict=True):
             if keep:
                 kept.append(r)
                 least[r.start : r.end + 1] += r.size
@@ -163,7 +82,7 @@ def _chosen(
     return kept
 
 
-def _accesses(r: _Range, passes: Sequence[Pass], tensors: Tensors, steps: Sequence[Step], chains: bool) -> int:
+def _accesses(r: Range, passes: Sequence[Pass], tensors: Tensors, steps: Sequence[Step], chains: bool) -> int:
     """Elements read and written if the range is used, boundless where a cascade reads it besides its own buffer."""
     total = 0
     for name in r.names:
@@ -183,12 +102,12 @@ def _accesses(r: _Range, passes: Sequence[Pass], tensors: Tensors, steps: Sequen
     return total
 
 
-def _best(group: Sequence[_Range], least: np.ndarray, limit: int) -> list[bool]:
+def _best(group: Sequence[Range], scores: Sequence[int], least: np.ndarray, limit: int) -> list[bool]:
     """The subset that fits with the highest score; of equals the one that keeps early ranges."""
     low = min(r.start for r in group)
     high = max(r.end for r in group) + 1
     used = least[low:high].copy()
-    rest = np.cumsum([0, *(r.score for r in reversed(group))])[::-1]
+    rest = np.cumsum([0, *reversed(scores)])[::-1]
     best_score, best = -1, [False] * len(group)
     now = [False] * len(group)
 
@@ -204,7 +123,7 @@ def _best(group: Sequence[_Range], least: np.ndarray, limit: int) -> list[bool]:
         if window.max() + r.size <= limit:
             now[i] = True
             window += r.size
-            search(i + 1, score + r.score)
+            search(i + 1, score + scores[i])
             window -= r.size
         now[i] = False
         search(i + 1, score)

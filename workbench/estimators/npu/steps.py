@@ -9,7 +9,7 @@ from .cycles import Access, compute_cycles, element_access, mem_to_mem_cycles, r
 from .machine import Machine, Memory
 from .passes import Block, Pass, up
 
-__all__ = ["Buffer", "Run", "Step", "rows_needed", "run_of", "sized", "step_of", "striped", "weight_ranges"]
+__all__ = ["Buffer", "Cascade", "Run", "Step", "rows_needed", "run_of", "sized", "step_of", "striped", "weight_ranges"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,21 @@ class Step:
     @property
     def reads_rolling_buffer(self) -> bool:
         return self.cascade >= 0 and not self.leads
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """Passes first..last, made stripe by stripe.
+
+    rolling: bytes of the rolling buffer each pass after the first reads (0: one in place). bytes: near memory it
+    takes, with what lives beside it. own_bytes: without that.
+    """
+
+    first: int
+    last: int
+    rolling: tuple[int, ...]
+    bytes: int
+    own_bytes: int
 
 
 def sized(pass_: Pass, rows: int, rows_in: int, channels: int) -> Pass:

@@ -11,7 +11,9 @@ __all__ = ["Tensors"]
 
 @dataclass(frozen=True)
 class Tensors:
-    """makers, readers: numbers of the passes by tensor name, in order. maps: the largest view of each made one."""
+    """makers, readers: numbers of the passes by tensor name, in order. bytes: of every map, those the
+    network is given included.
+    """
 
     makers: dict[str, list[int]]
     readers: dict[str, list[int]]
@@ -22,13 +24,19 @@ class Tensors:
         makers: dict[str, list[int]] = {}
         readers: dict[str, list[int]] = {}
         size: dict[str, int] = {}
+        given: dict[str, int] = {}
         for i, pass_ in enumerate(passes):
             makers.setdefault(pass_.output, []).append(i)
             readers.setdefault(pass_.output, [])
             size[pass_.output] = size.get(pass_.output, 0) + pass_.ofm.stored_bytes
-            for name in dict.fromkeys((*pass_.inputs, *(link.other_name for link in pass_.chain))):
+            others = ((link.other_name, link.other) for link in pass_.chain)
+            read = dict([*zip(pass_.inputs, (pass_.ifm, pass_.ifm2), strict=False), *others])
+            for name, shape in read.items():
                 if name:
                     readers.setdefault(name, []).append(i)
+                    if name not in makers and shape is not None:
+                        given[name] = max(given.get(name, 0), shape.stored_bytes)
+        size.update({name: n for name, n in given.items() if name not in makers})
         return cls(makers, readers, size)
 
     def primary(self, pass_: Pass) -> str:
