@@ -15,18 +15,21 @@ Rules, read off the compiler (Ethos-U Vela 5.2):
   channel that is no multiple of 16, what a grouped convolution reads, and what a reshape turns
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from math import prod
+from types import MappingProxyType
 
 from ...targets.lowering import HwOp
+from .blocks import block_of
 from .machine import Machine
-from .passes import ELEMENTWISE, Link, Map, Pass
-from .weights import packed_bytes
+from .passes import ELEMENTWISE, Link, Map, Pass, Values
+from .weights import ONES, packed_bytes
 
 __all__ = ["issue"]
 
+_UNKNOWN: Mapping[str, Values] = MappingProxyType({})
 _MAX_TAPS = 4096
 _MAX_STRIDE = 3
 _CHAIN = 4  # elementwise operators in a row, the first of them or what it rides on included
@@ -54,12 +57,12 @@ _CONVOLUTIONS = frozenset(["CONV_2D", "DEPTHWISE_CONV_2D"])
 _ACTS = {"RELU": "Relu", "RELU6": "Relu6"}
 
 
-def issue(ops: Sequence[HwOp], machine: Machine) -> tuple[Pass, ...]:
+def issue(ops: Sequence[HwOp], machine: Machine, values: Mapping[str, Values] = _UNKNOWN) -> tuple[Pass, ...]:
     """The passes of a lowered network.
 
-    Pass.sources[0] is the number of the operator it is charged to, inputs of the network not counted.
+    values: how the weights of operators are distributed, by their names; normally where not given. Pass.sources[0] is the number of the operator it is charged to, inputs of the network not counted.
     """
-    return _Issuer(tuple(ops), machine).run()
+    return _Issuer(tuple(ops), machine, values).run()
 
 
 def _hwc(shape: Sequence[int]) -> tuple[int, int, int]:
@@ -74,6 +77,7 @@ def _hwc(shape: Sequence[int]) -> tuple[int, int, int]:
 class _Issuer:
     ops: tuple[HwOp, ...]
     machine: Machine
+    values: Mapping[str, Values]
     passes: list[Pass] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -266,8 +270,12 @@ class _Issuer:
         found = Pass(
             _OPS[op.kind], (self.number[op.name],), (self.input_name(source),), name, ifm, ofm,
             kernel=(kernel[0], kernel[1]), stride=op.stride, dilation=op.dilation, weights=op.name, whole=whole,
+            values=self.values.get(op.name),
         )  # fmt: skip
-        return replace(found, weight_bytes=packed_bytes(self.machine, found))
+        return self._packed(found)
+
+    def _packed(self, pass_: Pass) -> Pass:
+        return replace(pass_, weight_bytes=packed_bytes(self.machine, pass_, block_of(self.machine, pass_)))
 
     def _plain(self, op: HwOp) -> Pass:
         name, ofm, whole = self.output(op)
@@ -382,9 +390,9 @@ class _Issuer:
         one = Pass(
             "Conv2D", (self.number[op.name],), (source,), raw, part, made, kernel=kernel,
             stride=(1, 1) if patches else op.stride, dilation=op.dilation,
-            weights=op.name, whole=whole if raw == out and whole else total,
+            weights=op.name, whole=whole if raw == out and whole else total, values=self.values.get(op.name),
         )  # fmt: skip
-        one = replace(one, weight_bytes=packed_bytes(self.machine, one))
+        one = self._packed(one)
         for k in range(count):
             self.passes.append(one if patches and op.groups == 1 else replace(one, weights=f"{op.name}/{k}"))
         if op.act != "NONE":
@@ -403,8 +411,11 @@ class _Issuer:
         parts = [h - rows * (count - 1), *[rows] * (count - 1)]
         names = [f"{middle}{k}" for k in range(count)]
         for size, name in zip(parts, names, strict=True):
-            one = Pass("DepthwiseConv2D", number, (source,), name, replace(ifm, height=size), sums, kernel=(size, w))
-            self.passes.append(replace(one, weight_bytes=packed_bytes(self.machine, one, ones=True), weights=name))
+            one = Pass(
+                "DepthwiseConv2D", number, (source,), name, replace(ifm, height=size), sums, kernel=(size, w),
+                weights=name, values=ONES,
+            )  # fmt: skip
+            self.passes.append(self._packed(one))
         scalar = Map(1, 1, 1, False, 32)
         ofm = Map(1, 1, c, ofm.bricks)
         total = names[-1]

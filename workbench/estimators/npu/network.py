@@ -11,17 +11,19 @@ where compute includes the wait for weights that could not be fetched while the 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from .buffering import buffered
 from .cascades import cascaded, near_usage, widened
 from .cycles import access_cycles, compute_cycles, mem_to_mem_cycles
 from .machine import Machine, Memory
 from .passes import Pass
 from .placement import near_maps
-from .ranges import times_of, usage, weight_buffers
+from .ranges import live_ranges, times_of, usage, weight_buffers
 from .steps import Cascade, Step, step_of, weight_ranges
 from .tensors import Tensors
 
-__all__ = ["Analysis", "PassCycles", "analyse", "scheduled"]
+__all__ = ["Analysis", "Memories", "PassCycles", "Schedule", "analyse", "scheduled"]
 
 _NO_LIMIT = 1 << 30
 _TABLE_BYTES = 256  # of an activation looked up
@@ -44,26 +46,58 @@ class PassCycles:
 
 
 @dataclass(frozen=True)
-class Analysis:
-    """What a network costs: its passes in order, and the most bytes in the near memory at any time.
+class Memories:
+    """Bytes in use at every time (see `ranges`): near, and far where maps can be there. constants: bytes, stored."""
 
-    near_bytes is 0 where maps have no other memory to go to: there it is their live ranges that count.
-    """
+    near: np.ndarray
+    far: np.ndarray
+    constants: int
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What a network costs: its passes in order, and the memory it takes."""
 
     passes: tuple[PassCycles, ...]
-    near_bytes: int
+    memories: Memories
 
 
-def scheduled(machine: Machine, passes: Sequence[Pass]) -> tuple[list[Step], list[Cascade], frozenset[str], int]:
-    """How the passes run: their steps, the cascades, the names of the maps that are near, and the bytes near."""
+@dataclass(frozen=True)
+class Schedule:
+    """How passes run: a step each, the cascades, and the names of the maps that are near."""
+
+    steps: tuple[Step, ...]
+    cascades: tuple[Cascade, ...]
+    near: frozenset[str]
+    memories: Memories
+
+
+def scheduled(machine: Machine, passes: Sequence[Pass]) -> Schedule:
+    """How the passes run."""
     tensors = Tensors.of(passes)
     whole = [step_of(machine, pass_, i) for i, pass_ in enumerate(passes)]
     steps, cascades = _striped(machine, passes, tensors, whole)
+    times = times_of(steps)
     if machine.spills:
-        return steps, cascades, *near_maps(machine, passes, tensors, steps, cascades)
-    used = near_usage(machine, passes, tensors, steps, cascades)
-    used += usage(weight_buffers(steps, times_of(steps)), len(used))
-    return steps, cascades, frozenset(tensors.bytes), int(used.max())
+        names, near = near_maps(machine, passes, tensors, steps, cascades)
+        far_names = set(tensors.bytes) - names
+        far = usage(live_ranges(passes, tensors, steps, times, far_names, {}), len(near))
+    else:
+        names = frozenset(tensors.bytes)
+        near = near_usage(machine, passes, tensors, steps, cascades)
+        near += usage(weight_buffers(steps, times), len(near))
+        far = np.zeros_like(near)
+    return Schedule(tuple(steps), tuple(cascades), names, Memories(near, far, _constant_bytes(machine, passes, steps)))
+
+
+def _constant_bytes(machine: Machine, passes: Sequence[Pass], steps: Sequence[Step]) -> int:
+    """Stored weights and scales, each once, and tables of activations."""
+    stored: dict[str, int] = {}
+    for i, (pass_, step) in enumerate(zip(passes, steps, strict=True)):
+        if pass_.weight_bytes:
+            stored[pass_.weights or f"{i}"] = sum(weight_ranges(machine, pass_, step.block, (0, pass_.ofm.channels)))
+    tables = sum(link.op == "LUT" for pass_ in passes for link in pass_.chain)
+    return sum(stored.values()) + tables * _TABLE_BYTES
 
 
 def _striped(
@@ -88,13 +122,13 @@ def _striped(
 
 def analyse(machine: Machine, passes: Sequence[Pass]) -> Analysis:
     """Schedule the passes and cost every one."""
-    steps, _, near, near_bytes = scheduled(machine, passes)
+    schedule = scheduled(machine, passes)
     found: list[PassCycles] = []
     previous: Step | None = None
-    for pass_, step in zip(passes, steps, strict=True):
-        found.append(_cycles(machine, pass_, step, previous, near))
+    for pass_, step in zip(passes, schedule.steps, strict=True):
+        found.append(_cycles(machine, pass_, step, previous, schedule.near))
         previous = step
-    return Analysis(tuple(found), near_bytes)
+    return Analysis(tuple(found), schedule.memories)
 
 
 def _cycles(machine: Machine, pass_: Pass, step: Step, previous: Step | None, near: frozenset[str]) -> PassCycles:

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-__all__ = ["ELEMENTWISE", "Block", "Link", "Map", "Pass", "up"]
+__all__ = ["ELEMENTWISE", "Block", "Link", "Map", "Pass", "Values", "up"]
 
 Number = TypeVar("Number", int, np.ndarray)
 ELEMENTWISE = frozenset(
@@ -74,6 +74,17 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Values:
+    """How often each int8 value is there: shares[v + 255] of value v, as the bytes of a float64 array (hashable)."""
+
+    data: bytes
+
+    @property
+    def shares(self) -> np.ndarray:
+        return np.frombuffer(self.data)
+
+
+@dataclass(frozen=True)
 class Pass:
     """One operation of the accelerator.
 
@@ -81,7 +92,7 @@ class Pass:
     "MemoryCopy", "ReduceSum", ...). sources: numbers of the lowered operators it does the work of (the first one
     is charged). ifm2: the second input of an elementwise operation. kernel, stride, dilation: (rows, columns).
     weight_bytes: as stored, compressed. weights: their name, as
-    several passes may share them. inputs, output: tensor names. whole: the map `ofm` is
+    several passes may share them. values: how they are distributed, None where unknown. inputs, output: tensor names. whole: the map `ofm` is
     a part of, where a concatenation is written in place.
     """
 
@@ -97,6 +108,7 @@ class Pass:
     dilation: tuple[int, int] = (1, 1)
     weight_bytes: int = 0
     weights: str = ""
+    values: Values | None = None
     chain: tuple[Link, ...] = ()
     whole: Map | None = None
 

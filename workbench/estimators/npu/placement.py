@@ -21,8 +21,8 @@ _COMPONENT = 20
 
 def near_maps(
     machine: Machine, passes: Sequence[Pass], tensors: Tensors, steps: Sequence[Step], cascades: Sequence[Cascade]
-) -> tuple[frozenset[str], int]:
-    """Names of the maps that are near, rolling buffers included, and the most bytes near at any time."""
+) -> tuple[frozenset[str], np.ndarray]:
+    """Names of the maps that are near, rolling buffers included, and the bytes near at every time."""
     times = times_of(steps)
     rolling = rolling_bytes(passes, tensors, cascades)
     candidates = {
@@ -39,7 +39,7 @@ def near_maps(
     for r in kept:
         if near & set(r.names):
             fixed[r.start : r.end + 1] += r.size
-    return frozenset(near), int(fixed.max())
+    return frozenset(near), fixed
 
 
 def _chosen(

@@ -25,9 +25,12 @@ class Tensors:
         readers: dict[str, list[int]] = {}
         size: dict[str, int] = {}
         given: dict[str, int] = {}
+        wholes: dict[str, int] = {}
         for i, pass_ in enumerate(passes):
             makers.setdefault(pass_.output, []).append(i)
             readers.setdefault(pass_.output, [])
+            if pass_.whole is not None:
+                wholes[pass_.output] = pass_.whole.stored_bytes
             size[pass_.output] = size.get(pass_.output, 0) + pass_.ofm.stored_bytes
             others = ((link.other_name, link.other) for link in pass_.chain)
             read = dict([*zip(pass_.inputs, (pass_.ifm, pass_.ifm2), strict=False), *others])
@@ -36,6 +39,7 @@ class Tensors:
                     readers.setdefault(name, []).append(i)
                     if name not in makers and shape is not None:
                         given[name] = max(given.get(name, 0), shape.stored_bytes)
+        size.update(wholes)
         size.update({name: n for name, n in given.items() if name not in makers})
         return cls(makers, readers, size)
 
