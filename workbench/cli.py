@@ -54,9 +54,8 @@ def estimate(
     """Estimate a model's latency and memory (estimated; no compiler runs)."""
     session = _open(model, target, input_size)
     known = session.estimate
-    low, high = known.latency_interval_ms
     table = Table("metric", "estimated", title=f"{session.model_name} on {known.target}")
-    table.add_row("latency", f"{known.latency_ms:.3f} ms (90 %: {low:.3f} to {high:.3f})")
+    table.add_row("latency", f"{known.latency_ms:.3f} ms ({known.basis})")
     for name in ("sram_bytes", "peak_activation_bytes", "weight_bytes"):
         table.add_row(name.removesuffix("_bytes").replace("_", " "), f"{getattr(known, name) / 1024:.1f} KiB")
     table.add_row("params", f"{known.params / 1e6:.3f} M")
@@ -116,23 +115,47 @@ def verify(
 
 
 @app.command()
-def calibrate(target: Annotated[str, typer.Argument(help="A target; `workbench targets` lists them.")]) -> None:
-    """Measure networks on a target and fit its estimator; a run that was stopped goes on where it was."""
+def calibrate(
+    target: Annotated[str, typer.Argument(help="A target, or 'ethos-u': a configuration drawn for every network.")],
+    networks: Annotated[int, typer.Option("--networks", min=2, help="How many networks to measure.")] = 240,
+    system_config: Annotated[str | None, typer.Option("--system-config", help="A section of the ini.")] = None,
+    memory_mode: Annotated[str | None, typer.Option("--memory-mode", help="A section of the ini.")] = None,
+    arena_kib: Annotated[int | None, typer.Option("--arena-kib", min=1, help="Size of the arena cache.")] = None,
+    strategy: Annotated[str, typer.Option("--strategy", help="performance or size.")] = "performance",
+    ini: Annotated[Path | None, typer.Option("--ini", help="Your own vela.ini.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the table; your own where not given.")] = None,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Measure nothing: what your own compiles give.")] = False,
+) -> None:
+    """Measure networks on a target, so that its intervals are its own; a run that was stopped goes on where it was."""
     from rich.progress import Progress
 
-    from .estimators import calibrate
-    from .targets import EthosU, resolve
+    from .estimators.calibrate import calibrate
+    from .estimators.own import refresh as kept
+    from .targets import EthosU, Target, resolve
 
-    resolved = resolve(target)
-    if not isinstance(resolved, EthosU):
+    options = {
+        "system_config": system_config,
+        "memory_mode": memory_mode,
+        "arena_bytes": None if arena_kib is None else arena_kib * 1024,
+        "strategy": strategy,
+        "ini": ini,
+    }
+    changed = any(value not in (None, "performance") for value in options.values())
+    resolved = None if target == "ethos-u" else Target.ethos_u(target, **options) if changed else resolve(target)
+    if not (resolved is None or isinstance(resolved, EthosU)):
         raise InputError(f"{target!r} cannot be calibrated yet; only Ethos-U targets can, such as 'ethos-u65-512'")
+    if refresh:
+        if resolved is None:
+            raise InputError("'ethos-u' is no one configuration; --refresh needs one, such as 'ethos-u65-512'")
+        _print(kept(resolved), f"Your compiles for {resolved.name}", index=False)
+        return
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("measuring")
 
         def report(done: int, total: int, name: str) -> None:
             bar.update(task, completed=done, total=total, description=name)
 
-        path = calibrate(resolved, report=report)
+        path = calibrate(resolved, networks, out=out, report=report)
     Console().print(f"wrote {path}")
 
 

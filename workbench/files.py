@@ -14,9 +14,15 @@ import yaml
 
 from .errors import FileFormatError, InputError
 
-__all__ = ["check_folder", "line_of", "nearest_file", "read_yaml", "write_atomic"]
+__all__ = ["check_folder", "home", "line_of", "nearest_file", "read_yaml", "write_atomic"]
 
 _MAX_TEXT = 1 << 20  # characters; recipes are a few hundred, sessions a few thousand
+
+
+def home() -> Path:
+    """The user's folder for measurements: WORKBENCH_HOME, or `workbench` in the XDG data folder."""
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(os.environ.get("WORKBENCH_HOME") or Path(base) / "workbench")
 
 
 class _Loader(yaml.SafeLoader):

@@ -2,6 +2,8 @@
 
 from .calibrate import calibrate
 from .estimate import Estimate
-from .predict import estimate, is_calibrated
+from .npu.passes import Values
+from .predict import estimate, is_calibrated, keep
+from .values import weight_values
 
-__all__ = ["Estimate", "calibrate", "estimate", "is_calibrated"]
+__all__ = ["Estimate", "Values", "calibrate", "estimate", "is_calibrated", "keep", "weight_values"]

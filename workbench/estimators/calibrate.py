@@ -1,173 +1,96 @@
-"""Calibration: measure operators inside whole networks, fit, keep both.
+"""Calibration of the Ethos-U family: measure whole networks, keep what the compiler and the model said of each.
 
-Networks are random ones (`sampling.py`) and timm's convolutional backbones (`networks.py`). Each measured network
-is a Parquet file of its own in a work folder, so a run that was stopped goes on where it was; at the end they
-become one table beside the trees that were fitted on them:
-
-    data/<target>.parquet   one row per operator: network, family, kind, cycles, share, features
-    data/<target>.txt       LightGBM's trees
-    data/<target>.json      the held-out interval, what the compiler's memory figures look like, kinds on the NPU
+Networks are random ones (`sampling.py`) and timm's convolutional backbones (`networks.py`), families in turn. Each
+measured network is a file of its own in a work folder, so a run that was stopped goes on where it was; at the end they
+become one table (`measured.py`), from which intervals follow (`intervals.py`).
 """
 
 import json
-import os
-from collections.abc import Callable
-from io import BytesIO
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 
-import numpy as np
 import pandas as pd
 
-from ..files import write_atomic
+from ..files import home, write_atomic
 from ..graph import Graph
 from ..targets import EthosU, Measurement
-from ..targets.lowering import HwOp, lower
-from ..targets.quantisation import assign_scales
-from ..targets.tflite import write_tflite
-from . import latency
-from .features import FEATURES, features
-from .memory import peak_bytes
+from ..targets.ethos_u import ETHOS_U
+from .ethos_u import modelled
+from .measured import calibrations, row_of, write_rows
 from .networks import calibration_networks
-from .npu.issue import issue
-from .npu.machine import machine_of
-from .npu.network import analyse
 
-__all__ = ["calibrate", "fit", "held_out", "rows_of"]
+__all__ = ["any_configuration", "calibrate"]
 
-FOLDS = 5
-_ABSURD = 2**50  # cycles; the compiler now and then counts below zero and wraps around
+NETWORKS = 240
 
 
 def calibrate(
-    target: EthosU,
-    networks: int = 400,
+    target: EthosU | None,
+    networks: int = NETWORKS,
     work: Path | None = None,
     out: Path | None = None,
     report: Callable[[int, int, str], None] | None = None,
 ) -> Path:
-    """Measure `networks` networks on the target, fit, and write the three files; returns the trees' path.
+    """Measure `networks` networks and write their table; returns its path. About 0.5 s a network.
 
-    work: folder of part files (default: the user's cache); out: where the result goes (default: the package).
-    report(done, total, name) is called after every network. About 0.5 s a network a core.
+    target: a configuration, or None for one drawn at random for every network. work: folder of part files (default: the
+    user's folder). out: the table's folder (default: the user's calibrations). report(done, total, name) is called
+    after every network.
     """
-    work = work or Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "workbench" / target.digest
+    name = "ethos-u" if target is None else target.name
+    work = work or home() / "work" / (name if target is None else target.digest)
     work.mkdir(parents=True, exist_ok=True)
-    for done, (name, family, make) in enumerate(calibration_networks(networks), 1):
-        part = work / f"{name}.parquet"
+    rows = []
+    for done, (network, family, make) in enumerate(calibration_networks(networks), 1):
+        part = work / f"{network}.json"
         if not part.exists():
+            configuration = target or any_configuration(network)
             graph = make()
-            if graph is not None:
-                measured = target.measure(write_tflite(graph).data)
-                _write(rows_of(name, family, graph, target, measured), part)
+            row = None if graph is None else _measure(network, family, graph, configuration)
+            write_atomic(part, json.dumps(row).encode())
+        row = json.loads(part.read_text(encoding="utf-8"))
+        if row is not None:
+            rows.append(row)
         if report is not None:
-            report(done, networks, name)
-    parts = [pd.read_parquet(path) for path in sorted(work.glob("*.parquet"))]
-    return fit(target, pd.concat([p for p in parts if len(p)], ignore_index=True), out or latency.DATA)
+            report(done, networks, network)
+    return write_rows(pd.DataFrame(rows), (out or calibrations()) / f"{_file_name(name)}.parquet")
 
 
-def rows_of(name: str, family: str, graph: Graph, target: EthosU, measured: Measurement) -> pd.DataFrame:
-    """One row per operator of a measured network; empty where it did not compile whole or its cycles wrapped around."""
-    if not measured.complete or measured.cycles is None:
-        return pd.DataFrame()
-    if measured.ops.op_cycles.max() > _ABSURD or measured.ops.op_cycles.min() < 0:
-        return pd.DataFrame()
-    ops, _ = assign_scales(lower(graph))
-    run = [op for op in ops if op.kind != "INPUT"]
-    spent = np.zeros(len(run))
-    for source, cycles in zip(measured.ops.source, measured.ops.op_cycles, strict=True):
-        spent[int(source or 0)] += cycles
-    machine = machine_of(target)
-    passes = issue(ops, machine)
-    found = features(ops, passes, analyse(machine, passes), machine)
-    table = pd.DataFrame(found, columns=[f"f_{f}" for f in FEATURES])
-    head = pd.DataFrame(
-        {
-            "network": name,
-            "family": family,
-            "op_kind": [op.kind for op in run],
-            "cycles": spent.clip(0),
-            "share": spent.clip(0) / measured.cycles,
-            "network_cycles": measured.cycles,
-            "network_macs": graph.macs,
-            "peak_bytes": peak_bytes(ops),
-            "weight_bytes": sum(_count(op) for op in run),
-            "sram_bytes": measured.sram_bytes or 0,
-            "dram_bytes": measured.dram_bytes or 0,
-        }
+def any_configuration(seed: str) -> EthosU:
+    """A configuration of the family drawn at random; the same seed gives the same one."""
+    random = Random(seed)
+    accelerator = random.choice(ETHOS_U)
+    whole = list(_configurations(accelerator))
+    system, mode = random.choice(whole)
+    arena = random.choice([None, None, 256, 384, 512, 1024])
+    return EthosU(
+        accelerator,
+        system_config=system,
+        memory_mode=mode,
+        arena_bytes=None if arena is None else arena * 1024,
+        strategy=random.choice(["performance"] * 3 + ["size"]),
     )
-    return pd.concat([head, table], axis=1)
 
 
-def fit(target: EthosU, rows: pd.DataFrame, out: Path) -> Path:
-    """Fit the trees on all rows, take the interval from held-out families, and write everything."""
-    errors = [np.log2(p / t) for p, t in held_out(rows)[["predicted", "cycles"]].itertuples(index=False)]
-    model = latency.train(_matrix(rows), rows.cycles.to_numpy(), rows.share.to_numpy())
-    networks = rows.groupby("network").first()
-    big = networks[networks.peak_bytes > 0]
-    dram = np.linalg.lstsq(
-        big[["weight_bytes", "peak_bytes"]].to_numpy(float), big.dram_bytes.to_numpy(float), rcond=None
-    )[0]
-    facts = {
-        "target": target.name,
-        "digest": target.digest,
-        "compiler": target.compiler,
-        "family": target.accelerator.split("-")[1],
-        "networks": len(networks),
-        "operators": len(rows),
-        "interval": latency.residual_interval(errors),
-        "sram_over_peak": float((big.sram_bytes / big.peak_bytes).median()),
-        "dram": [float(x) for x in dram],
-        "kinds": sorted(rows.op_kind.unique()),
-    }
-    out.mkdir(parents=True, exist_ok=True)
-    small = rows.astype({f"f_{name}": "float32" for name in FEATURES})
-    _write(small, out / f"{target.name}.parquet")
-    write_atomic(out / f"{target.name}.json", (json.dumps(facts, indent=1) + "\n").encode())
-    path = out / f"{target.name}.txt"
-    write_atomic(path, model.model_to_string().encode())
-    latency.load.cache_clear()
-    return path
+def _configurations(accelerator: str) -> Iterator[tuple[str, str]]:
+    """Shipped system configurations of an accelerator with the memory modes that make sense for them."""
+    system_names, modes = EthosU(accelerator).known_sections
+    family = accelerator.split("-")[1].capitalize()
+    for system in system_names:
+        if f"_{family}_" in system:
+            dram = "Dram" in EthosU(accelerator, system_config=system).configuration[0].get("axi1_port", "")
+            for mode in modes:
+                if dram or not mode.startswith("Dedicated"):
+                    yield system, mode
 
 
-def held_out(rows: pd.DataFrame, folds: int = FOLDS) -> pd.DataFrame:
-    """Every real family predicted by trees that never saw it: network, family, cycles, predicted,
-    modelled (by the analytic model alone), macs.
-
-    A family is a timm source module; families go to folds in alphabetical order, round robin. Random networks are
-    always in training.
-    """
-    families = sorted(set(rows.family) - {"sample"})
-    fold = {family: i % folds for i, family in enumerate(families)}
-    number = rows.family.map(fold)
-    found = []
-    for k in range(min(folds, len(families))):
-        train, test = rows[number != k], rows[number == k]
-        model = latency.train(_matrix(train), train.cycles.to_numpy(), train.share.to_numpy())
-        scored = test.assign(predicted=latency.predict(model, _matrix(test)), modelled=np.exp2(test.f_modelled) - 1)
-        found.append(
-            scored.groupby("network").agg(
-                family=("family", "first"),
-                cycles=("network_cycles", "first"),
-                predicted=("predicted", "sum"),
-                modelled=("modelled", "sum"),
-                macs=("network_macs", "first"),
-            )
-        )
-    return pd.concat(found).reset_index()
+def _measure(network: str, family: str, graph: Graph, target: EthosU) -> dict[str, object] | None:
+    measurement: Measurement = target.measure_graph(graph)
+    if not measurement.complete:
+        return None
+    return row_of(network, family, graph, target, measurement, modelled(graph, target))
 
 
-def _matrix(rows: pd.DataFrame) -> np.ndarray:
-    return rows[[f"f_{name}" for name in FEATURES]].to_numpy(np.float32)
-
-
-def _count(op: HwOp) -> int:
-    n = 1
-    for d in op.weight or (0,):
-        n *= d
-    return n
-
-
-def _write(rows: pd.DataFrame, path: Path) -> None:
-    buffer = BytesIO()
-    rows.to_parquet(buffer, compression="zstd")
-    write_atomic(path, buffer.getvalue())
+def _file_name(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_.=" else "_" for c in name)

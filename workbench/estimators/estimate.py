@@ -1,11 +1,75 @@
 """The result type of every estimate."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
-__all__ = ["Estimate"]
+from ..graph import Graph
+
+__all__ = ["Detail", "Estimate"]
+
+
+@dataclass(frozen=True)
+class Detail:
+    """Where an estimate's figures come from; its tables are made when somebody looks.
+
+    latency_ms, bound: by graph operator, those that cost nothing left out. timeline: (operator, live bytes, names of
+    the live tensors) of every step.
+    """
+
+    graph: Graph
+    latency_ms: Mapping[str, float]
+    bound: Mapping[str, str]
+    timeline: Sequence[tuple[str, int, tuple[str, ...]]]
+
+    @cached_property
+    def ops(self) -> pd.DataFrame:
+        block_of = {name: block.name for block in self.graph.blocks for name in block.ops}
+        return pd.DataFrame(
+            {
+                "name": op.name,
+                "module": op.module,
+                "block": block_of.get(op.name, ""),
+                "kind": op.kind,
+                "shape": op.shape,
+                "macs": op.macs,
+                "latency_ms": self.latency_ms.get(op.name, 0.0),
+                "bound": self.bound.get(op.name, "compute"),
+            }
+            for op in self.graph.ops
+            if op.kind not in ("input", "param")
+        )
+
+    @cached_property
+    def blocks(self) -> pd.DataFrame:
+        total = sum(self.latency_ms.values()) or 1.0
+        rows = []
+        for block in self.graph.blocks:
+            ops = [self.graph.by_name[name] for name in block.ops]
+            spent = sum(self.latency_ms.get(name, 0.0) for name in block.ops)
+            rows.append(
+                {
+                    "name": block.name,
+                    "kind": block.kind,
+                    "shape": "x".join(map(str, self.graph.by_name[block.output].shape[1:])),
+                    "latency_ms": spent,
+                    "share": spent / total,
+                    "macs": sum(op.macs for op in ops),
+                    "params": sum(
+                        int(np.prod(p.shape)) for op in ops for p in op.params if not p.role.startswith("running")
+                    ),
+                }
+            )
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def memory_timeline(self) -> pd.DataFrame:
+        return pd.DataFrame(
+            {"op": op, "live_bytes": live, "tensors": ", ".join(names)} for op, live, names in self.timeline
+        )
 
 
 @dataclass(frozen=True)
@@ -13,14 +77,18 @@ class Estimate:
     """What a network is predicted to cost on a target, batch 1, one inference.
 
     latency_ms, latency_interval_ms: milliseconds; the interval is (low, high) at 90 %.
-    peak_activation_bytes: most bytes of live feature maps at any step. sram_bytes: what the compiler would report.
-    weight_bytes: in the target's dtype. params, macs: counts (a multiply-accumulate counts as one).
+    peak_activation_bytes: most bytes of live feature maps at any step. sram_bytes, dram_bytes: what the compiler would
+    report as used (0 where there is no such memory). weight_bytes: in the target's dtype, not compressed. params,
+    macs: counts (a multiply-accumulate counts as one).
     bound: what limits the most time, "compute" | "sram" | "dram" | "flash".
     cpu_ops: operators the accelerator cannot take or the estimator does not know; with any, `complete` is False.
-    ops: one row per graph operator: name, module, block, kind, shape, macs, latency_ms, bound.
-    blocks: one row per block: name, kind, shape, latency_ms, share, macs, params.
-    memory_timeline: one row per step: op, live_bytes, tensors (names of the live ones).
+    outside: what about the network was never measured, which widens the interval. own: share of the latency that your
+    own measurements back (0 to 1).
     target, target_digest, compiler: what was asked, exactly.
+
+    Tables: `ops`, one row per graph operator (name, module, block, kind, shape, macs, latency_ms, bound); `blocks`, one
+    per block (name, kind, shape, latency_ms, share, macs, params); `memory_timeline`, one per step (op, live_bytes,
+    tensors: the names of the live ones).
     """
 
     latency_ms: float
@@ -36,14 +104,38 @@ class Estimate:
     target: str
     target_digest: str
     compiler: str
-    ops: pd.DataFrame = field(repr=False, compare=False)
-    blocks: pd.DataFrame = field(repr=False, compare=False)
-    memory_timeline: pd.DataFrame = field(repr=False, compare=False)
+    detail: Detail = field(repr=False, compare=False)
+    outside: tuple[str, ...] = ()
+    own: float = 0.0
 
     @property
     def complete(self) -> bool:
         """True where every operator was counted."""
         return not self.cpu_ops
+
+    @property
+    def ops(self) -> pd.DataFrame:
+        return self.detail.ops
+
+    @property
+    def blocks(self) -> pd.DataFrame:
+        return self.detail.blocks
+
+    @property
+    def memory_timeline(self) -> pd.DataFrame:
+        return self.detail.memory_timeline
+
+    @property
+    def basis(self) -> str:
+        """In words: the interval, what widens it and what of it your own measurements back."""
+        low, high = self.latency_interval_ms
+        said = f"90 %: {low:.3f} to {high:.3f} ms"
+        if self.own >= 0.005:
+            said += f"; {100 * self.own:.0f} % of it from your own compiles"
+        if self.outside:
+            more = f" and {len(self.outside) - 1} more" if len(self.outside) > 1 else ""
+            said += f"; wider because {self.outside[0]}{more}"
+        return said
 
     def totals(self) -> Mapping[str, float]:
         """The numbers a comparison shows, by public name."""

@@ -85,12 +85,13 @@ def incomplete_note(session: "Session") -> Markup | None:
 
 
 def _head(session: "Session") -> Markup:
+    known = session.try_estimate
     steps = f"{len(session.steps)} step{'' if len(session.steps) == 1 else 's'}" if session.steps else "as opened"
     return el(
         "div",
         el("b", title_text(session)),
         " ",
-        el("span", steps + ("" if session.try_estimate is None else ", estimated"), class_="wb-muted"),
+        el("span", steps + ("" if known is None else f", estimated ({known.basis})"), class_="wb-muted"),
         class_="wb-head",
     )
 

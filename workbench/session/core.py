@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..errors import InputError, SurgeryError, WorkbenchError, unknown
-from ..estimators import estimate, is_calibrated
+from ..estimators import estimate, is_calibrated, keep
 from ..estimators.estimate import Estimate
 from ..files import check_folder, write_atomic
 from ..graph import Graph, Plan, rewrite
@@ -105,7 +105,7 @@ class Session:
         if not is_calibrated(self.target):
             return None
         if graph.digest not in self._estimates:
-            self._estimates[graph.digest] = estimate(graph, self.target)
+            self._estimates[graph.digest] = estimate(graph, self.target, self.base.weight_values)
         return self._estimates[graph.digest]
 
     @property
@@ -262,9 +262,10 @@ class Session:
         Never raises for what the compiler does: the status is "compiled", "refused", "crashed" or "timeout",
         with a reason. Compilers compress weights, so values matter: trained weights are used as they are (edited
         ones built without calibration); a freshly created timm model, whose residual branches may be all zero, is
-        compiled with seeded random values, as the estimator was trained.
+        compiled with seeded random values, which estimates of it assume, too.
+        What was compiled is kept and sharpens the estimates of networks near it (`Estimate.own` says how much).
         """
-        from .export import weights_of
+        from .opening import weights_of
 
         weights, said = None, "seeded random values, the model is untrained"
         if self.base.weights != "initial":
@@ -276,7 +277,10 @@ class Session:
             raise InputError(f"timeout_s is {timeout_s!r}; it must be above 0 seconds, such as 120")
         limit = {} if timeout_s is None else {"time_limit_s": timeout_s}
         measured = self.target.measure_graph(self.graph, weights, **limit)
-        return verification(measured, self.try_estimate, said)
+        result = verification(measured, self.try_estimate, said)
+        if keep(self.graph, self.target, measured, self.base.weight_values):
+            self._estimates.clear()
+        return result
 
     def export(self, path: str | Path, calibration: "torch.Tensor | None" = None) -> Path:
         """Write the built model as ONNX (the path must end in .onnx), checked, all of it or nothing."""

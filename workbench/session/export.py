@@ -1,4 +1,4 @@
-"""The built module's weights for compilers, and the module as ONNX."""
+"""The session's module as ONNX."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,25 +8,11 @@ from torch import nn
 
 from ..errors import InputError, WorkbenchError
 from ..files import check_folder, write_atomic
-from ..targets.base import Weights
 
 if TYPE_CHECKING:
     from .core import Session
 
-__all__ = ["export", "weights_of"]
-
-
-def weights_of(module: nn.Module) -> Weights:
-    """state_dict key and shape -> float32 array; None where the module has no such tensor of that shape."""
-    state = {k: v for k, v in module.state_dict().items() if isinstance(v, torch.Tensor)}
-
-    def weights(name: str, shape: tuple[int, ...]) -> Any:
-        value = state.get(name)
-        if value is None or tuple(value.shape) != tuple(shape):
-            return None
-        return value.detach().to("cpu", torch.float32).numpy()
-
-    return weights
+__all__ = ["export"]
 
 
 def export(session: "Session", path: Path, calibration: torch.Tensor | None = None) -> Path:

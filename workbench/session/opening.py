@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import torch
 from torch import nn
 
 from ..errors import FileFormatError, InputError, WorkbenchError, unknown
+from ..estimators import Values, weight_values
 from ..files import nearest_file
 from ..graph import Graph
 from ..graph.trace import trace
+from ..targets import Weights
 
-__all__ = ["Base", "check_weights", "create", "open_base", "prepare", "read_weights"]
+__all__ = ["Base", "check_weights", "create", "open_base", "prepare", "read_weights", "weights_of"]
 
 Size = tuple[int, int, int]
 
@@ -37,6 +40,24 @@ class Base:
     graph: Graph = field(repr=False)
     weights: str = "initial"
     example_inputs: Any = field(default=None, repr=False)
+
+    @cached_property
+    def weight_values(self) -> Mapping[str, Values]:
+        """How the weights are distributed by parameter; empty where they are initial, as compilers get random ones."""
+        return {} if self.weights == "initial" else weight_values(self.graph, weights_of(self.module))
+
+
+def weights_of(module: nn.Module) -> Weights:
+    """state_dict key and shape -> float32 array; None where the module has no such tensor of that shape."""
+    state = {k: v for k, v in module.state_dict().items() if isinstance(v, torch.Tensor)}
+
+    def weights(name: str, shape: tuple[int, ...]) -> Any:
+        value = state.get(name)
+        if value is None or tuple(value.shape) != tuple(shape):
+            return None
+        return value.detach().to("cpu", torch.float32).numpy()
+
+    return weights
 
 
 def open_base(

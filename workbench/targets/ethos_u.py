@@ -74,11 +74,12 @@ class EthosU(Target):
             raise unknown("strategy", self.strategy, _STRATEGIES)
         if self.arena_bytes is not None and self.arena_bytes < 1:
             raise InputError(f"arena_bytes is {self.arena_bytes}; it must be at least 1 (524288 is common)")
-        sections = _sections(self.ini)
-        for kind, value in (("System_Config", self.system_config), ("Memory_Mode", self.memory_mode)):
-            names = [name.partition(".")[2] for name in sections if name.startswith(kind + ".")]
+        systems, modes = self.known_sections
+        for kind, value, names in (
+            ("system config", self.system_config, systems), ("memory mode", self.memory_mode, modes),
+        ):  # fmt: skip
             if value is not None and value not in names:
-                raise unknown(kind.lower().replace("_", " "), value, names)
+                raise unknown(kind, value, names)
 
     @classmethod
     def with_options(cls, accelerator: str, options: Mapping[str, Any]) -> "EthosU":
@@ -126,6 +127,16 @@ class EthosU(Target):
             _inherited(sections, f"System_Config.{self.system_config or system}"),
             _inherited(sections, f"Memory_Mode.{self.memory_mode or memory}"),
         )
+
+    @property
+    def known_sections(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names of the system configurations and of the memory modes in the ini."""
+        names = _sections(self.ini)
+        systems, modes = (
+            tuple(name.partition(".")[2] for name in names if name.startswith(kind))
+            for kind in ("System_Config.", "Memory_Mode.")
+        )
+        return systems, modes
 
     @property
     def channel_multiple(self) -> int:

@@ -52,7 +52,8 @@ def _near_ranges(
 ) -> list[Range]:
     rolling = rolling_bytes(passes, tensors, cascades)
     names = set(rolling) if machine.spills else set(tensors.bytes)
-    return live_ranges(passes, tensors, steps, times_of(steps), names, rolling)
+    striped = [step.cascade >= 0 for step in steps]
+    return live_ranges(passes, tensors, striped, times_of(steps), names, rolling)
 
 
 def cascaded(

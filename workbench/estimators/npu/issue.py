@@ -60,7 +60,8 @@ _ACTS = {"RELU": "Relu", "RELU6": "Relu6"}
 def issue(ops: Sequence[HwOp], machine: Machine, values: Mapping[str, Values] = _UNKNOWN) -> tuple[Pass, ...]:
     """The passes of a lowered network.
 
-    values: how the weights of operators are distributed, by their names; normally where not given. Pass.sources[0] is the number of the operator it is charged to, inputs of the network not counted.
+    values: how the weights of operators are distributed, by their names; normally where not given. Pass.sources[0] is
+    the number of the operator it is charged to, inputs of the network not counted.
     """
     return _Issuer(tuple(ops), machine, values).run()
 

@@ -78,10 +78,11 @@ def scheduled(machine: Machine, passes: Sequence[Pass]) -> Schedule:
     whole = [step_of(machine, pass_, i) for i, pass_ in enumerate(passes)]
     steps, cascades = _striped(machine, passes, tensors, whole)
     times = times_of(steps)
+    striped = [step.cascade >= 0 for step in steps]
     if machine.spills:
         names, near = near_maps(machine, passes, tensors, steps, cascades)
         far_names = set(tensors.bytes) - names
-        far = usage(live_ranges(passes, tensors, steps, times, far_names, {}), len(near))
+        far = usage(live_ranges(passes, tensors, striped, times, far_names, {}), len(near))
     else:
         names = frozenset(tensors.bytes)
         near = near_usage(machine, passes, tensors, steps, cascades)

@@ -91,9 +91,9 @@ class Pass:
     op: the compiler's name ("Conv2D", "DepthwiseConv2D", "FullyConnected", "AvgPool", "MaxPool", "Add", "Mul",
     "MemoryCopy", "ReduceSum", ...). sources: numbers of the lowered operators it does the work of (the first one
     is charged). ifm2: the second input of an elementwise operation. kernel, stride, dilation: (rows, columns).
-    weight_bytes: as stored, compressed. weights: their name, as
-    several passes may share them. values: how they are distributed, None where unknown. inputs, output: tensor names. whole: the map `ofm` is
-    a part of, where a concatenation is written in place.
+    weight_bytes: as stored, compressed. weights: their name, as several passes may share them. values: how they are
+    distributed, None where unknown. inputs, output: tensor names. whole: the map `ofm` is a part of, where a
+    concatenation is written in place.
     """
 
     op: str

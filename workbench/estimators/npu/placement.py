@@ -24,14 +24,15 @@ def near_maps(
 ) -> tuple[frozenset[str], np.ndarray]:
     """Names of the maps that are near, rolling buffers included, and the bytes near at every time."""
     times = times_of(steps)
+    striped = [step.cascade >= 0 for step in steps]
     rolling = rolling_bytes(passes, tensors, cascades)
     candidates = {
         p.output
         for p, step in zip(passes, steps, strict=True)
         if step.cascade < 0 and tensors.readers[p.output] and p.output not in rolling
     }
-    ranges = live_ranges(passes, tensors, steps, times, candidates, {})
-    staged = live_ranges(passes, tensors, steps, times, set(rolling), rolling)
+    ranges = live_ranges(passes, tensors, striped, times, candidates, {})
+    staged = live_ranges(passes, tensors, striped, times, set(rolling), rolling)
     fixed = usage([*staged, *weight_buffers(steps, times)], 2 * len(passes) + 3)
     kept = _chosen(machine, ranges, fixed, passes, tensors, steps)
     near = {name for r in kept for name in r.names} | set(rolling)

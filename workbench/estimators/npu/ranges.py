@@ -53,13 +53,13 @@ def rolling_bytes(passes: Sequence[Pass], tensors: Tensors, cascades: Sequence[C
 
 
 def live_ranges(
-    passes: Sequence[Pass], tensors: Tensors, steps: Sequence[Step], times: Sequence[int], names: AbstractSet[str],
+    passes: Sequence[Pass], tensors: Tensors, striped: Sequence[bool], times: Sequence[int], names: AbstractSet[str],
     rolling: Mapping[str, int],
 ) -> list[Range]:  # fmt: skip
     """Live ranges of the named maps; an output takes the place of an input nobody else reads where one element makes
     one element.
 
-    rolling: the bytes of maps of which only some rows exist at a time.
+    striped: whether a pass is in a cascade. rolling: the bytes of maps of which only some rows exist at a time.
     """
     ranges: list[Range] = []
     of: dict[str, Range] = {}
@@ -69,7 +69,7 @@ def live_ranges(
         inputs = dict.fromkeys(
             name for name in (*pass_.inputs, *(link.other_name for link in pass_.chain)) if name in names
         )
-        if output in names and output not in of and steps[i].cascade < 0 and _one_to_one(pass_):
+        if output in names and output not in of and not striped[i] and _one_to_one(pass_):
             reused = next((name for name in pass_.inputs if name in names and _replaceable(tensors, name, output)), "")
             if reused:
                 if reused not in of:

@@ -15,14 +15,13 @@ that the largest of every output channel is 127. Tried and dropped: the entropy 
 fitted for every order (median error 2 %; this has none to fit and is within 1 % on layers above 4 KB).
 """
 
-from collections.abc import Sequence
 from functools import cache, lru_cache
 from itertools import product
 from math import ceil, log2, prod
 
 import numpy as np
 
-from . import blocks_u55, blocks_u85
+from .blocks_u55 import takes_taps_first
 from .machine import Machine
 from .passes import Block, Pass, Values, up
 
@@ -76,7 +75,7 @@ def _stored_u55(machine: Machine, pass_: Pass, block: Block) -> int:
     taps, outputs = _parts(pass_.kernel), pass_.ofm.channels
     if pass_.kind == "depthwise":
         return sum(up(n, 4) for n in taps) * up(outputs, block.micro[2])
-    if blocks_u55.takes_taps_first(pass_.ifm.channels, prod(pass_.kernel)):
+    if takes_taps_first(pass_.ifm.channels, prod(pass_.kernel)):
         return up(pass_.ifm.channels, 8) * sum(up(n, 4) for n in taps) * up(outputs, block.micro[2])
     return up(pass_.ifm.channels, 32) * sum(taps) * up(outputs, block.micro[2])
 
@@ -155,8 +154,3 @@ def _run_bits(written: float, zeros: float, filling: float) -> float:
         written * (1 + d + share ** (2**d) / (1 - share ** (2**d)) if share < 1 else 0.0) + filling / 2**d
         for d in _RUN_WAYS
     )
-
-
-def spread(values: Sequence[Values]) -> Values:
-    """The mean of distributions."""
-    return Values(np.mean([v.shares for v in values], axis=0).tobytes())

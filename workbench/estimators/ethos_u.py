@@ -1,0 +1,163 @@
+"""Graph -> Estimate on an Ethos-U: lower, issue, schedule, add up."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from types import MappingProxyType
+
+from ..graph import Graph
+from ..targets import EthosU
+from ..targets.lowering import HwOp, lower, unsupported
+from ..targets.quantisation import assign_scales
+from .estimate import Detail, Estimate
+from .intervals import interval
+from .memory import peak_bytes, replay
+from .npu.issue import issue
+from .npu.machine import Machine, machine_of
+from .npu.network import Analysis, PassCycles, analyse
+from .npu.passes import Pass, Values
+from .outside import outside
+from .own import own_factors
+
+__all__ = ["Modelled", "estimate", "modelled"]
+
+_NOTHING: Mapping[str, Values] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Modelled:
+    """What the model says of a network: lowered operators without inputs, their passes, and what these cost.
+
+    cycles: of every operator. sram_bytes, dram_bytes: as the compiler would report them.
+    """
+
+    machine: Machine
+    run: tuple[HwOp, ...]
+    missing: tuple[str, ...]
+    passes: tuple[Pass, ...]
+    analysis: Analysis
+
+    @cached_property
+    def cycles(self) -> tuple[int, ...]:
+        cycles = [0] * len(self.run)
+        for pass_, cost in zip(self.passes, self.analysis.passes, strict=True):
+            cycles[pass_.sources[0]] += cost.cycles
+        return tuple(cycles)
+
+    @property
+    def sram_bytes(self) -> int:
+        return int(self.analysis.memories.near.max(initial=0))
+
+    @property
+    def dram_bytes(self) -> int:
+        constants = self.analysis.memories.constants if self.machine.constants.name == "Dram" else 0
+        return int(self.analysis.memories.far.max(initial=0)) + constants
+
+
+def modelled(graph: Graph, target: EthosU, values: Mapping[str, Values] = _NOTHING) -> Modelled:
+    """Lower, issue and schedule a network.
+
+    values: how weights are distributed, by the names of their parameters; normally where not given.
+    """
+    ops, _ = assign_scales(lower(graph))
+    run = tuple(op for op in ops if op.kind != "INPUT")
+    machine = machine_of(target)
+    passes = issue(ops, machine, _by_operator(graph, run, values))
+    return Modelled(machine, run, unsupported(ops), passes, analyse(machine, passes))
+
+
+def estimate(graph: Graph, target: EthosU, values: Mapping[str, Values] = _NOTHING) -> Estimate:
+    """What the network is predicted to cost by the compiler's cycle model (`values`: see `modelled`)."""
+    found = modelled(graph, target, values)
+    run, passes = found.run, found.passes
+    factors = own_factors(found, target)
+    cycles = [n * factor for n, factor in zip(found.cycles, factors.values, strict=True)]
+    strange = outside(run)
+    latency, bound = _by_graph_operator(run, cycles, _limits(passes, found.analysis, len(run)), target)
+    total_ms = sum(latency.values())
+    low, high = interval(target, bool(strange), factors.share)
+    moments = replay(passes)
+    return Estimate(
+        latency_ms=total_ms,
+        latency_interval_ms=(total_ms * low, total_ms * high),
+        peak_activation_bytes=peak_bytes(moments),
+        sram_bytes=found.sram_bytes,
+        dram_bytes=found.dram_bytes,
+        weight_bytes=sum(_weight_bytes(op) for op in run),
+        params=graph.params,
+        macs=graph.macs,
+        bound=_most(latency, bound),
+        cpu_ops=found.missing + left_to_host(run, found.machine),
+        target=target.name,
+        target_digest=target.digest,
+        compiler=target.compiler,
+        detail=Detail(graph, latency, bound, [(run[m.op].sources[0], m.live_bytes, m.tensors) for m in moments]),
+        outside=strange,
+        own=factors.share,
+    )
+
+
+def left_to_host(run: Sequence[HwOp], machine: Machine) -> tuple[str, ...]:
+    """Operators the accelerator does not take (Vela's supported operators): "KIND path"."""
+    return tuple(f"{op.kind} {op.sources[0]}" for op in run if _beyond_the_array(op, machine))
+
+
+def _beyond_the_array(op: HwOp, machine: Machine) -> bool:
+    """On Ethos-U55 and U65 strides over 3 only with VALID padding."""
+    return machine.family != "u85" and op.weight is not None and max(op.stride) > 3 and op.same
+
+
+def _by_operator(graph: Graph, run: Sequence[HwOp], values: Mapping[str, Values]) -> dict[str, Values]:
+    if not values:
+        return {}
+    found = {}
+    for op in run:
+        if op.weight is not None and op.folds:
+            param = graph.by_name[op.folds[0]].param("weight")
+            if param is not None and param.name in values:
+                found[op.name] = values[param.name]
+    return found
+
+
+def _weight_bytes(op: HwOp) -> int:
+    if op.weight is None:
+        return 0
+    return prod(op.weight) + 4 * (op.weight[-1] if op.kind == "DEPTHWISE_CONV_2D" else op.weight[0])
+
+
+def _limits(passes: Sequence[Pass], analysis: Analysis, count: int) -> list[dict[str, float]]:
+    """Cycles of what could hold every operator up: the array, or one of the memories."""
+    held: list[dict[str, float]] = [{} for _ in range(count)]
+    for pass_, cost in zip(passes, analysis.passes, strict=True):
+        mine = held[pass_.sources[0]]
+        for what, cycles in _parts(cost):
+            mine[what] = mine.get(what, 0.0) + cycles
+    return held
+
+
+def _parts(cost: PassCycles) -> list[tuple[str, float]]:
+    memories = [("flash" if "Flash" in name else name.lower(), float(n)) for name, n in cost.access.items()]
+    return [("compute", float(cost.compute)), *memories]
+
+
+def _by_graph_operator(
+    run: Sequence[HwOp], cycles: Sequence[float], held: Sequence[Mapping[str, float]], target: EthosU
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Milliseconds and bound by graph operator; the first operator of a fused group carries the group's cost."""
+    cost: dict[str, float] = {}
+    parts: dict[str, dict[str, float]] = {}
+    for op, spent, limits in zip(run, cycles, held, strict=True):
+        name = op.sources[0]
+        cost[name] = cost.get(name, 0.0) + spent / target.clock_hz * 1e3
+        mine = parts.setdefault(name, {})
+        for what, n in limits.items():
+            mine[what] = mine.get(what, 0.0) + n
+    return cost, {name: max(mine, key=mine.__getitem__) for name, mine in parts.items() if mine}
+
+
+def _most(latency: Mapping[str, float], bound: Mapping[str, str]) -> str:
+    spent: dict[str, float] = {}
+    for name, what in bound.items():
+        spent[what] = spent.get(what, 0.0) + latency[name]
+    return max(spent, key=spent.__getitem__, default="compute")

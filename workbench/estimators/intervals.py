@@ -1,0 +1,71 @@
+"""How far an estimate may be off: split conformal prediction on measured networks.
+
+    r = measured / modelled cycles of one network      the model is fitted to none of these networks
+    interval = r_(floor(0.05 (n + 1))), r_(ceil(0.95 (n + 1)))      of the n sorted ratios, at 90 %
+
+(Lei et al., Distribution-free predictive inference for regression, JASA 2018; both tails apart, as the error is
+skewed.) The networks are those measured on the very configuration where there are at least `ENOUGH`, else those on all
+configurations of the same family whose maps can, or cannot, be far.
+"""
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from ..targets import EthosU
+from .measured import DATA, calibrations, measured
+from .npu.machine import machine_of
+
+__all__ = ["ENOUGH", "conformal", "interval", "networks_on"]
+
+ENOUGH = 60
+LEVEL = 0.90
+WIDER = 4.0  # an operator nobody measured may cost several times what the model says
+_NARROWEST = 5e-4
+
+
+def interval(target: EthosU, outside: bool, own: float = 0.0) -> tuple[float, float]:
+    """What to multiply an estimate with for both ends of its interval.
+
+    outside: something about the network was never measured. own: share of the estimate that the user's own
+    measurements back, whose error is gone.
+    """
+    low, high = _bounds(target, len(_rows()))
+    width = (WIDER if outside else 1.0) * (1 - own)
+    return max(1 - max(width * (1 - low), _NARROWEST), 0.05), 1 + max(width * (high - 1), _NARROWEST)
+
+
+def networks_on(target: EthosU) -> int:
+    """How many networks were measured on this very configuration."""
+    rows = _rows()
+    return int((rows.digest == target.digest).sum()) if len(rows) else 0
+
+
+def conformal(ratios: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+    """(low, high) that hold `level` of new ratios exchangeable with these.
+
+    >>> low, high = conformal(np.linspace(0.9, 1.1, 99))
+    >>> round(low, 2), round(high, 2)
+    (0.91, 1.09)
+    """
+    n, tail = len(ratios), (1 - level) / 2
+    ordered = np.sort(ratios)
+    low, high = int(np.floor(tail * (n + 1))), int(np.ceil((1 - tail) * (n + 1)))
+    return float(ordered[max(low - 1, 0)]), float(ordered[min(high, n) - 1])
+
+
+def _rows() -> pd.DataFrame:
+    mine, shipped = measured(calibrations()), measured(DATA)
+    return pd.concat([shipped[~shipped.digest.isin(mine.digest)], mine], ignore_index=True) if len(mine) else shipped
+
+
+@cache
+def _bounds(target: EthosU, rows_behind: int) -> tuple[float, float]:
+    rows = _rows()
+    alike = rows[rows.digest == target.digest]
+    if len(alike) < ENOUGH:
+        family, spills = target.accelerator.rpartition("-")[0], machine_of(target).spills
+        alike = rows[rows.accelerator.str.startswith(family) & (rows.spills == spills)]
+    real = alike[alike.family != "sample"]  # random networks are smaller and err otherwise
+    return conformal((real.cycles / real.modelled).to_numpy())

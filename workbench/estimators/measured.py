@@ -1,0 +1,80 @@
+"""Networks measured on Ethos-U configurations, beside what the model said of them.
+
+    data/<target>.parquet           ship with the package: the eleven accelerators with their defaults, and
+    data/ethos-u.parquet            networks on configurations drawn at random
+    <user's folder>/calibrations/   what `workbench calibrate` measured on this machine
+
+One row is one network on one configuration:
+
+    network, family     timm's name and source module; "sample<i>" and "sample" for random ones
+    digest, target      of the configuration; accelerator, spills (whether maps can be far): what it is
+    macs, cycles, sram_bytes, dram_bytes                           measured
+    modelled, modelled_sram_bytes, modelled_dram_bytes             what the model said
+"""
+
+from functools import cache
+from importlib.resources import files
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ..files import home, write_atomic
+from ..graph import Graph
+from ..targets import EthosU, Measurement
+from .npu.machine import machine_of
+
+if TYPE_CHECKING:
+    from .ethos_u import Modelled
+
+__all__ = ["DATA", "calibrations", "measured", "row_of", "write_rows"]
+
+DATA = Path(str(files(__package__))) / "data"
+_ABSURD = 2**50  # cycles; the compiler now and then counts below zero and wraps around
+
+
+def calibrations() -> Path:
+    """Where calibrations of this machine's user are."""
+    return home() / "calibrations"
+
+
+def row_of(
+    network: str, family: str, graph: Graph, target: EthosU, measurement: Measurement, modelled: "Modelled"
+) -> dict[str, Any] | None:
+    """The row of a network; None where it did not compile whole or its cycles wrapped around."""
+    if not measurement.complete or not measurement.cycles or measurement.cycles > _ABSURD:
+        return None
+    if measurement.ops.op_cycles.min() < 0:
+        return None
+    return {
+        "network": network,
+        "family": family,
+        "digest": target.digest,
+        "target": target.name,
+        "accelerator": target.accelerator,
+        "spills": machine_of(target).spills,
+        "macs": graph.macs,
+        "cycles": measurement.cycles,
+        "sram_bytes": measurement.sram_bytes or 0,
+        "dram_bytes": measurement.dram_bytes or 0,
+        "modelled": sum(modelled.cycles),
+        "modelled_sram_bytes": modelled.sram_bytes,
+        "modelled_dram_bytes": modelled.dram_bytes,
+    }
+
+
+def write_rows(rows: pd.DataFrame, path: Path) -> Path:
+    """Write rows as Parquet, all of them or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    buffer = BytesIO()
+    rows.to_parquet(buffer, compression="zstd", index=False)
+    measured.cache_clear()
+    return write_atomic(path, buffer.getvalue())
+
+
+@cache
+def measured(folder: Path) -> pd.DataFrame:
+    """All rows in a folder's files."""
+    found = [pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame({"digest": [], "cycles": []})

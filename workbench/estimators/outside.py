@@ -1,0 +1,35 @@
+"""What about a network was never measured.
+
+The model's rules hold for any size, but they were checked on the networks that `calibrate` measures: these kinds of
+operators, these sizes. Beyond them an estimate is a guess with the same look, so it says so and its interval widens.
+"""
+
+from collections.abc import Sequence
+
+from ..targets.lowering import HwOp
+
+__all__ = ["outside"]
+
+# The kinds in the shipped measurements, and the largest of each size among them.
+_KINDS = frozenset(
+    "ADD AVERAGE_POOL_2D CONCATENATION CONV_2D DEPTHWISE_CONV_2D FULLY_CONNECTED GELU HARD_SWISH LEAKY_RELU LOGISTIC "
+    "MAX_POOL_2D MEAN MUL PAD PADV2 QUANTIZE RELU RESHAPE SLICE SUB".split()
+)
+_CHANNELS, _KERNEL, _SIDE = 4096, 11, 512
+
+
+def outside(run: Sequence[HwOp]) -> tuple[str, ...]:
+    """Reasons in words, none where everything is like what was measured."""
+    found: dict[str, None] = {}
+    for op in run:
+        if op.kind.startswith("UNSUPPORTED"):
+            continue
+        if op.kind not in _KINDS:
+            found[f"{op.kind} was never measured"] = None
+        if op.weight is not None and max(op.kernel) > _KERNEL:
+            found[f"kernels above {_KERNEL} were never measured ({max(op.kernel)} in {op.sources[0]})"] = None
+        if len(op.shape) == 4 and max(op.shape[1:3]) > _SIDE:
+            found[f"maps above {_SIDE} pixels a side were never measured"] = None
+        if op.shape[-1] > _CHANNELS:
+            found[f"more than {_CHANNELS} channels were never measured ({op.shape[-1]} in {op.sources[0]})"] = None
+    return tuple(found)
