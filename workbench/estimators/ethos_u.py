@@ -1,9 +1,9 @@
 """Graph -> Estimate on an Ethos-U: lower, issue, schedule, add up."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from math import prod
+from math import log, prod
 from types import MappingProxyType
 
 from ..graph import Graph
@@ -29,7 +29,8 @@ _NOTHING: Mapping[str, Values] = MappingProxyType({})
 class Modelled:
     """What the model says of a network: lowered operators without inputs, their passes, and what these cost.
 
-    cycles: of every operator. sram_bytes, dram_bytes: as the compiler would report them.
+    cycles: of every operator. sram_bytes, dram_bytes: as the compiler would report them. factors: what to multiply the
+    analysed cycles with, where the accelerator lies between two that exist.
     """
 
     machine: Machine
@@ -37,13 +38,14 @@ class Modelled:
     missing: tuple[str, ...]
     passes: tuple[Pass, ...]
     analysis: Analysis
+    factors: tuple[float, ...] = ()
 
     @cached_property
-    def cycles(self) -> tuple[int, ...]:
-        cycles = [0] * len(self.run)
+    def cycles(self) -> tuple[float, ...]:
+        cycles = [0.0] * len(self.run)
         for pass_, cost in zip(self.passes, self.analysis.passes, strict=True):
             cycles[pass_.sources[0]] += cost.cycles
-        return tuple(cycles)
+        return tuple(n * f for n, f in zip(cycles, self.factors, strict=True)) if self.factors else tuple(cycles)
 
     @property
     def sram_bytes(self) -> int:
@@ -60,6 +62,8 @@ def modelled(graph: Graph, target: EthosU, values: Mapping[str, Values] = _NOTHI
 
     values: how weights are distributed, by the names of their parameters; normally where not given.
     """
+    if not target.is_real:
+        return _between(target, *(modelled(graph, neighbour, values) for neighbour in target.neighbours))
     ops, _ = assign_scales(lower(graph))
     run = tuple(op for op in ops if op.kind != "INPUT")
     machine = machine_of(target)
@@ -73,7 +77,7 @@ def estimate(graph: Graph, target: EthosU, values: Mapping[str, Values] = _NOTHI
     run, passes = found.run, found.passes
     factors = own_factors(found, target)
     cycles = [n * factor for n, factor in zip(found.cycles, factors.values, strict=True)]
-    strange = outside(run)
+    strange = outside(run) + _unbuilt(target)
     latency, bound = _by_graph_operator(run, cycles, _limits(passes, found.analysis, len(run)), target)
     total_ms = sum(latency.values())
     low, high = interval(target, bool(strange), factors.share)
@@ -96,6 +100,28 @@ def estimate(graph: Graph, target: EthosU, values: Mapping[str, Values] = _NOTHI
         outside=strange,
         own=factors.share,
     )
+
+
+def _unbuilt(target: EthosU) -> tuple[str, ...]:
+    if target.is_real:
+        return ()
+    small, large = target.neighbours
+    return (
+        f"no accelerator of {target.macs} MACs exists: those of {small.macs} and {large.macs} say what it would do",
+    )
+
+
+def _between(target: EthosU, small: Modelled, large: Modelled) -> Modelled:
+    """An accelerator between (or beyond) two that exist: every operator's cycles on the straight line through theirs,
+    both axes logarithmic. All else is the nearer one's.
+    """
+    at = log(target.macs / small.machine.macs) / log(large.machine.macs / small.machine.macs)
+    near = small if at < 0.5 else large
+    factors = tuple(
+        (a ** (1 - at) * b**at) / n if a and b else 1.0
+        for a, b, n in zip(small.cycles, large.cycles, near.cycles, strict=True)
+    )
+    return replace(near, factors=factors)
 
 
 def left_to_host(run: Sequence[HwOp], machine: Machine) -> tuple[str, ...]:

@@ -90,8 +90,11 @@ class Target(ABC):
         """Compile or run the graph; weights None: seeded random values."""
 
     @staticmethod
-    def ethos_u(accelerator: str, **configuration: Any) -> "EthosU":
-        """An Ethos-U configuration; see `EthosU` for the options.
+    def ethos_u(accelerator: str | None = None, **configuration: Any) -> "EthosU":
+        """An Ethos-U configuration; `EthosU` and `Design` say what the options are.
+
+        One that nobody built yet: macs, clock_mhz, sram (bytes), sram_gbps, dram_gbps, ... Estimates of it come from
+        the same model; where macs is no real number of multipliers, from the two nearest real ones.
 
         >>> Target.ethos_u("ethos-u55-128", strategy="size").name
         'ethos-u55-128 (strategy=size)'

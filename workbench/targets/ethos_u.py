@@ -7,7 +7,7 @@ is not measured. Defaults are those of `vela --accelerator-config NAME MODEL.tfl
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from configparser import ConfigParser
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
@@ -19,8 +19,10 @@ from typing import Any
 import pandas as pd
 
 from ..errors import InputError, WorkbenchError, unknown
+from ..files import home, write_atomic
 from ..graph import Graph
 from .base import Measurement, Target, Weights
+from .design import AS_BUILT, Design, designed, ini_text
 from .tflite import write_tflite
 from .vela_worker import TIME_LIMIT_S, shared_pool
 
@@ -54,7 +56,8 @@ class EthosU(Target):
 
     accelerator: one of `ETHOS_U`. system_config, memory_mode: section names of the ini file (None: Vela's default
     for the family). arena_bytes: `--arena-cache-size`. strategy: "performance" or "size" (`--optimise`).
-    ini: path of a team's own vela.ini (None: the one that ships with Vela).
+    ini: path of a team's own vela.ini (None: the one that ships with Vela). design: what differs from all that, of an
+    accelerator nobody built; where its number of MACs is no real one, no compiler knows it.
 
     >>> EthosU("ethos-u65-512").clock_hz
     1000000000.0
@@ -66,6 +69,7 @@ class EthosU(Target):
     arena_bytes: int | None = None
     strategy: str = "performance"
     ini: str | None = None
+    design: Design = AS_BUILT
 
     def __post_init__(self) -> None:
         if self.accelerator not in ETHOS_U:
@@ -80,22 +84,57 @@ class EthosU(Target):
         ):  # fmt: skip
             if value is not None and value not in names:
                 raise unknown(kind, value, names)
+        designed(self._sections[0], self.design, self.bus_bytes, self.accelerator)
+        if self.design.macs is not None:
+            family = self.accelerator.rpartition("-")[0]
+            counts = [_count(name) for name in ETHOS_U if name.startswith(family)]
+            if not min(counts) / 2 <= self.design.macs <= 2 * max(counts):
+                nearest = min(counts, key=lambda n: abs(n - self.macs))
+                raise InputError(
+                    f"macs is {self.design.macs}, too far from the {min(counts)} to {max(counts)} of {family} to say "
+                    f"anything about; the nearest is {nearest}"
+                )
 
     @classmethod
-    def with_options(cls, accelerator: str, options: Mapping[str, Any]) -> "EthosU":
-        """From a mapping of options; an unknown one raises with the nearest."""
-        names = [f.name for f in fields(cls)][1:]
+    def with_options(cls, accelerator: str | None, options: Mapping[str, Any]) -> "EthosU":
+        """From a mapping of options, those of `Design` among them; an unknown one raises with the nearest.
+
+        accelerator: None for the smallest with at least `macs`, 256 where these are not given. sram: another word for
+        arena_bytes.
+        """
+        designs = [f.name for f in fields(Design)]
+        names = [*(f.name for f in fields(cls) if f.name not in ("accelerator", "design")), *designs, "sram"]
         for name in options:
             if name not in names:
                 raise unknown("target option", name, names)
-        ini = options.get("ini")
-        return cls(accelerator, **{**options, "ini": str(ini) if ini is not None else None})
+        given = dict(options)
+        if given.get("sram") is not None:
+            if given.get("arena_bytes") is not None:
+                raise InputError(f"sram={given['sram']} and arena_bytes={given['arena_bytes']} say the same; give one")
+            given["arena_bytes"] = given["sram"]
+        given.pop("sram", None)
+        design = Design(**{name: given.pop(name) for name in designs if name in given})
+        if accelerator is None:
+            wanted = design.macs or 256
+            able = sorted((count, name) for name in ETHOS_U if (count := _count(name)) >= wanted)
+            accelerator = able[0][1] if able else max(ETHOS_U, key=_count)
+        elif design.macs is not None and accelerator in ETHOS_U:
+            family = accelerator.rpartition("-")[0]
+            if f"{family}-{design.macs}" in ETHOS_U:  # a real one
+                accelerator, design = f"{family}-{design.macs}", replace(design, macs=None)
+        if design.macs == _count(accelerator):
+            design = replace(design, macs=None)
+        ini = given.get("ini")
+        return cls(accelerator, **{**given, "ini": str(ini) if ini is not None else None, "design": design})
 
     @property
     def name(self) -> str:
         """The accelerator, and what differs from its defaults in brackets."""
-        changed = [f"{f.name}={getattr(self, f.name)}" for f in fields(self)[1:] if getattr(self, f.name) != f.default]
-        return f"{self.accelerator} ({', '.join(changed)})" if changed else self.accelerator
+        own = [f for f in fields(self)[1:] if f.name != "design"]
+        changed = {f.name: getattr(self, f.name) for f in own if getattr(self, f.name) != f.default}
+        changed.update(self.design.changes)
+        said = ", ".join(f"{name}={value}" for name, value in changed.items())
+        return f"{self.accelerator} ({said})" if changed else self.accelerator
 
     @property
     def digest(self) -> str:
@@ -111,17 +150,51 @@ class EthosU(Target):
     @property
     def macs(self) -> int:
         """8-bit multiply-accumulates a cycle."""
-        return int(self.accelerator.rpartition("-")[2])
+        return self.design.macs or _count(self.accelerator)
+
+    @property
+    def _family(self) -> str:
+        return self.accelerator.split("-")[1]
+
+    @property
+    def is_real(self) -> bool:
+        """Whether an accelerator with so many MACs exists, so that the compiler knows it."""
+        return self.design.macs is None
+
+    @property
+    def neighbours(self) -> "tuple[EthosU, EthosU]":
+        """The two real accelerators of the family nearest in MACs, the smaller first, in the same system."""
+        family = self.accelerator.rpartition("-")[0]
+        counts = sorted(_count(name) for name in ETHOS_U if name.startswith(family))
+        below = [n for n in counts if n <= self.macs][-1:] or counts[:1]
+        above = [n for n in counts if n > below[0]][:1]
+        pair = (below[0], above[0]) if above else (counts[-2], counts[-1])
+        design = replace(self.design, macs=None)
+        small, large = (replace(self, accelerator=f"{family}-{n}", design=design) for n in pair)
+        return small, large
+
+    @property
+    def bus_bytes(self) -> int:
+        """Width of a port in bytes, as the compiler sees it."""
+        # It goes by the name of the section: a team's own Ethos-U55 called otherwise is given 16.
+        system = self.system_config or _DEFAULTS[self._family][0]
+        return 8 if system.startswith("Ethos_U55") else 16
 
     @property
     def clock_hz(self) -> float:
-        system = self.system_config or _DEFAULTS[self.accelerator.split("-")[1]][0]
-        return float(_sections(self.ini)[f"System_Config.{system}"]["core_clock"])
+        return float(self.configuration[0]["core_clock"])
 
     @property
     def configuration(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
-        """The sections of the ini in force, system and memory mode, with what they inherit; keys in lower case."""
-        system, memory = _DEFAULTS[self.accelerator.split("-")[1]]
+        """The sections in force, system and memory mode, with what they inherit; keys in lower case."""
+        system, memory = self._sections
+        return (
+            designed(system, self.design, self.bus_bytes, self.accelerator) if self.design.changes else system
+        ), memory
+
+    @property
+    def _sections(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        system, memory = _DEFAULTS[self._family]
         sections = _sections(self.ini)
         return (
             _inherited(sections, f"System_Config.{self.system_config or system}"),
@@ -153,12 +226,16 @@ class EthosU(Target):
             if not path.is_file():
                 raise InputError(f"there is no file {str(path)!r}; measure takes a .tflite file or its bytes")
             source = path.read_bytes()
+        if (refused := self._refused()) is not None:
+            return refused
         return self._measurement(shared_pool().compile(self._settings(), source, time_limit_s), None)
 
     def measure_graph(
         self, graph: Graph, weights: Weights | None = None, time_limit_s: float = TIME_LIMIT_S
     ) -> Measurement:
         """Write the graph as an int8 file and compile it; `ops.source` names graph operators."""
+        if (refused := self._refused()) is not None:
+            return refused
         try:
             file = write_tflite(graph, weights)
         except WorkbenchError as error:
@@ -183,7 +260,26 @@ class EthosU(Target):
         return {**self._settings(), "features_off": features}
 
     def _settings(self) -> dict[str, Any]:
-        return asdict(self)
+        settings = asdict(self)
+        if settings.pop("design") and self.design.changes:
+            path = home() / "designs" / f"{self.digest}.ini"
+            if not path.is_file():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_atomic(path, ini_text(self._design_section, *self.configuration).encode())
+            settings.update(ini=str(path), system_config=self._design_section, memory_mode="Design")
+        return settings
+
+    @property
+    def _design_section(self) -> str:
+        return "Ethos_U55_Design" if self.bus_bytes == 8 else "Design"
+
+    def _refused(self) -> Measurement | None:
+        if self.is_real:
+            return None
+        family = self.accelerator.rpartition("-")[0]
+        known = ", ".join(str(_count(name)) for name in ETHOS_U if name.startswith(family))
+        reason = f"no compiler knows an accelerator of {self.macs} MACs; those of the family have {known}"
+        return Measurement("refused", self.name, reason, compiler=self.compiler)
 
     def _measurement(self, answer: Mapping[str, Any], sources: tuple[str, ...] | None) -> Measurement:
         if answer["status"] != "compiled":
@@ -212,6 +308,11 @@ def _table(rows: Iterable[Mapping[str, Any]], sources: tuple[str, ...] | None) -
         cycles = {f"{memory}_cycles": n for memory, n in row["access_cycles"].items()}
         flat.append({**{k: v for k, v in row.items() if k != "access_cycles"}, "source": name, **cycles})
     return pd.DataFrame(flat)
+
+
+def _count(accelerator: str) -> int:
+    """MACs a cycle, from the name."""
+    return int(accelerator.rpartition("-")[2])
 
 
 def _inherited(sections: Mapping[str, Mapping[str, str]], name: str) -> Mapping[str, str]:

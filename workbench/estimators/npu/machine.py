@@ -10,7 +10,6 @@ from ...targets import EthosU
 __all__ = ["Machine", "Memory", "machine_of"]
 
 _CORES = {("u65", 512): 2, ("u85", 512): 2, ("u85", 1024): 4, ("u85", 2048): 4}
-_PORT_BYTES = {"u55": 8, "u65": 16, "u85": 16}  # width of a bus
 _NAMES = {"sram": "Sram", "dram": "Dram", "onchipflash": "OnChipFlash", "offchipflash": "OffChipFlash"}
 _UNLIMITED = 1 << 32
 
@@ -75,7 +74,7 @@ def machine_of(target: EthosU) -> Machine:
         name = ports[mode[key]]
         if name.lower() not in _NAMES:
             raise InputError(f"{target.name} keeps maps in {name!r}; it must be one of {', '.join(_NAMES.values())}")
-        return _memory(system, name, _PORT_BYTES[family])
+        return _memory(system, name, target.bus_bytes)
 
     near, far, constants = at("cache_mem_area"), at("arena_mem_area"), at("const_mem_area")
     one_bus = constants == near
