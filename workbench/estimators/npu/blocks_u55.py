@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from .machine import Machine
-from .passes import Block, Map, Pass, up
+from .passes import Block, Map, Work, up
 
 __all__ = ["U55Array", "array_of", "find", "takes_taps_first"]
 
@@ -59,17 +59,17 @@ def array_of(machine: Machine) -> U55Array:
     return _ARRAYS[machine.family, machine.macs]
 
 
-def find(machine: Machine, pass_: Pass, ifm: Map, ofm: Map) -> Block:
+def find(machine: Machine, work: Work, ifm: Map, ofm: Map) -> Block:
     """The tile for a pass that makes `ofm` from `ifm`."""
-    scalar = pass_.ifm2 is not None and min(pass_.ifm2.elements, pass_.ifm.elements) == 1
+    scalar = work.ifm2 is not None and min(work.ifm2.elements, work.ifm.elements) == 1
     source = ifm
-    if pass_.ifm2 is not None and pass_.ifm2.elements > ifm.elements:
-        source = pass_.ifm2
-    table = any(link.op in ("LUT", "Sigmoid", "Tanh") for link in pass_.chain) or pass_.op == "LUT"
+    if work.ifm2 is not None and work.ifm2.elements > ifm.elements:
+        source = work.ifm2
+    table = any(link.op in ("LUT", "Sigmoid", "Tanh") for link in work.chain) or work.op == "LUT"
     return _search(
-        array_of(machine), pass_.kind, pass_.op == "ReduceSum",
+        array_of(machine), work.kind, work.op == "ReduceSum",
         (source.height, source.width, source.channels), ifm.bits, (ofm.height, ofm.width, ofm.channels),
-        pass_.kernel, pass_.stride, pass_.dilation, scalar, table,
+        work.kernel, work.stride, work.dilation, scalar, table,
     )  # fmt: skip
 
 

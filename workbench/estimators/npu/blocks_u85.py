@@ -17,7 +17,7 @@ from math import sqrt
 import numpy as np
 
 from .machine import Machine
-from .passes import Block, Map, Pass, up
+from .passes import Block, Map, Work, up
 
 __all__ = ["Engine", "engine_of", "find", "takes_taps_first"]
 
@@ -86,15 +86,15 @@ def engine_of(machine: Machine) -> Engine:
     return _ENGINES[machine.macs]
 
 
-def find(machine: Machine, pass_: Pass, ifm: Map, ofm: Map) -> Block:
+def find(machine: Machine, work: Work, ifm: Map, ofm: Map) -> Block:
     """The tile for a pass that makes `ofm` from `ifm`."""
     first = (ifm.height, ifm.width, ifm.channels)
     second = None
-    if pass_.ifm2 is not None:
-        second = (pass_.ifm2.height, pass_.ifm2.width, pass_.ifm2.channels)
+    if work.ifm2 is not None:
+        second = (work.ifm2.height, work.ifm2.width, work.ifm2.channels)
     return _find(
-        machine.macs, pass_.op, pass_.kind, first, second, ifm.bits, (ofm.height, ofm.width, ofm.channels),
-        pass_.kernel, pass_.stride, pass_.dilation,
+        machine.macs, work.op, work.kind, first, second, ifm.bits, (ofm.height, ofm.width, ofm.channels),
+        work.kernel, work.stride, work.dilation,
     )  # fmt: skip
 
 

@@ -5,12 +5,13 @@ it computes (its slack); a copy in slices lets the next slice arrive while one c
 """
 
 from dataclasses import replace
+from functools import lru_cache
 from math import floor
 
 from .cycles import compute_cycles, mem_to_mem_cycles, read_cycles
 from .machine import Machine
-from .passes import Pass, up
-from .steps import Buffer, Run, Step, run_of, sized, weight_ranges
+from .passes import Work, up
+from .steps import Buffer, Run, Slack, Step, run_of, weight_ranges
 
 __all__ = ["buffered"]
 
@@ -22,35 +23,36 @@ def _down(n: int, m: int) -> int:
     return n // m * m
 
 
+@lru_cache(maxsize=1 << 17)
 def buffered(
-    machine: Machine, pass_: Pass, step: Step, previous: Step | None, user: tuple[Pass, Step] | None,
-    made_by_pass: bool, near_bytes_left: int, spills: bool, shares: bool = False,
+    machine: Machine, work: Work, step: Step, before: Slack | None, user: Run | None, made_by_pass: bool,
+    near_bytes_left: int, shares: bool = False,
 ) -> Step:  # fmt: skip
     """The step with the weight buffer that pays, or without.
 
-    previous: the step before, already decided. user: the first pass that reads the output, with its step.
-    made_by_pass: whether the input is another pass's output. shares: whether the
-    pass before has the same weights. near_bytes_left: what a buffer may take.
+    before: what the step before, already decided, leaves. user: the run of the first pass that reads the output.
+    made_by_pass: whether the input is another pass's output. shares: whether the pass before has the same weights.
+    near_bytes_left: what a buffer may take.
     """
     step = replace(step, slack_bytes=near_bytes_left, slack_cycles=step.cycles, buffer=None)
-    if not pass_.weight_bytes or machine.constants == machine.near:
+    if not work.weight_bytes or machine.constants == machine.near:
         return step
-    total = sum(weight_ranges(machine, pass_, step.block, (0, pass_.ofm.channels)))
+    total = sum(weight_ranges(machine, work, step.block, (0, work.ofm.channels)))
     transfer = mem_to_mem_cycles(machine, machine.near, machine.constants, total)
-    step = replace(step, slices=(0, pass_.ofm.channels), transfer_cycles=transfer)
-    stripes = -(-pass_.ofm.height // step.rows) if step.cascade >= 0 else 1
+    step = replace(step, slices=(0, work.ofm.channels), transfer_cycles=transfer)
+    stripes = -(-work.ofm.height // step.rows) if step.cascade >= 0 else 1
     refetches = step.access.refetches * stripes
     unmoved = read_cycles(machine, machine.constants, total, "weights") * refetches
     moved = read_cycles(machine, machine.near, total, "weights") * refetches
     if moved >= unmoved:
         return step
 
-    depth = pass_.ofm.channels
-    slack = previous.slack_cycles if previous else 0
-    slack_bytes = previous.slack_bytes if previous else near_bytes_left
+    depth = work.ofm.channels
+    slack = before.cycles if before else 0
+    slack_bytes = before.bytes if before else near_bytes_left
     smallest = int(transfer * min(depth, SPLIT) / depth)
-    ahead_allowed = previous is not None and (step.cascade < 0 or step.leads)
-    at_start = previous is None and refetches > 1 and (smallest < unmoved // 10 or smallest <= STARTUP_CYCLES)
+    ahead_allowed = before is not None and (step.cascade < 0 or step.leads)
+    at_start = before is None and refetches > 1 and (smallest < unmoved // 10 or smallest <= STARTUP_CYCLES)
     assert step.run is not None
     compute_bound = step.run.cycles > unmoved
     seen = max(transfer - slack, 0)
@@ -62,7 +64,7 @@ def buffered(
         hidden = ahead_allowed and smallest < slack and refetches > 1
         if not (at_start or pays or depth // step.block.ofm[2] > 2 or hidden):
             return step
-        found = _slices(machine, pass_, step, depth, total, transfer, slack, near_bytes_left, compute_bound)
+        found = _slices(machine, work, step, depth, total, transfer, slack, near_bytes_left, compute_bound)
         if found is None:
             return step
         slices = found
@@ -71,15 +73,15 @@ def buffered(
         if total > near_bytes_left or not (hidden or at_start) or not (pays or not compute_bound):
             return step
 
-    ranges = weight_ranges(machine, pass_, step.block, slices)
+    ranges = weight_ranges(machine, work, step.block, slices)
     parts = _parts(ranges, near_bytes_left)
     if parts is None:
         return step
     usable = slack if ahead_allowed and parts[0] < slack_bytes else STARTUP_CYCLES if at_start else 0
     ifm_memory = machine.near if step.reads_rolling_buffer else machine.far
-    run = run_of(machine, pass_, step.block, step.rows, slices, machine.near, ifm_memory, usable, len(parts) == 2)
+    run = run_of(machine, work, step.block, step.rows, slices, machine.near, ifm_memory, usable, len(parts) == 2)
     if not forced and not _better(
-        machine, pass_, step, run, previous, user, made_by_pass and spills, parts, len(slices) - 1, near_bytes_left,
+        machine, work, step, run, before, user, made_by_pass and machine.spills, parts, len(slices) - 1, near_bytes_left,
         compute_bound, at_start, refetches, transfer,
     ):  # fmt: skip
         return step
@@ -105,7 +107,7 @@ def _parts(ranges: tuple[int, ...], limit: int) -> tuple[int, ...] | None:
 
 
 def _slices(
-    machine: Machine, pass_: Pass, step: Step, depth: int, total: int, transfer: int, slack: int, limit: int,
+    machine: Machine, work: Work, step: Step, depth: int, total: int, transfer: int, slack: int, limit: int,
     compute_bound: bool,
 ) -> tuple[int, ...] | None:  # fmt: skip
     """Output channels to cut at; None where the slices would leave the multipliers idle."""
@@ -124,7 +126,7 @@ def _slices(
     first = max(_down(int(depth * ratio), minimum), SPLIT)
     then = 0
     if first < depth:
-        part = sized(pass_, pass_.ofm.height, pass_.ifm.height, first)
+        part = work.part(work.ofm.height, work.ifm.height, first)
         done = compute_cycles(
             machine, part, step.block, machine.far, machine.far, machine.far, machine.near, first=True, last=False
         )
@@ -135,7 +137,7 @@ def _slices(
     while then:
         then = max(_down(then, block_depth if then > block_depth else minimum), minimum)
         slices = (0, *range(first, depth, then), depth)
-        if max(weight_ranges(machine, pass_, step.block, slices)) <= half or (first == SPLIT and then == minimum):
+        if max(weight_ranges(machine, work, step.block, slices)) <= half or (first == SPLIT and then == minimum):
             break
         if then > first:
             then = up(then // 2, minimum)
@@ -147,7 +149,7 @@ def _slices(
 
 
 def _better(
-    machine: Machine, pass_: Pass, step: Step, run: Run, previous: Step | None, user: tuple[Pass, Step] | None,
+    machine: Machine, work: Work, step: Step, run: Run, before: Slack | None, user: Run | None,
     movable: bool, parts: tuple[int, ...], count: int, limit: int, compute_bound: bool, at_start: bool,
     refetches: int, transfer: int,
 ) -> bool:  # fmt: skip
@@ -160,10 +162,10 @@ def _better(
         staged = read_cycles(machine, machine.near, old.ifm_read_bytes, "ifm")
         with_ifm = max(old.cycles, old.weight_cycles, staged)
         with_weights = max(run.full_cycles, run.weight_cycles, run.ifm_cycles)
-        room = previous.slack_bytes if previous else 0
+        room = before.bytes if before else 0
         if not both and run.ifm_bytes < room and with_ifm < with_weights and with_ifm < run.ifm_cycles:
             return False
-        if user is not None and _prefers_user(step, run, previous, user, sum(parts), limit):
+        if user is not None and _prefers_user(step, run, before, user, sum(parts), limit):
             return False
         if both:
             ifm_cycles = read_cycles(machine, machine.near, run.ifm_read_bytes, "ifm")
@@ -178,14 +180,13 @@ def _better(
     return not (original < new or (refetches == 1 and transfer + run.weight_cycles > original))
 
 
-def _prefers_user(step: Step, run: Run, previous: Step | None, user: tuple[Pass, Step], parts: int, limit: int) -> bool:
+def _prefers_user(step: Step, run: Run, before: Slack | None, later: Run, parts: int, limit: int) -> bool:
     """Whether the room is better left to the output, which its first reader would read many times from afar."""
-    later = user[1].run
-    if later is None or later.compute_bound or not later.weight_cycles:
+    if later.compute_bound or not later.weight_cycles:
         return False
     if later.ifm_cycles / later.weight_cycles <= 2.0 or later.ifm_bytes >= limit:
         return False
-    room = previous.slack_bytes if previous else 0
+    room = before.bytes if before else 0
     if later.ifm_bytes + run.ifm_bytes + parts <= room:
         return False
     assert step.run is not None

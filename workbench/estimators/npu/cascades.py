@@ -14,7 +14,7 @@ from .buffering import buffered
 from .machine import Machine
 from .passes import ELEMENTWISE, Pass
 from .ranges import Range, live_ranges, rolling_bytes, times_of, usage
-from .steps import Cascade, Step, rows_needed, striped
+from .steps import Cascade, Slack, Step, rows_needed, striped
 from .tensors import Tensors
 
 __all__ = ["cascaded", "near_usage", "widened"]
@@ -61,13 +61,15 @@ def cascaded(
 ) -> tuple[list[Step], list[Cascade]]:
     """Steps with cascades of the smallest stripes where the maps between passes take more than `limit` bytes."""
     least = _least_rows(passes)
-    rows_in = [rows_needed(p, r) if r < p.ofm.height else p.ifm.height for p, r in zip(passes, least, strict=True)]
+    rows_in = [rows_needed(p.work, r) if r < p.ofm.height else p.ifm.height for p, r in zip(passes, least, strict=True)]
     needs = _needs(machine, passes, tensors, whole, [])
     found = _build(machine, passes, tensors, least, rows_in, [0] * len(passes), 0, len(passes), limit, needs)
     steps = list(whole)
     for cascade in found:
         for i in range(cascade.first, cascade.last + 1):
-            steps[i] = replace(striped(machine, passes[i], i, least[i]), cascade=cascade.last, leads=i == cascade.first)
+            steps[i] = replace(
+                striped(machine, passes[i].work, least[i]), cascade=cascade.last, leads=i == cascade.first
+            )
     return steps, found
 
 
@@ -81,8 +83,7 @@ def widened(
     done, kept = list(steps), []
     for cascade in cascades:
         chosen, parts = _widened(machine, passes, tensors, whole, steps, cascade, used, needs, limit)
-        for step in chosen:
-            done[step.number] = step
+        done[cascade.first : cascade.last + 1] = chosen
         kept += parts
     return done, kept
 
@@ -228,24 +229,22 @@ def _widened(
     inside_needs = replace(
         needs, beside=[beside if i == first else beside + stays if first < i <= last else 0 for i in range(len(passes))]
     )
-    previous = None
+    before = None
     if first:
-        free = limit - int(used_near[needs.times[first - 1]])
-        previous = replace(current[first - 1], slack_bytes=free, slack_cycles=current[first - 1].cycles)
+        before = Slack(current[first - 1].cycles, limit - int(used_near[needs.times[first - 1]]))
     smallest = [current[i] for i in range(first, last + 1)]
     used = now
     buffers = []
     for i in range(first, last + 1):
         done = buffered(
-            machine, passes[i], current[i], previous, None, machine.spills and i > first, max(0, limit - used),
-            spills=machine.spills,
-        )  # fmt: skip
+            machine, passes[i].work, current[i], before, None, machine.spills and i > first, max(0, limit - used)
+        )
         used += done.buffer.bytes if done.buffer else 0
         buffers.append(done)
-        previous = done
+        before = done.slack
     weights = [0] * len(passes)
-    for step in buffers:
-        weights[step.number] = step.buffer.bytes if step.buffer and len(step.buffer.parts) == 1 else 0
+    for i, step in enumerate(buffers, first):
+        weights[i] = step.buffer.bytes if step.buffer and len(step.buffer.parts) == 1 else 0
 
     chosen: tuple[list[int], list[Cascade]] | None = None
     count = 0
@@ -254,7 +253,9 @@ def _widened(
         want = height
         for i in range(last, first - 1, -1):
             rows[i] = min(want, passes[i].ofm.height)
-            rows_in[i] = rows_needed(passes[i], rows[i]) if rows[i] < passes[i].ofm.height else passes[i].ifm.height
+            rows_in[i] = (
+                rows_needed(passes[i].work, rows[i]) if rows[i] < passes[i].ofm.height else passes[i].ifm.height
+            )
             want = rows[i] * passes[i].stride[0]
         parts = _build(machine, passes, tensors, rows, rows_in, weights, first, last + 1, limit, inside_needs)
         count = count or len(parts)
@@ -272,7 +273,7 @@ def _widened(
         if inside is None:
             steps.append(whole[i])
         else:
-            step = replace(striped(machine, passes[i], i, rows[i]), cascade=inside.last, leads=i == inside.first)
+            step = replace(striped(machine, passes[i].work, rows[i]), cascade=inside.last, leads=i == inside.first)
             steps.append(replace(step, buffer=buffers[i - first].buffer if weights[i] else None))
     return steps, parts
 

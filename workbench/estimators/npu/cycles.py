@@ -18,7 +18,7 @@ from .blocks_u55 import array_of
 from .cycles_u85 import channel_rate, channels_cycles
 from .cycles_u85 import output_cycles as u85_output_cycles
 from .machine import Machine, Memory
-from .passes import ELEMENTWISE, Block, Map, Pass, up
+from .passes import ELEMENTWISE, Block, Map, Work, up
 
 __all__ = [
     "Access",
@@ -47,31 +47,31 @@ class Access:
 
 
 def compute_cycles(
-    machine: Machine, pass_: Pass, block: Block, ifm_memory: Memory, ifm2_memory: Memory, ofm_memory: Memory,
+    machine: Machine, work: Work, block: Block, ifm_memory: Memory, ifm2_memory: Memory, ofm_memory: Memory,
     constants_memory: Memory, first: bool = True, last: bool = True,
 ) -> int:  # fmt: skip
     """Cycles of the multipliers and the output stage. first, last: whether the pipeline fills before, drains after."""
-    if pass_.kind == "none":
+    if work.kind == "none":
         return 0
-    reads = _read_block(machine, pass_, block, ifm_memory, ifm2_memory)
-    writes = _write_block(machine, pass_, block, ofm_memory)
-    per_element = output_cycles(machine, pass_)
-    if pass_.kind == "elementwise":
-        shape = pass_.ofm
+    reads = _read_block(machine, work, block, ifm_memory, ifm2_memory)
+    writes = _write_block(machine, work, block, ofm_memory)
+    per_element = output_cycles(machine, work)
+    if work.kind == "elementwise":
+        shape = work.ofm
         elements = shape.height * shape.width * (up(shape.channels, 16) if shape.bricks else shape.channels)
         tile = block.ofm[0] * block.ofm[1] * block.ofm[2]
         return max(ceil((max(reads, writes) / tile + per_element) / 4 * elements), ceil(per_element * elements))
     oh, ow, oc = (
-        min(a, b) for a, b in zip((pass_.ofm.height, pass_.ofm.width, pass_.ofm.channels), block.ofm, strict=True)
+        min(a, b) for a, b in zip((work.ofm.height, work.ofm.width, work.ofm.channels), block.ofm, strict=True)
     )
-    micro = _micro(machine, pass_, block)
+    micro = _micro(machine, work, block)
     inside = -(-oh // micro[0]) * -(-ow // micro[1]) * -(-oc // micro[2])
-    whole = -(-pass_.ofm.height // micro[0]) * -(-pass_.ofm.width // micro[1]) * -(-pass_.ofm.channels // micro[2])
+    whole = -(-work.ofm.height // micro[0]) * -(-work.ofm.width // micro[1]) * -(-work.ofm.channels // micro[2])
     tiles = whole / inside
     out = float(ceil(per_element * oh * ow * oc))
-    if pass_.kind in ("conv", "depthwise") and pass_.weight_bytes:
+    if work.kind in ("conv", "depthwise") and work.weight_bytes:
         out = max(out, 10 * oc * constants_memory.read_latency / 256)
-    macs = float(_mac_cycles(machine, pass_, block, micro, (oh, ow, oc)))
+    macs = float(_mac_cycles(machine, work, block, micro, (oh, ow, oc)))
     waiting = abs(writes - reads) if tiles > 1 else 0
     issue = (waiting + macs + out) / 4
     slow_macs, slow_out = max(macs, issue), max(out, issue)
@@ -81,36 +81,36 @@ def compute_cycles(
     return int(total) + (writes if last else 0) + (reads if first else 0)
 
 
-def _micro(machine: Machine, pass_: Pass, block: Block) -> tuple[int, int, int]:
+def _micro(machine: Machine, work: Work, block: Block) -> tuple[int, int, int]:
     """The micro-tile; the U55's turns flat for maps of one row."""
-    flat = pass_.kind == "conv" and pass_.ofm.height == 1 and pass_.ofm.width % 2 == 0 and pass_.kernel[0] == 1
+    flat = work.kind == "conv" and work.ofm.height == 1 and work.ofm.width % 2 == 0 and work.kernel[0] == 1
     if machine.family != "u85" and block.micro[0] == 2 and flat:
         return 1, 4, block.micro[2]
     return block.micro
 
 
 def _mac_cycles(
-    machine: Machine, pass_: Pass, block: Block, micro: tuple[int, int, int], tile: tuple[int, int, int]
+    machine: Machine, work: Work, block: Block, micro: tuple[int, int, int], tile: tuple[int, int, int]
 ) -> int:
     """Cycles of the multipliers for one tile."""
     u85 = machine.family == "u85"
-    bits = pass_.ifm.bits
-    ic = min(pass_.ifm.channels, block.ifm[2])
+    bits = work.ifm.bits
+    ic = min(work.ifm.channels, block.ifm[2])
     area, deep = -(-tile[0] // micro[0]) * -(-tile[1] // micro[1]), -(-tile[2] // micro[2])
     decode = 32 * micro[2] // (8 * (machine.cores if u85 else 1))
-    conv = pass_.kind == "conv"
-    sums = pass_.op == "ReduceSum"
+    conv = work.kind == "conv"
+    sums = work.op == "ReduceSum"
     taps_first = conv and block.part_kernel
     total = 0
-    for x in range(0, pass_.kernel[1], _KERNEL):
-        for y in range(0, pass_.kernel[0], _KERNEL):
-            taps = min(pass_.kernel[0] - y, _KERNEL) * min(pass_.kernel[1] - x, _KERNEL)
-            if pass_.kind == "pool" and not sums:
+    for x in range(0, work.kernel[1], _KERNEL):
+        for y in range(0, work.kernel[0], _KERNEL):
+            taps = min(work.kernel[0] - y, _KERNEL) * min(work.kernel[1] - x, _KERNEL)
+            if work.kind == "pool" and not sums:
                 steps = 1
                 cycles = max(4, taps) * area * deep
                 if u85 or machine.macs != 32:
                     cycles *= bits // 2
-            elif pass_.kind == "depthwise":
+            elif work.kind == "depthwise":
                 steps = -(-taps // 4)
                 cycles = max(decode, 4 * area * (bits // 8)) * steps * deep
             elif taps_first:
@@ -125,7 +125,7 @@ def _mac_cycles(
             wait = _delay(machine, steps, area, deep)
             total += cycles + wait * (-(-ic // 8) if taps_first else 1)
     if conv or sums:
-        total *= -(-pass_.ifm.channels // ic)
+        total *= -(-work.ifm.channels // ic)
     return total if u85 else total // (machine.cores)
 
 
@@ -139,22 +139,22 @@ def _delay(machine: Machine, steps: int, area: int, deep: int) -> int:
     return delay * (steps - 1) * deep if steps > 1 else 0
 
 
-def output_cycles(machine: Machine, pass_: Pass) -> float:
+def output_cycles(machine: Machine, work: Work) -> float:
     """Cycles of the output stage for one element."""
     if machine.family == "u85":
-        return u85_output_cycles(machine, pass_)
+        return u85_output_cycles(machine, work)
     array = array_of(machine)
-    if pass_.kind == "elementwise" and pass_.ifm.bits == 32:
-        kind = 1 if pass_.ifm2 else 0
-    elif pass_.op == "Mul":
-        kind = 2 if pass_.ofm.bits == 32 else 3
-    elif pass_.op in ("Add", "Sub"):
+    if work.kind == "elementwise" and work.ifm.bits == 32:
+        kind = 1 if work.ifm2 else 0
+    elif work.op == "Mul":
+        kind = 2 if work.ofm.bits == 32 else 3
+    elif work.op in ("Add", "Sub"):
         kind = 5
-    elif pass_.op == "MaxPool":
+    elif work.op == "MaxPool":
         kind = 6
     else:
         kind = 7
-    op = pass_.chain[0].op if pass_.chain else ""
+    op = work.chain[0].op if work.chain else ""
     stage = 0 if op in ("Sigmoid", "Tanh", "LUT") else 1 if op in ("Relu", "Relu0To1", "Relu6", "ReluN1To1") else 2
     return max(array.output[kind], array.activation[stage])
 
@@ -187,17 +187,17 @@ def _present(shape: Map, tile: tuple[int, int, int]) -> int:
     return min(shape.height, tile[0]) * min(shape.width, tile[1]) * min(shape.channels, tile[2])
 
 
-def _read_block(machine: Machine, pass_: Pass, block: Block, memory: Memory, memory2: Memory) -> int:
+def _read_block(machine: Machine, work: Work, block: Block, memory: Memory, memory2: Memory) -> int:
     cycles = 0
-    for shape, source in ((pass_.ifm, memory), (pass_.ifm2, memory2)):
+    for shape, source in ((work.ifm, memory), (work.ifm2, memory2)):
         if shape is not None:
             moved = _moved(machine, shape, block.ifm, source, _present(shape, block.ifm), read=True)
             cycles = max(cycles, source.read_latency + int(moved / source.bytes_per_cycle))
     return cycles
 
 
-def _write_block(machine: Machine, pass_: Pass, block: Block, memory: Memory) -> int:
-    moved = _moved(machine, pass_.ofm, block.ofm, memory, _present(pass_.ofm, block.ofm), read=False)
+def _write_block(machine: Machine, work: Work, block: Block, memory: Memory) -> int:
+    moved = _moved(machine, work.ofm, block.ofm, memory, _present(work.ofm, block.ofm), read=False)
     return memory.write_latency + int(moved / memory.bytes_per_cycle)
 
 
@@ -205,29 +205,29 @@ def _stored(shape: Map) -> int:
     return shape.height * shape.width * (up(shape.channels, 16) if shape.bricks else shape.channels)
 
 
-def element_access(machine: Machine, pass_: Pass, block: Block) -> Access:
+def element_access(machine: Machine, work: Work, block: Block) -> Access:
     """Elements read and written, halos and repeats included."""
-    ofm = _stored(pass_.ofm)
-    if pass_.kind == "elementwise":
+    ofm = _stored(work.ofm)
+    if work.kind == "elementwise":
         u85 = machine.family == "u85"
-        first, second = pass_.ifm, pass_.ifm2
-        one = 0 if first.elements == 1 else _like(first if u85 else pass_.ofm, first)
+        first, second = work.ifm, work.ifm2
+        one = 0 if first.elements == 1 else _like(first if u85 else work.ofm, first)
         two = 0
         if second is not None and second.elements > 1:
-            two = _like(second if u85 else pass_.ofm, first)
+            two = _like(second if u85 else work.ofm, first)
         return Access(one, two, ofm, 0)
-    if pass_.kind == "none":
-        return Access(pass_.ifm.elements, 0, ofm, 0)
-    rows, cols = min(pass_.ifm.height, block.ifm[0]), min(pass_.ifm.width, block.ifm[1])
-    across = -(-pass_.ofm.height // min(pass_.ofm.height, block.ofm[0])) * -(
-        -pass_.ofm.width // min(pass_.ofm.width, block.ofm[1])
+    if work.kind == "none":
+        return Access(work.ifm.elements, 0, ofm, 0)
+    rows, cols = min(work.ifm.height, block.ifm[0]), min(work.ifm.width, block.ifm[1])
+    across = -(-work.ofm.height // min(work.ofm.height, block.ofm[0])) * -(
+        -work.ofm.width // min(work.ofm.width, block.ofm[1])
     )
-    deep = -(-pass_.ofm.channels // min(pass_.ofm.channels, block.ofm[2]))
-    if pass_.kind in ("depthwise", "pool") and pass_.op != "ReduceSum":
+    deep = -(-work.ofm.channels // min(work.ofm.channels, block.ofm[2]))
+    if work.kind in ("depthwise", "pool") and work.op != "ReduceSum":
         deep = 1
-    parts = -(-pass_.kernel[0] // _KERNEL) * -(-pass_.kernel[1] // _KERNEL)
-    depth = up(pass_.ifm.channels, 16) if pass_.ifm.bricks else pass_.ifm.channels
-    return Access(rows * cols * depth * parts * across * deep, 0, ofm, across if pass_.weight_bytes else 0)
+    parts = -(-work.kernel[0] // _KERNEL) * -(-work.kernel[1] // _KERNEL)
+    depth = up(work.ifm.channels, 16) if work.ifm.bricks else work.ifm.channels
+    return Access(rows * cols * depth * parts * across * deep, 0, ofm, across if work.weight_bytes else 0)
 
 
 def _like(shape: Map, storage: Map) -> int:
@@ -235,7 +235,7 @@ def _like(shape: Map, storage: Map) -> int:
 
 
 def access_cycles(
-    machine: Machine, pass_: Pass, block: Block, ifm: Memory, ifm2: Memory, ofm: Memory,
+    machine: Machine, work: Work, block: Block, ifm: Memory, ifm2: Memory, ofm: Memory,
     chained: Sequence[Memory], out: Memory, weights: Memory, ahead_bytes: int,
 ) -> dict[str, int]:  # fmt: skip
     """Cycles of each memory, by name.
@@ -243,32 +243,32 @@ def access_cycles(
     chained: where each link's other input is. out: where the last link writes. weights: where weights are read
     from; ahead_bytes of them came before the pass began.
     """
-    access = element_access(machine, pass_, block)
-    streamed = "ifm stream" if pass_.kind == "elementwise" or pass_.op == "Resize" else "ifm"
+    access = element_access(machine, work, block)
+    streamed = "ifm stream" if work.kind == "elementwise" or work.op == "Resize" else "ifm"
     moved: list[tuple[Memory, str, int]] = [
-        (ifm, streamed, _moved(machine, pass_.ifm, block.ifm, ifm, access.ifm, read=True))
+        (ifm, streamed, _moved(machine, work.ifm, block.ifm, ifm, access.ifm, read=True))
     ]
-    if pass_.ifm2 is not None:
-        moved.append((ifm2, streamed, _moved(machine, pass_.ifm2, block.ifm, ifm2, access.ifm2, read=True)))
+    if work.ifm2 is not None:
+        moved.append((ifm2, streamed, _moved(machine, work.ifm2, block.ifm, ifm2, access.ifm2, read=True)))
     # the compiler counts one map of every chained operator, what it reads besides or else what the last writes,
     # and the whole map for a part of it that an activation writes
-    written = pass_.whole if machine.family == "u85" and pass_.chain and pass_.whole else pass_.ofm
-    if machine.family == "u85" and any(link.op in ELEMENTWISE for link in pass_.chain):
-        for k, (link, memory) in enumerate(zip(pass_.chain, chained, strict=True)):
+    written = work.whole if machine.family == "u85" and work.chain and work.whole else work.ofm
+    if machine.family == "u85" and any(link.op in ELEMENTWISE for link in work.chain):
+        for k, (link, memory) in enumerate(zip(work.chain, chained, strict=True)):
             if link.other is not None:
                 n = _stored(link.other) if link.other.elements > 1 else 0
                 n = _moved(machine, link.other, block.ifm, memory, n, read=True)
                 moved.append((memory, "ifm stream", n))
-            elif k == len(pass_.chain) - 1:
+            elif k == len(work.chain) - 1:
                 moved.append((out, "write", _moved(machine, written, block.ofm, out, _stored(written), read=False)))
     else:
         moved.append((ofm, "write", _moved(machine, written, block.ofm, ofm, _stored(written), read=False)))
-    if pass_.weight_bytes:
+    if work.weight_bytes:
         if weights != machine.constants:
-            late = max(pass_.weight_bytes - ahead_bytes, 0)
+            late = max(work.weight_bytes - ahead_bytes, 0)
             moved += [(machine.constants, "copy", late), (weights, "write", late)]
-        moved.append((weights, "weights", access.refetches * pass_.weight_bytes))
-        moved.append((machine.constants, "scales", access.refetches * scale_bytes(machine, block, pass_.ofm.channels)))
+        moved.append((weights, "weights", access.refetches * work.weight_bytes))
+        moved.append((machine.constants, "scales", access.refetches * scale_bytes(machine, block, work.ofm.channels)))
     if machine.family == "u85":
         return channels_cycles(machine, moved)
     total: dict[Memory, int] = {}

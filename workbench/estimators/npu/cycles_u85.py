@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from .blocks_u85 import engine_of
 from .machine import Machine, Memory
-from .passes import ELEMENTWISE, Pass
+from .passes import ELEMENTWISE, Work
 
 __all__ = ["channel_rate", "channels_cycles", "output_cycles"]
 
@@ -34,12 +34,12 @@ _ACTIVATIONS = frozenset(
 )
 
 
-def output_cycles(machine: Machine, pass_: Pass) -> float:
+def output_cycles(machine: Machine, work: Work) -> float:
     """Cycles of the output stage for one element, chained operators one after the other."""
     engine = engine_of(machine)
-    fused = [link for link in pass_.chain if link.op not in _ACTIVATIONS]
-    total, current = 0.0, _output(engine.output, pass_, bool(fused), machine.macs)
-    for link in pass_.chain:
+    fused = [link for link in work.chain if link.op not in _ACTIVATIONS]
+    total, current = 0.0, _output(engine.output, work, bool(fused), machine.macs)
+    for link in work.chain:
         if link.op in _ACTIVATIONS:
             current = max(current, engine.activation[0])
         else:
@@ -48,15 +48,15 @@ def output_cycles(machine: Machine, pass_: Pass) -> float:
     return total + current
 
 
-def _output(output: tuple[float, ...], pass_: Pass, chained: bool, macs: int) -> float:
-    if pass_.op in _ACTIVATIONS and pass_.op not in ELEMENTWISE:
+def _output(output: tuple[float, ...], work: Work, chained: bool, macs: int) -> float:
+    if work.op in _ACTIVATIONS and work.op not in ELEMENTWISE:
         return output[0]
-    bits = pass_.ofm.bits
-    if chained and 32 in (bits, pass_.ifm.bits):
+    bits = work.ofm.bits
+    if chained and 32 in (bits, work.ifm.bits):
         return output[4]
     if bits == 64:
         return output[3]
-    if pass_.ifm2 is not None and pass_.ifm.bits == 32:
+    if work.ifm2 is not None and work.ifm.bits == 32:
         return output[5 if bits == 32 else 4]
     return output[{32: 2, 16: 1}.get(bits, 0)]
 

@@ -276,7 +276,7 @@ class _Issuer:
         return self._packed(found)
 
     def _packed(self, pass_: Pass) -> Pass:
-        return replace(pass_, weight_bytes=packed_bytes(self.machine, pass_, block_of(self.machine, pass_)))
+        return replace(pass_, weight_bytes=packed_bytes(self.machine, pass_, block_of(self.machine, pass_.work)))
 
     def _plain(self, op: HwOp) -> Pass:
         name, ofm, whole = self.output(op)

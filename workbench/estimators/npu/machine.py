@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 
 from ...errors import InputError
 from ...targets import EthosU
+from .passes import kept_hash
 
 __all__ = ["Machine", "Memory", "machine_of"]
 
@@ -31,6 +32,8 @@ class Memory:
     reads: int
     writes: int
 
+    __hash__ = kept_hash
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -53,7 +56,9 @@ class Machine:
     fast: bool = True
     one_bus: bool = False
 
-    @property
+    __hash__ = kept_hash
+
+    @cached_property
     def spills(self) -> bool:
         """Whether feature maps can be in either of two memories."""
         return self.near != self.far

@@ -10,6 +10,7 @@ where compute includes the wait for weights that could not be fetched while the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from .buffering import buffered
 from .cascades import cascaded, near_usage, widened
 from .cycles import access_cycles, compute_cycles, mem_to_mem_cycles
 from .machine import Machine, Memory
-from .passes import Pass
+from .passes import Pass, Work
 from .placement import near_maps
 from .ranges import live_ranges, times_of, usage, weight_buffers
 from .steps import Cascade, Step, step_of, weight_ranges
@@ -75,7 +76,7 @@ class Schedule:
 def scheduled(machine: Machine, passes: Sequence[Pass]) -> Schedule:
     """How the passes run."""
     tensors = Tensors.of(passes)
-    whole = [step_of(machine, pass_, i) for i, pass_ in enumerate(passes)]
+    whole = [step_of(machine, pass_.work) for pass_ in passes]
     steps, cascades = _striped(machine, passes, tensors, whole)
     times = times_of(steps)
     striped = [step.cascade >= 0 for step in steps]
@@ -96,7 +97,9 @@ def _constant_bytes(machine: Machine, passes: Sequence[Pass], steps: Sequence[St
     stored: dict[str, int] = {}
     for i, (pass_, step) in enumerate(zip(passes, steps, strict=True)):
         if pass_.weight_bytes:
-            stored[pass_.weights or f"{i}"] = sum(weight_ranges(machine, pass_, step.block, (0, pass_.ofm.channels)))
+            stored[pass_.weights or f"{i}"] = sum(
+                weight_ranges(machine, pass_.work, step.block, (0, pass_.ofm.channels))
+            )
     tables = sum(link.op == "LUT" for pass_ in passes for link in pass_.chain)
     return sum(stored.values()) + tables * _TABLE_BYTES
 
@@ -140,23 +143,31 @@ def _cycles(machine: Machine, pass_: Pass, step: Step, previous: Step | None, ne
 
     ifm = memory(pass_.inputs[0]) if pass_.inputs else machine.far
     ifm2 = memory(pass_.inputs[1]) if len(pass_.inputs) > 1 else ifm
-    chained = tuple(memory(link.other_name) for link in pass_.chain)
-    fused = any(link.other_name for link in pass_.chain)
-    ofm = machine.far if fused else memory(pass_.output)
-    weights = machine.near if step.buffer else machine.constants
-    compute = compute_cycles(machine, pass_, step.block, ifm, ifm2, ofm, weights)
+    chained = tuple([memory(link.other_name) for link in pass_.chain])
+    ofm = machine.far if any(link.other_name for link in pass_.chain) else memory(pass_.output)
     slack = previous.slack_cycles if previous else 0
+    return _placed(machine, pass_.work, step, slack, ifm, ifm2, chained, ofm, memory(pass_.output))
+
+
+@lru_cache(maxsize=1 << 17)
+def _placed(
+    machine: Machine, work: Work, step: Step, slack: int, ifm: Memory, ifm2: Memory, chained: tuple[Memory, ...],
+    ofm: Memory, output: Memory,
+) -> PassCycles:  # fmt: skip
+    """Cycles with every map in its memory; slack: cycles of the pass before in which weights can come."""
+    weights = machine.near if step.buffer else machine.constants
+    compute = compute_cycles(machine, work, step.block, ifm, ifm2, ofm, weights)
     ahead = 0
     if step.buffer:
-        first = weight_ranges(machine, pass_, step.block, step.slices)[0]
+        first = weight_ranges(machine, work, step.block, step.slices)[0]
         ahead = first if step.buffer.ahead else 0
         wait = max(mem_to_mem_cycles(machine, machine.near, machine.constants, first) - slack, 0)
         compute = max(step.transfer_cycles - slack + step.slack_cycles, compute + wait)
-    if pass_.op == "LUT":
+    if work.op == "LUT":
         source = machine.constants
         table = int(_TABLE_BYTES / source.bytes_per_cycle) + source.read_latency
         compute += table if step.buffer else max(table - slack, 0)
-    access = access_cycles(machine, pass_, step.block, ifm, ifm2, ofm, chained, memory(pass_.output), weights, ahead)
+    access = access_cycles(machine, work, step.block, ifm, ifm2, ofm, chained, output, weights, ahead)
     if machine.one_bus:
         access[machine.near.name] = access.get(machine.near.name, 0) + access.pop(machine.constants.name, 0)
     return PassCycles(
@@ -181,14 +192,14 @@ def _buffered(
     for i, (pass_, step) in enumerate(zip(passes, steps, strict=True)):
         own = step.buffer.bytes if step.buffer else 0
         readers = tensors.readers[pass_.output]
-        user = (passes[readers[0]], steps[readers[0]]) if readers else None
+        user = steps[readers[0]].run if readers else None
         made = bool(pass_.inputs) and pass_.inputs[0] in tensors.makers
         beside = passes[i - 1] if i else passes[1] if len(passes) > 1 else None
         shares = beside is not None and bool(pass_.weights) and beside.weights == pass_.weights
         free = min(limit, _NO_LIMIT) - max(int(used[times[i]]) - own, 0)
         step = buffered(
-            machine, pass_, replace(step, buffer=None), done[i - 1] if i else None, user, made, max(free, 0),
-            machine.spills, shares,
+            machine, pass_.work, replace(step, buffer=None) if step.buffer else step, done[i - 1].slack if i else None,
+            user, made, max(free, 0), shares,
         )  # fmt: skip
         if step.cascade >= 0:
             used[times[i]] += (step.buffer.bytes if step.buffer else 0) - own

@@ -1,11 +1,12 @@
 """Passes: the operations an accelerator issues, in the order it issues them."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
 
-__all__ = ["ELEMENTWISE", "Block", "Link", "Map", "Pass", "Values", "up"]
+__all__ = ["ELEMENTWISE", "Block", "Link", "Map", "Pass", "Values", "Work", "kept_hash", "up"]
 
 Number = TypeVar("Number", int, np.ndarray)
 ELEMENTWISE = frozenset(
@@ -20,6 +21,15 @@ _KINDS = {
 }
 
 
+def kept_hash(self: Any) -> int:
+    """Hash of a frozen dataclass, computed once: what is looked up in caches again and again uses it."""
+    found = self.__dict__.get("_hash")
+    if found is None:
+        found = hash(tuple([self.__dict__[name] for name in self.__dataclass_fields__]))
+        self.__dict__["_hash"] = found
+    return int(found)
+
+
 @dataclass(frozen=True)
 class Block:
     """The tile a pass is cut into: (rows, columns, channels) of its input and output, and of the micro-tile.
@@ -31,6 +41,8 @@ class Block:
     ofm: tuple[int, int, int]
     micro: tuple[int, int, int]
     part_kernel: bool
+
+    __hash__ = kept_hash
 
 
 def up(n: Number, m: Any) -> Number:
@@ -74,6 +86,58 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Work:
+    """What of a pass its cost depends on; the same work, wherever it is found, is the same object."""
+
+    op: str
+    ifm: Map
+    ofm: Map
+    ifm2: Map | None
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    weight_bytes: int
+    chain: tuple[Link, ...]
+    whole: Map | None
+
+    __hash__ = kept_hash
+
+    @cached_property
+    def kind(self) -> str:
+        """What does the work: "conv", "depthwise", "pool", "elementwise", or "none" of these."""
+        return "elementwise" if self.op in ELEMENTWISE else _KINDS.get(self.op, "pool")
+
+    def part(self, rows: int, rows_in: int, channels: int) -> "Work":
+        """The part of it that makes `rows` rows of `channels` channels of `rows_in` rows."""
+        ifm, ofm, ifm2 = self.ifm, self.ofm, self.ifm2
+        if ifm2 is not None and ifm2.height > rows_in:
+            ifm2 = Map(rows_in, ifm2.width, ifm2.channels, ifm2.bricks, ifm2.bits)
+        return Work(
+            self.op,
+            Map(min(rows_in, ifm.height), ifm.width, ifm.channels, ifm.bricks, ifm.bits),
+            Map(rows, ofm.width, channels, ofm.bricks, ofm.bits),
+            ifm2,
+            self.kernel,
+            self.stride,
+            self.dilation,
+            self.weight_bytes,
+            self.chain,
+            self.whole,
+        )
+
+
+_KNOWN: dict[Work, Work] = {}
+_MOST_KNOWN = 1 << 18
+
+
+def _known(work: Work) -> Work:
+    """The one object for equal work: caches then find it by identity."""
+    if len(_KNOWN) > _MOST_KNOWN:
+        _KNOWN.clear()
+    return _KNOWN.setdefault(work, work)
+
+
+@dataclass(frozen=True)
 class Values:
     """How often each int8 value is there: shares[v + 255] of value v, as the bytes of a float64 array (hashable)."""
 
@@ -112,7 +176,16 @@ class Pass:
     chain: tuple[Link, ...] = ()
     whole: Map | None = None
 
+    @cached_property
+    def work(self) -> Work:
+        chain = tuple(Link(link.op, link.other) for link in self.chain)
+        return _known(
+            Work(
+                self.op, self.ifm, self.ofm, self.ifm2, self.kernel, self.stride, self.dilation, self.weight_bytes,
+                chain, self.whole,
+            )
+        )  # fmt: skip
+
     @property
     def kind(self) -> str:
-        """What does the work: "conv", "depthwise", "pool", "elementwise", or "none" of these."""
-        return "elementwise" if self.op in ELEMENTWISE else _KINDS.get(self.op, "pool")
+        return self.work.kind

@@ -1,15 +1,24 @@
 """What the scheduler knows of a pass while it decides: its stripe, its tile and what they cost."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from math import ceil
+from typing import NamedTuple
 
 from .blocks import block_of
 from .cycles import Access, compute_cycles, element_access, mem_to_mem_cycles, read_cycles, scale_bytes
 from .machine import Machine, Memory
-from .passes import Block, Pass, up
+from .passes import Block, Work, kept_hash, up
 
-__all__ = ["Buffer", "Cascade", "Run", "Step", "rows_needed", "run_of", "sized", "step_of", "striped", "weight_ranges"]
+__all__ = ["Buffer", "Cascade", "Run", "Slack", "Step", "rows_needed", "run_of", "step_of", "striped", "weight_ranges"]
+
+
+class Slack(NamedTuple):
+    """What a step leaves the one after it to fetch its weights in: cycles, and bytes near."""
+
+    cycles: int
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -24,6 +33,8 @@ class Run:
     ifm_read_bytes: int
     ifm_bytes: int
     weight_cycles: int
+
+    __hash__ = kept_hash
 
     @property
     def compute_bound(self) -> bool:
@@ -53,7 +64,6 @@ class Step:
     should be near rather than its weights.
     """
 
-    number: int
     rows: int
     rows_in: int
     block: Block
@@ -67,6 +77,12 @@ class Step:
     transfer_cycles: int = 0
     slack_cycles: int = 0
     slack_bytes: int = 0
+
+    __hash__ = kept_hash
+
+    @property
+    def slack(self) -> Slack:
+        return Slack(self.slack_cycles, self.slack_bytes)
 
     @property
     def reads_rolling_buffer(self) -> bool:
@@ -88,36 +104,23 @@ class Cascade:
     own_bytes: int
 
 
-def sized(pass_: Pass, rows: int, rows_in: int, channels: int) -> Pass:
-    """The part of a pass that makes `rows` rows of `channels` channels."""
-    ifm2 = pass_.ifm2
-    if ifm2 is not None and ifm2.height > rows_in:
-        ifm2 = replace(ifm2, height=rows_in)
-    return replace(
-        pass_,
-        ifm=replace(pass_.ifm, height=min(rows_in, pass_.ifm.height)),
-        ofm=replace(pass_.ofm, height=rows, channels=channels),
-        ifm2=ifm2,
-    )
-
-
-def rows_needed(pass_: Pass, rows: int) -> int:
+def rows_needed(work: Work, rows: int) -> int:
     """Input rows for `rows` output rows."""
-    reach = (pass_.kernel[0] - 1) * pass_.dilation[0] + 1
-    return min((rows - 1) * pass_.stride[0] + reach, pass_.ifm.height)
+    reach = (work.kernel[0] - 1) * work.dilation[0] + 1
+    return min((rows - 1) * work.stride[0] + reach, work.ifm.height)
 
 
-def weight_ranges(machine: Machine, pass_: Pass, block: Block, slices: tuple[int, ...]) -> tuple[int, ...]:
+def weight_ranges(machine: Machine, work: Work, block: Block, slices: tuple[int, ...]) -> tuple[int, ...]:
     """Bytes of the weights and scales of every slice, stored in lines of 16."""
-    total = pass_.ofm.channels
+    total = work.ofm.channels
     return tuple(
-        ceil(pass_.weight_bytes * (high - low) / total / 16) * 16 + up(scale_bytes(machine, block, high - low), 16)
+        ceil(work.weight_bytes * (high - low) / total / 16) * 16 + up(scale_bytes(machine, block, high - low), 16)
         for low, high in pairwise(slices)
     )
 
 
 def run_of(
-    machine: Machine, pass_: Pass, block: Block, rows: int, slices: tuple[int, ...], weights_from: Memory,
+    machine: Machine, work: Work, block: Block, rows: int, slices: tuple[int, ...], weights_from: Memory,
     ifm_memory: Memory, slack_cycles: int, twice: bool,
 ) -> Run:  # fmt: skip
     """Cost of a pass cut into slices of output channels.
@@ -125,15 +128,15 @@ def run_of(
     weights_from: the memory its weights are read from; where it is not the one they are stored in they are copied
     first, `slack_cycles` of it unseen. twice: while one slice computes the next is copied.
     """
-    repeats = max(1.0, pass_.ofm.height / rows)
-    ranges = weight_ranges(machine, pass_, block, slices)
+    repeats = max(1.0, work.ofm.height / rows)
+    ranges = weight_ranges(machine, work, block, slices)
     copied = weights_from != machine.constants
-    rows_in = rows_needed(pass_, rows)
+    rows_in = rows_needed(work, rows)
     read = weight_bytes = fetches = total = waiting = last = 0
     slack = slack_cycles
     count = len(slices) - 1
     for i, (low, high) in enumerate(pairwise(slices)):
-        part = sized(pass_, rows, rows_in, high - low)
+        part = work.part(rows, rows_in, high - low)
         access = element_access(machine, part, block)
         read += access.ifm
         weight_bytes += ranges[i] * access.refetches
@@ -154,32 +157,32 @@ def run_of(
         waiting_cycles=waiting,
         ifm_cycles=int(repeats * read_cycles(machine, ifm_memory, read, "ifm")),
         ifm_read_bytes=read,
-        ifm_bytes=rows_in * pass_.ifm.width * pass_.ifm.channels,
+        ifm_bytes=rows_in * work.ifm.width * work.ifm.channels,
         weight_cycles=int(repeats * weights),
     )
 
 
-def striped(machine: Machine, pass_: Pass, number: int, rows: int) -> Step:
+@lru_cache(maxsize=1 << 17)
+def striped(machine: Machine, work: Work, rows: int) -> Step:
     """The pass made in stripes of `rows` rows, weights where they are stored."""
-    rows_in = rows_needed(pass_, rows) if rows < pass_.ofm.height else pass_.ifm.height
-    block = block_of(machine, sized(pass_, rows, rows_in, pass_.ofm.channels))
-    slices = (0, pass_.ofm.channels)
-    weighted = pass_.weight_bytes > 0
+    rows_in = rows_needed(work, rows) if rows < work.ofm.height else work.ifm.height
+    block = block_of(machine, work.part(rows, rows_in, work.ofm.channels))
+    slices = (0, work.ofm.channels)
+    weighted = work.weight_bytes > 0
     run = None
     if weighted:
-        run = run_of(machine, pass_, block, rows, slices, machine.constants, machine.far, 0, False)
+        run = run_of(machine, work, block, rows, slices, machine.constants, machine.far, 0, False)
     return Step(
-        number,
         rows,
         rows_in,
         block,
-        compute_cycles(machine, pass_, block, machine.far, machine.far, machine.far, machine.constants),
-        element_access(machine, pass_, block),
+        compute_cycles(machine, work, block, machine.far, machine.far, machine.far, machine.constants),
+        element_access(machine, work, block),
         run,
         slices=slices,
     )
 
 
-def step_of(machine: Machine, pass_: Pass, number: int) -> Step:
+def step_of(machine: Machine, work: Work) -> Step:
     """The pass made in one go."""
-    return striped(machine, pass_, number, pass_.ofm.height)
+    return striped(machine, work, work.ofm.height)
