@@ -1,6 +1,6 @@
 """The result type of every estimate."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,14 +16,14 @@ __all__ = ["Detail", "Estimate"]
 class Detail:
     """Where an estimate's figures come from; its tables are made when somebody looks.
 
-    latency_ms, bound: by graph operator, those that cost nothing left out. timeline: (operator, live bytes, names of
-    the live tensors) of every step.
+    latency_ms, bound: by graph operator, those that cost nothing left out. timeline() gives (operator, live
+    bytes, names of the live tensors) of every step.
     """
 
     graph: Graph
     latency_ms: Mapping[str, float]
     bound: Mapping[str, str]
-    timeline: Sequence[tuple[str, int, tuple[str, ...]]]
+    timeline: Callable[[], Sequence[tuple[str, int, tuple[str, ...]]]]
 
     @cached_property
     def ops(self) -> pd.DataFrame:
@@ -68,7 +68,7 @@ class Detail:
     @cached_property
     def memory_timeline(self) -> pd.DataFrame:
         return pd.DataFrame(
-            {"op": op, "live_bytes": live, "tensors": ", ".join(names)} for op, live, names in self.timeline
+            {"op": op, "live_bytes": live, "tensors": ", ".join(names)} for op, live, names in self.timeline()
         )
 
 

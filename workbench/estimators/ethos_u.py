@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from math import log, prod
 from types import MappingProxyType
 
@@ -81,11 +81,10 @@ def estimate(graph: Graph, target: EthosU, values: Mapping[str, Values] = _NOTHI
     latency, bound = _by_graph_operator(run, cycles, _limits(passes, found.analysis, len(run)), target)
     total_ms = sum(latency.values())
     low, high = interval(target, bool(strange), factors.share)
-    moments = replay(passes)
     return Estimate(
         latency_ms=total_ms,
         latency_interval_ms=(total_ms * low, total_ms * high),
-        peak_activation_bytes=peak_bytes(moments),
+        peak_activation_bytes=peak_bytes(passes),
         sram_bytes=found.sram_bytes,
         dram_bytes=found.dram_bytes,
         weight_bytes=sum(_weight_bytes(op) for op in run),
@@ -96,10 +95,14 @@ def estimate(graph: Graph, target: EthosU, values: Mapping[str, Values] = _NOTHI
         target=target.name,
         target_digest=target.digest,
         compiler=target.compiler,
-        detail=Detail(graph, latency, bound, [(run[m.op].sources[0], m.live_bytes, m.tensors) for m in moments]),
+        detail=Detail(graph, latency, bound, partial(_timeline, run, passes)),
         outside=strange,
         own=factors.share,
     )
+
+
+def _timeline(run: Sequence[HwOp], passes: Sequence[Pass]) -> list[tuple[str, int, tuple[str, ...]]]:
+    return [(run[m.op].sources[0], m.live_bytes, m.tensors) for m in replay(passes)]
 
 
 def _unbuilt(target: EthosU) -> tuple[str, ...]:

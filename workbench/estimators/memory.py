@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .npu.passes import Pass
-from .npu.ranges import live_ranges
+from .npu.ranges import live_ranges, usage
 from .npu.tensors import Tensors
 
 __all__ = ["Moment", "peak_bytes", "replay"]
@@ -43,6 +43,9 @@ def replay(passes: Sequence[Pass]) -> tuple[Moment, ...]:
     return tuple(moments)
 
 
-def peak_bytes(moments: Sequence[Moment]) -> int:
+def peak_bytes(passes: Sequence[Pass]) -> int:
     """The most bytes alive while any pass runs."""
-    return max((moment.live_bytes for moment in moments), default=0)
+    tensors = Tensors.of(passes)
+    count = len(passes)
+    ranges = live_ranges(passes, tensors, [False] * count, range(0, 2 * count, 2), set(tensors.bytes), {})
+    return int(usage(ranges, 2 * count + 3).max(initial=0))

@@ -81,8 +81,8 @@ def buffered(
     ifm_memory = machine.near if step.reads_rolling_buffer else machine.far
     run = run_of(machine, work, step.block, step.rows, slices, machine.near, ifm_memory, usable, len(parts) == 2)
     if not forced and not _better(
-        machine, work, step, run, before, user, made_by_pass and machine.spills, parts, len(slices) - 1, near_bytes_left,
-        compute_bound, at_start, refetches, transfer,
+        machine, work, step, run, before, user, made_by_pass and machine.spills, parts, len(slices) - 1,
+        near_bytes_left, compute_bound, at_start, refetches, transfer,
     ):  # fmt: skip
         return step
     last_part = (len(slices) - 2) % len(parts)

@@ -261,19 +261,21 @@ def _widened(
         count = count or len(parts)
         if len(parts) > count or not _fits(passes, parts, weights, first, last, limit, inside_needs):
             break
-        chosen = rows, parts
+        chosen = rows[first : last + 1], parts
         if not parts:
             break
     if chosen is None:
         return smallest, [cascade]
-    rows, parts = chosen
+    chosen_rows, parts = chosen
     steps = []
     for i in range(first, last + 1):
         inside = next((c for c in parts if c.first <= i <= c.last), None)
         if inside is None:
             steps.append(whole[i])
         else:
-            step = replace(striped(machine, passes[i].work, rows[i]), cascade=inside.last, leads=i == inside.first)
+            step = replace(
+                striped(machine, passes[i].work, chosen_rows[i - first]), cascade=inside.last, leads=i == inside.first
+            )
             steps.append(replace(step, buffer=buffers[i - first].buffer if weights[i] else None))
     return steps, parts
 
