@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from configparser import ConfigParser
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cache
+from functools import cache, cached_property
 from hashlib import sha256
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -25,6 +25,7 @@ from .base import Measurement, Target, Weights
 from .design import AS_BUILT, Design, designed, ini_text
 from .tflite import write_tflite
 from .vela_worker import TIME_LIMIT_S, shared_pool
+from .widths import known_multiple
 
 __all__ = ["ETHOS_U", "EthosU"]
 
@@ -136,7 +137,7 @@ class EthosU(Target):
         said = ", ".join(f"{name}={value}" for name, value in changed.items())
         return f"{self.accelerator} ({said})" if changed else self.accelerator
 
-    @property
+    @cached_property
     def digest(self) -> str:
         content = {**asdict(self), "compiler": self.compiler}
         if self.ini is not None:
@@ -145,7 +146,7 @@ class EthosU(Target):
 
     @property
     def compiler(self) -> str:
-        return f"vela {version('ethos-u-vela')}"
+        return f"vela {_vela()}"
 
     @property
     def macs(self) -> int:
@@ -184,7 +185,7 @@ class EthosU(Target):
     def clock_hz(self) -> float:
         return float(self.configuration[0]["core_clock"])
 
-    @property
+    @cached_property
     def configuration(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
         """The sections in force, system and memory mode, with what they inherit; keys in lower case."""
         system, memory = self._sections
@@ -213,8 +214,8 @@ class EthosU(Target):
 
     @property
     def channel_multiple(self) -> int:
-        """16: feature maps lie in bricks of 16 channels and the greatest jumps in a sweep of widths are at 16 k + 1."""
-        return 16
+        """The multiple of channels a sweep of measured networks found to pay (see `widths.py`)."""
+        return known_multiple(self.digest, self.accelerator)
 
     def measure(self, source: bytes | str | PathLike[str], time_limit_s: float = TIME_LIMIT_S) -> Measurement:
         """Compile a TFLite file (its path or its bytes). Never raises for what the compiler says: see `status`.
@@ -308,6 +309,11 @@ def _table(rows: Iterable[Mapping[str, Any]], sources: tuple[str, ...] | None) -
         cycles = {f"{memory}_cycles": n for memory, n in row["access_cycles"].items()}
         flat.append({**{k: v for k, v in row.items() if k != "access_cycles"}, "source": name, **cycles})
     return pd.DataFrame(flat)
+
+
+@cache
+def _vela() -> str:
+    return version("ethos-u-vela")
 
 
 def _count(accelerator: str) -> int:

@@ -21,7 +21,7 @@ from .machine import Machine, Memory
 from .passes import Pass, Work
 from .placement import near_maps
 from .ranges import live_ranges, times_of, usage, weight_buffers
-from .steps import Cascade, Step, step_of, weight_ranges
+from .steps import Cascade, Slack, Step, step_of, weight_ranges
 from .tensors import Tensors
 
 __all__ = ["Analysis", "Memories", "PassCycles", "Schedule", "analyse", "scheduled"]
@@ -76,19 +76,13 @@ class Schedule:
 def scheduled(machine: Machine, passes: Sequence[Pass]) -> Schedule:
     """How the passes run."""
     tensors = Tensors.of(passes)
-    whole = [step_of(machine, pass_.work) for pass_ in passes]
-    steps, cascades = _striped(machine, passes, tensors, whole)
-    times = times_of(steps)
-    striped = [step.cascade >= 0 for step in steps]
+    steps, cascades, near = _striped(machine, passes, tensors)
+    names, far = frozenset(tensors.bytes), np.zeros_like(near)
     if machine.spills:
         names, near = near_maps(machine, passes, tensors, steps, cascades)
+        striped = [step.cascade >= 0 for step in steps]
         far_names = set(tensors.bytes) - names
-        far = usage(live_ranges(passes, tensors, striped, times, far_names, {}), len(near))
-    else:
-        names = frozenset(tensors.bytes)
-        near = near_usage(machine, passes, tensors, steps, cascades)
-        near += usage(weight_buffers(steps, times), len(near))
-        far = np.zeros_like(near)
+        far = usage(live_ranges(passes, tensors, striped, times_of(steps), far_names, {}), len(near))
     return Schedule(tuple(steps), tuple(cascades), names, Memories(near, far, _constant_bytes(machine, passes, steps)))
 
 
@@ -105,23 +99,33 @@ def _constant_bytes(machine: Machine, passes: Sequence[Pass], steps: Sequence[St
 
 
 def _striped(
-    machine: Machine, passes: Sequence[Pass], tensors: Tensors, whole: Sequence[Step]
-) -> tuple[list[Step], list[Cascade]]:
-    """Whole passes where these fit, else cascades; weights buffered near."""
+    machine: Machine, passes: Sequence[Pass], tensors: Tensors
+) -> tuple[list[Step], list[Cascade], np.ndarray]:
+    """Whole passes where these fit, else cascades; weights buffered near. With them, the bytes near at every time."""
     limit = first_limit = machine.near_bytes
+    whole = [step_of(machine, pass_.work) for pass_ in passes]
     if not machine.spills and machine.fast:
-        steps = _buffered(machine, passes, tensors, whole, [], _NO_LIMIT)
-        used = near_usage(machine, passes, tensors, steps, [])
-        used += usage(weight_buffers(steps, times_of(steps)), len(used))
-        if int(used.max()) < limit:
-            return steps, []
+        steps = _buffered(machine, passes, tensors, whole, _NO_LIMIT, None)
+        used = _used(machine, passes, tensors, steps, [])
+        if int(used.max(initial=0)) < limit:
+            return steps, [], used
     if not machine.fast:
         first_limit = int(near_usage(machine, passes, tensors, whole, []).min())
     steps, cascades = cascaded(machine, passes, tensors, whole, first_limit)
     if not machine.fast:
         limit = int(near_usage(machine, passes, tensors, steps, cascades).max()) or limit
     steps, cascades = widened(machine, passes, tensors, whole, steps, cascades, limit)
-    return _buffered(machine, passes, tensors, steps, cascades, limit), cascades
+    steps = _buffered(machine, passes, tensors, steps, limit, _used(machine, passes, tensors, steps, cascades))
+    return steps, cascades, _used(machine, passes, tensors, steps, cascades)
+
+
+def _used(
+    machine: Machine, passes: Sequence[Pass], tensors: Tensors, steps: Sequence[Step], cascades: Sequence[Cascade]
+) -> np.ndarray:
+    """Bytes near at every time: maps that cannot be far, rolling buffers and weights."""
+    used = near_usage(machine, passes, tensors, steps, cascades)
+    used += usage(weight_buffers(steps, times_of(steps)), len(used))
+    return used
 
 
 def analyse(machine: Machine, passes: Sequence[Pass]) -> Analysis:
@@ -181,14 +185,16 @@ def _placed(
 
 
 def _buffered(
-    machine: Machine, passes: Sequence[Pass], tensors: Tensors, steps: Sequence[Step], cascades: Sequence[Cascade],
-    limit: int,
+    machine: Machine, passes: Sequence[Pass], tensors: Tensors, steps: Sequence[Step], limit: int,
+    used: np.ndarray | None,
 ) -> list[Step]:  # fmt: skip
-    """Every pass with the weight buffer that pays, given the room that maps and other buffers leave."""
+    """Every pass with the weight buffer that pays, given the room that what is `used` at every time leaves (None:
+    nothing is).
+    """
     times = times_of(steps)
-    used = near_usage(machine, passes, tensors, steps, cascades)
-    used += usage(weight_buffers(steps, times), len(used))
+    free = most = min(limit, _NO_LIMIT)
     done: list[Step] = []
+    before: Slack | None = None
     for i, (pass_, step) in enumerate(zip(passes, steps, strict=True)):
         own = step.buffer.bytes if step.buffer else 0
         readers = tensors.readers[pass_.output]
@@ -196,12 +202,12 @@ def _buffered(
         made = bool(pass_.inputs) and pass_.inputs[0] in tensors.makers
         beside = passes[i - 1] if i else passes[1] if len(passes) > 1 else None
         shares = beside is not None and bool(pass_.weights) and beside.weights == pass_.weights
-        free = min(limit, _NO_LIMIT) - max(int(used[times[i]]) - own, 0)
-        step = buffered(
-            machine, pass_.work, replace(step, buffer=None) if step.buffer else step, done[i - 1].slack if i else None,
-            user, made, max(free, 0), shares,
-        )  # fmt: skip
-        if step.cascade >= 0:
+        if used is not None:
+            free = max(most - max(int(used[times[i]]) - own, 0), 0)
+        whole = replace(step, buffer=None) if step.buffer else step
+        step = buffered(machine, pass_.work, whole, before, user, made, free, shares)
+        if used is not None and step.cascade >= 0:
             used[times[i]] += (step.buffer.bytes if step.buffer else 0) - own
         done.append(step)
+        before = step.slack
     return done

@@ -62,6 +62,8 @@ def live_ranges(
     striped: whether a pass is in a cascade. rolling: the bytes of maps of which only some rows exist at a time.
     """
     ranges: list[Range] = []
+    if not names:
+        return ranges
     of: dict[str, Range] = {}
     last = max(times, default=0) + 2
     for i, pass_ in enumerate(passes):

@@ -1,0 +1,72 @@
+"""What an edit changes, from the part of the network around it.
+
+The difference of two whole estimates looks at every operator twice. Where an edit touches one block, the passes some
+operators away cost the same before and after, so both networks are cut to the edited operators and `MARGIN` to either
+side, and only these windows are modelled. What is lost: a map that is near or far because of something outside the
+window. `delta_cycles` falls back to the whole networks where the window is most of them.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+
+from ..graph import Graph, Op
+from ..targets import EthosU
+from .ethos_u import modelled
+from .npu.passes import Values
+
+__all__ = ["MARGIN", "changed", "cut", "delta_cycles"]
+
+MARGIN = 10  # graph operators; a convolution with its norm and activation is three
+_STARTS = frozenset(["conv2d", "linear", "input", "add", "cat", "max_pool2d", "avg_pool2d", "mean", "mul"])
+_NOTHING: Mapping[str, Values] = MappingProxyType({})
+
+
+def changed(before: Graph, after: Graph) -> tuple[int, int, int]:
+    """(first, end_before, end_after): all is equal outside before.ops[first:end_before], after.ops[first:end_after]."""
+    a, b = before.ops, after.ops
+    least = min(len(a), len(b))
+    first = 0
+    while first < least and (a[first] is b[first] or a[first] == b[first]):
+        first += 1
+    last = 0
+    while last < least - first and (a[-1 - last] is b[-1 - last] or a[-1 - last] == b[-1 - last]):
+        last += 1
+    return first, len(a) - last, len(b) - last
+
+
+def cut(graph: Graph, start: int, stop: int) -> Graph:
+    """The operators start..stop as a network of their own: what they read is given, what others read comes out."""
+    ops = graph.ops[start:stop]
+    inside = {op.name for op in ops}
+    given: dict[str, Op] = {}
+    for op in ops:
+        for name in op.inputs:
+            if name not in inside and name not in given:
+                source = graph.by_name[name]
+                given[name] = source if source.kind == "param" else Op(name, "input", (), source.shape)
+    read = {name for op in graph.ops[stop:] for name in op.inputs}
+    outputs = tuple(op.name for op in ops if op.name in read or op.name in graph.outputs)
+    return Graph((*given.values(), *ops), outputs)
+
+
+def delta_cycles(before: Graph, after: Graph, target: EthosU, values: Mapping[str, Values] = _NOTHING) -> float:
+    """Modelled cycles of `after` minus those of `before`."""
+    first, end_before, end_after = changed(before, after)
+    if first == len(before.ops) == len(after.ops):
+        return 0.0
+    start = max(first - MARGIN, 0)
+    while start and before.ops[start].kind not in _STARTS:
+        start -= 1
+    beyond = min(MARGIN, len(before.ops) - end_before)
+    if end_after + beyond - start > len(after.ops) // 2:
+        return sum(modelled(after, target, values).cycles) - sum(modelled(before, target, values).cycles)
+    small, large = cut(before, start, end_before + beyond), cut(after, start, end_after + beyond)
+    if values:
+        return sum(modelled(large, target, values).cycles) - sum(modelled(small, target, values).cycles)
+    return _cycles(large.ops, large.outputs, target) - _cycles(small.ops, small.outputs, target)
+
+
+@lru_cache(maxsize=1 << 14)
+def _cycles(ops: tuple[Op, ...], outputs: tuple[str, ...], target: EthosU) -> float:
+    return sum(modelled(Graph(ops, outputs), target).cycles)
