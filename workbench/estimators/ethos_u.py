@@ -18,11 +18,13 @@ from .npu.machine import Machine, machine_of
 from .npu.network import Analysis, PassCycles, analyse
 from .npu.passes import Pass, Values
 from .outside import outside
-from .own import own_factors
+from .own import kept_stamp, own_factors
 
 __all__ = ["Modelled", "estimate", "modelled"]
 
 _NOTHING: Mapping[str, Values] = MappingProxyType({})
+_MOST_ASKED = 512
+_ASKED: dict[tuple[str, str, int, int], tuple[Mapping[str, Values], Estimate]] = {}
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,19 @@ def modelled(graph: Graph, target: EthosU, values: Mapping[str, Values] = _NOTHI
 
 
 def estimate(graph: Graph, target: EthosU, values: Mapping[str, Values] = _NOTHING) -> Estimate:
-    """What the network is predicted to cost by the compiler's cycle model (`values`: see `modelled`)."""
+    """What the network is predicted to cost by the compiler's cycle model (`values`: see `modelled`).
+
+    Asked again for an equal network it answers from memory, unless something was compiled in between.
+    """
+    key = (graph.digest, target.digest, id(values), kept_stamp(target))
+    if key not in _ASKED:
+        if len(_ASKED) >= _MOST_ASKED:
+            _ASKED.pop(next(iter(_ASKED)))
+        _ASKED[key] = (values, _estimate(graph, target, values))  # with the values, so that their id stays theirs
+    return _ASKED[key][1]
+
+
+def _estimate(graph: Graph, target: EthosU, values: Mapping[str, Values]) -> Estimate:
     found = modelled(graph, target, values)
     run, passes = found.run, found.passes
     factors = own_factors(found, target)

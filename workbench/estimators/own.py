@@ -28,7 +28,7 @@ from ..targets.lowering import HwOp
 if TYPE_CHECKING:
     from .ethos_u import Modelled
 
-__all__ = ["Factors", "keep", "own_factors", "own_folder", "refresh"]
+__all__ = ["Factors", "keep", "kept_stamp", "own_factors", "own_folder", "refresh"]
 
 
 _MODEL = 1  # to be raised when the model's figures move: what was kept beside the old ones is then left alone
@@ -45,6 +45,12 @@ class Factors:
 def own_folder(target: EthosU) -> Path:
     """Where the compiles for a configuration are kept, with what one version of the model said of them."""
     return home() / "own" / f"{target.digest}-{_MODEL}"
+
+
+def kept_stamp(target: EthosU) -> int:
+    """A number that changes when something is kept for the configuration."""
+    folder = own_folder(target)
+    return folder.stat().st_mtime_ns if folder.is_dir() else 0
 
 
 def keep(graph_digest: str, found: Modelled, target: EthosU, measurement: Measurement) -> Path | None:
