@@ -1,7 +1,7 @@
 # Two commands for a machine that has Python >= 3.11, make and git: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab check chromium notebooks bench-estimator bench-speed clean
+.PHONY: help demo test lab check chromium notebooks bench-estimator bench-coverage bench-speed clean
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -36,6 +36,9 @@ notebooks: $(CORE)  ## run the notebooks and keep their outputs, after a change 
 
 bench-estimator: $(CORE)  ## how far the estimates are from the compiler, by model family
 	$(BIN)/python benchmarks/estimator.py
+
+bench-coverage: $(CORE)  ## how many of timm's architectures trace and lower, and what the others lack
+	$(BIN)/python benchmarks/coverage.py $(ARGS)
 
 bench-speed: $(CORE)  ## how long apply + estimate takes
 	$(BIN)/python benchmarks/speed.py

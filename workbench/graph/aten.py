@@ -37,6 +37,7 @@ PARAMETERS: Mapping[str, tuple[str, ...]] = {
     "batch_norm": ("weight", "bias", "running_mean", "running_var"),
     "layer_norm": ("weight", "bias"),
     "group_norm": ("weight", "bias"),
+    "rms_norm": ("weight",),
     "prelu": ("weight",),
 }
 
@@ -129,6 +130,12 @@ def _batch_norm(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs] | None:
 
 def _layer_norm(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs]:
     return "layer_norm", {"eps": a["eps"], "axes": tuple(range(len(out) - len(a["normalized_shape"]), len(out)))}
+
+
+def _rms_norm(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs] | None:
+    if a["eps"] is None:
+        return None  # depends on the number format
+    return "rms_norm", {"eps": a["eps"], "axes": tuple(range(len(out) - len(a["normalized_shape"]), len(out)))}
 
 
 def _group_norm(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs]:
@@ -226,6 +233,10 @@ def _reduction(kind: str) -> Rule:
     return rule
 
 
+def _norm(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs] | None:
+    return _reduction("norm")(a, out) if a["ord"] == 2 else None
+
+
 # ---- shape ------------------------------------------------------------------------------------------------------
 
 
@@ -295,6 +306,12 @@ def _pad(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs] | None:
     return "pad", {"pads": tuple(pads), "value": float(a["value"] or 0.0)}
 
 
+def _roll(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs] | None:
+    if not a["dims"]:
+        return None  # over the flattened tensor
+    return "roll", {"axes": tuple(_axis(d, len(out)) for d in a["dims"]), "shifts": tuple(a["shifts"])}
+
+
 def _resize(mode: str) -> Rule:
     def rule(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs]:
         attrs: Attrs = {"mode": mode, "size": tuple(out[2:])}
@@ -326,8 +343,8 @@ def _plain(kind: str) -> Rule:
 
 RULES: Mapping[str, Rule] = {
     "conv2d": _conv2d, "conv1d": _conv1d, "conv_transpose2d": _conv_transpose2d, "linear": _plain("linear"),
-    "batch_norm": _batch_norm, "layer_norm": _layer_norm, "group_norm": _group_norm,
-    **{name: _plain(name) for name in "relu relu6 silu sigmoid tanh mish exp sqrt abs neg prelu".split()},
+    "batch_norm": _batch_norm, "layer_norm": _layer_norm, "rms_norm": _rms_norm, "group_norm": _group_norm,
+    **{name: _plain(name) for name in "relu relu6 silu sigmoid tanh mish exp sqrt rsqrt abs neg prelu".split()},
     "hardswish": _plain("hard_swish"), "hardsigmoid": _plain("hard_sigmoid"),
     "gelu": _gelu, "elu": _elu, "softplus": _softplus, "softmax": _softmax, "pow": _pow,
     "square": lambda a, out: ("pow", {"exponent": 2}),
@@ -343,6 +360,7 @@ RULES: Mapping[str, Rule] = {
     "max_pool2d": _max_pool2d, "avg_pool2d": _avg_pool2d,
     "adaptive_avg_pool2d": _adaptive_avg_pool2d, "adaptive_max_pool2d": _adaptive_max_pool2d,
     "mean": _reduction("mean"), "sum": _reduction("sum"), "amax": _reduction("amax"),
+    "linalg_vector_norm": _norm, "roll": _roll,
     **{name: _reshape for name in "view reshape _unsafe_view view_as reshape_as unflatten".split()},
     "flatten": _flatten, "squeeze": _squeeze, "unsqueeze": _unsqueeze,
     "permute": _permute, "transpose": _transpose, "swapaxes": _transpose,

@@ -19,10 +19,11 @@ Shape = tuple[int, ...]
 
 _LAST_DIM = {"linear"}
 _POOLS = {"max_pool2d", "avg_pool2d"}
-_REDUCTIONS = {"mean", "sum", "amax"}
+_REDUCTIONS = {"mean", "sum", "amax", "norm"}
 _POINTWISE = frozenset(
-    "batch_norm layer_norm group_norm relu relu6 hard_swish hard_sigmoid silu sigmoid tanh gelu mish elu softplus exp "
-    "sqrt abs neg leaky_relu prelu clamp pow softmax add sub mul div maximum minimum".split()
+    "batch_norm layer_norm rms_norm group_norm relu relu6 hard_swish hard_sigmoid silu sigmoid tanh gelu mish elu "
+    "softplus exp sqrt rsqrt abs neg roll leaky_relu prelu clamp pow softmax add sub mul div maximum "
+    "minimum".split()
 )
 
 

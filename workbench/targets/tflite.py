@@ -1,16 +1,11 @@
 """The int8 TFLite file of a graph: what the compiler is fed.
 
 Weights are int8 per output channel, biases int32 at (input scale x weight scale), feature maps int8 per tensor.
-Batch norms are folded in float64:
-
-    W' = W g / sqrt(v + e),   b' = (b - m) g / sqrt(v + e) + beta
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any
-from zlib import crc32
 
 import flatbuffers
 import numpy as np
@@ -23,6 +18,7 @@ from ethosu.vela.tflite import (
     ConcatenationOptions,
     Conv2DOptions,
     DepthwiseConv2DOptions,
+    DivOptions,
     FullyConnectedOptions,
     LeakyReluOptions,
     Model,
@@ -42,6 +38,7 @@ from ethosu.vela.tflite import (
 from ..errors import WorkbenchError
 from ..graph import Graph
 from .base import Weights
+from .constants import Constants
 from .lowering import HwOp, lower, unsupported
 from .quantisation import Ranges, Scale, assign_scales, scale_of
 
@@ -72,57 +69,18 @@ def write_tflite(graph: Graph, weights: Weights | None = None, ranges: Ranges | 
     if missing:
         raise WorkbenchError(f"{len(missing)} operators have no int8 TFLite form, the first is {missing[0]!r}")
     ops, scales = assign_scales(ops, ranges)
-    writer = _Writer(graph, _Values(graph, weights), scales)
+    writer = _Writer(graph, Constants(graph, weights), scales)
     return TfliteFile(writer.write(ops), tuple(op.sources[0] for op in ops if op.kind != "INPUT"))
 
 
-class _Values:
-    """Weight values as the deployed network has them (float64)."""
-
-    def __init__(self, graph: Graph, weights: Weights | None) -> None:
-        self.graph = graph
-        self.weights = weights
-
-    def layer(self, op: HwOp) -> tuple[np.ndarray, np.ndarray]:
-        """Folded weight (torch's axes) and bias of a convolution or fully connected layer."""
-        folds = [self.graph.by_name[name] for name in op.folds]
-        weight, bias = self._get(folds[0], "weight"), self._get(folds[0], "bias")
-        for fold in folds[1:]:
-            if fold.kind == "batch_norm":
-                gain = self.norm(fold.name, "weight") * self.norm(fold.name, "rsqrt")
-                weight = weight * gain.reshape(-1, *[1] * (weight.ndim - 1))
-                bias = (bias - self.norm(fold.name, "mean")) * gain + self.norm(fold.name, "bias")
-            elif fold.kind == "hard_sigmoid":
-                bias = bias + 3.0
-        return weight, np.broadcast_to(bias, (weight.shape[0],))
-
-    def norm(self, name: str, what: str) -> np.ndarray:
-        op = self.graph.by_name[name]
-        if what == "rsqrt":
-            return 1 / np.sqrt(self._get(op, "running_var") + op["eps"])
-        return self._get(op, {"mean": "running_mean"}.get(what, what))
-
-    def value(self, name: str) -> np.ndarray:
-        return self._get(self.graph.by_name[name], "value")
-
-    def _get(self, op: Any, role: str) -> np.ndarray:
-        param = op.param(role)
-        if param is None:
-            return np.asarray(1.0 if role in ("weight", "running_var") else 0.0)
-        found = self.weights(param.name, param.shape) if self.weights is not None else None
-        if found is not None:
-            return np.asarray(found, dtype=np.float64)
-        if (role == "weight" and len(param.shape) > 1) or role == "value":
-            random = np.random.default_rng(crc32(param.name.encode()))
-            fan_in = max(1, prod(param.shape[1:]))
-            return random.standard_normal(param.shape) * (2 / fan_in) ** 0.5
-        return np.full(param.shape, 1.0 if role in ("weight", "running_var") else 0.0)
+def _quantised(data: np.ndarray, scale: Scale) -> np.ndarray:
+    return np.clip(np.rint(data / scale.scale) + scale.zero, -128, 127).astype(np.int8)
 
 
 class _Writer:
     """Builds one flatbuffer; constants are tensors of their own, feature maps one tensor an operator."""
 
-    def __init__(self, graph: Graph, values: _Values, scales: Any) -> None:
+    def __init__(self, graph: Graph, values: Constants, scales: Any) -> None:
         self.graph, self.values, self.scales = graph, values, scales
         self.builder = flatbuffers.Builder(1 << 20)
         self.tensors: list[int] = []
@@ -138,7 +96,13 @@ class _Writer:
             if op.kind == "INPUT":
                 self._map(op)
                 continue
-            inputs = [self.at[name] for name in op.inputs] + self._constants(op, shapes)
+            inputs = [self.at[name] for name in op.inputs]
+            constants = self._constants(op, shapes)
+            if op.const is not None and op.const[0] == "values":
+                for position, tensor in zip((k for k, _ in op.const[1]), constants, strict=True):  # type: ignore[attr-defined]
+                    inputs.insert(position, tensor)
+            else:
+                inputs = constants + inputs if op.const_first else inputs + constants
             self._map(op)
             operators.append(self._operator(op, inputs))
         inputs = [self.at[op.name] for op in ops if op.kind == "INPUT"]
@@ -221,11 +185,13 @@ class _Writer:
         if op.weight is not None:
             return self._layer(op)
         if op.kind == "PAD" or op.kind == "PADV2":
-            top, bottom, left, right = op.extra
-            pads = ints([[0, 0], [top, bottom], [left, right], [0, 0]])
+            flat = op.extra if len(op.extra) > 4 else (0, 0, *op.extra, 0, 0)
+            pads = ints(np.reshape(flat, (-1, 2)))
             if op.kind == "PAD":
                 return pads
-            return [*pads, self._constant(f"{op.name}/value", np.array(-128, dtype=np.int8), [self.scales[op.name]])]
+            least = -np.inf if op.const is None else op.const[1]  # a max pool must never see its border
+            scale = self.scales[op.name]
+            return [*pads, self._constant(f"{op.name}/value", _quantised(np.asarray(least), scale), [scale])]
         if op.kind in ("MEAN", "SUM", "REDUCE_MAX"):
             return ints(op.extra[1:])
         if op.kind in ("TRANSPOSE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"):
@@ -241,7 +207,7 @@ class _Writer:
             end = [stop if i == axis else n for i, n in enumerate(source)]
             return ints(begin, end, [step if i == axis else 1 for i in range(len(source))])
         if op.const is not None and op.const[0] != "alpha":
-            return [self._operand(op)]
+            return self._operand(op)
         return []
 
     def _layer(self, op: HwOp) -> list[int]:
@@ -263,19 +229,16 @@ class _Writer:
             self._constant(f"{op.name}/bias", whole, [Scale(float(f), 0) for f in bias_factors]),
         ]
 
-    def _operand(self, op: HwOp) -> int:
+    def _operand(self, op: HwOp) -> list[int]:
         assert op.const is not None
-        what, value = op.const
-        if what == "scalar":
-            data = np.asarray(float(value))  # type: ignore[arg-type]
-        elif what == "value":
-            data = self.values.value(str(value))
-            data = data.reshape(-1) if data.size == op.shape[-1] else data
-        else:
-            data = self.values.norm(str(value), what).reshape(1, 1, 1, -1)
+        if op.const[0] == "values":  # parts of a concatenation stand at its scale
+            scale, parts = self.scales[op.name], [self.values.value(name) for _, name in op.const[1]]  # type: ignore[attr-defined]
+            return [
+                self._constant(f"{op.name}/part{i}", _quantised(part, scale), [scale]) for i, part in enumerate(parts)
+            ]
+        data = self.values.operand(op)
         scale = scale_of(float(data.min()), float(data.max()))
-        quantised = np.clip(np.rint(data / scale.scale) + scale.zero, -128, 127).astype(np.int8)
-        return self._constant(f"{op.name}/operand", quantised, [scale])
+        return [self._constant(f"{op.name}/operand", _quantised(data, scale), [scale])]
 
     # ---- operators --------------------------------------------------------------------------------------------------
 
@@ -327,7 +290,7 @@ class _Writer:
             return self._table(LeakyReluOptions, "LeakyReluOptions", Alpha=op.const[1])
         if op.kind == "BATCH_MATMUL":
             return self._table(BatchMatMulOptions, "BatchMatMulOptions", AdjX=False)
-        tables = {"ADD": AddOptions, "SUB": SubOptions, "MUL": MulOptions}
+        tables = {"ADD": AddOptions, "SUB": SubOptions, "MUL": MulOptions, "DIV": DivOptions}
         if op.kind in tables:
             name = f"{op.kind.capitalize()}Options"
             return self._table(tables[op.kind], name, FusedActivationFunction=act)

@@ -1,0 +1,92 @@
+"""Products of two feature maps, and the softmax between them.
+
+B       everything before the two dimensions of the matrices, multiplied
+"""
+
+from math import prod
+
+from ...graph import Op
+from .hwop import Shape
+from .network import Lowering, Rule
+
+__all__ = ["RULES"]
+
+
+def _softmax(low: Lowering, op: Op) -> None:
+    source, rank = op.inputs[0], len(op.shape)
+    low.follow(op)
+    axis, x, shape = low.axis(op["axis"], source), low.at[source], low.shape(op)
+    if axis == rank - 1:
+        low.finish(op, low.step(op, "", "SOFTMAX", (x,), shape))
+        return
+    swap = list(range(rank))
+    swap[axis], swap[-1] = swap[-1], swap[axis]
+    x = low.transpose(x, tuple(swap), f"{op.name}.behind", op.name)
+    x = low.step(op, "softmax", "SOFTMAX", (x,), low.made[x].shape)
+    low.finish(op, low.transpose(x, tuple(swap), op.name, op.name))
+
+
+def _matmul(low: Lowering, op: Op) -> bool:
+    shapes = [low.shape_of(i) for i in op.inputs]
+    if len({s[:-2] for s in shapes}) != 1 or not any(i in low.at for i in op.inputs):
+        return False
+    left, right = (low.in_order(i) if i in low.at else f"={i}" for i in op.inputs)
+    if len(op.shape) == 4:
+        low.plain.add(op.name)
+    low.finish(op, _product(low, op, "", left, right, shapes[0], shapes[1]))
+    return True
+
+
+def _attention(low: Lowering, op: Op) -> bool:
+    """Query and key scaled alike, their products (and the mask) through softmax, times the value."""
+    shapes = [low.shape_of(i) for i in op.inputs]
+    q, k, v = shapes[:3]
+    if op.get("causal") or not q[:-2] == k[:-2] == v[:-2] or any(i not in low.at for i in op.inputs[1:3]):
+        return False
+    scores = (*q[:-1], k[-2])
+    if len(op.shape) == 4:
+        low.plain.add(op.name)
+    factor = ("scalar", (op.get("scale") or q[-1] ** -0.5) ** 0.5)
+    names = [low.in_order(i) if i in low.at else f"={i}" for i in op.inputs]
+    query, key, value = names[:3]
+    if not query.startswith("="):  # a query of the model's own is scaled beforehand
+        query = low.step(op, "query", "MUL", (query,), q, const=factor)
+    key = low.step(op, "key", "MUL", (key,), k, const=factor)
+    turn = (*range(len(k) - 2), len(k) - 1, len(k) - 2)
+    key = low.transpose(key, turn, f"{op.name}.turned", op.name)
+    x = _product(low, op, "scores", query, key, q, (*k[:-2], k[-1], k[-2]))
+    if len(names) > 3:
+        mask = low.graph.by_name[op.inputs[3]]
+        if op.inputs[3] in low.at:
+            x = low.step(op, "mask", "ADD", (x, names[3]), scores)
+        else:
+            x = low.step(op, "mask", "ADD", (x,), scores, const=("value", mask.name), extra=(mask.elements, 0))
+    x = low.step(op, "softmax", "SOFTMAX", (x,), scores)
+    low.finish(op, _product(low, op, "", x, value, scores, v))
+    return True
+
+
+def _product(low: Lowering, op: Op, part: str, left: str, right: str, a: Shape, b: Shape) -> str:
+    """The product of batches of matrices of shapes a and b; "=name" is a tensor of the model."""
+    rank3, label = (prod(a[:-2]), a[-2], b[-1]), f"{op.name}.{part}" if part else op.name
+    inputs: list[str] = []
+    const: tuple[str, object] | None = None
+    first = False
+    extra: Shape = ()
+    for side, name, shape in (("left", left, a), ("right", right, b)):
+        flat = (rank3[0], *shape[-2:])
+        if name.startswith("="):
+            const, first, extra = ("value", name[1:]), side == "left", flat
+        else:
+            inputs.append(low.reshape(name, flat, f"{label}.{side}", op.name))
+    shape = (*a[:-1], b[-1])
+    if shape == rank3:
+        return low.step(op, part, "BATCH_MATMUL", tuple(inputs), rank3, const=const, const_first=first, extra=extra)
+    made = low.step(
+        op, f"{part}.product".lstrip("."), "BATCH_MATMUL", tuple(inputs), rank3, const=const, const_first=first,
+        extra=extra,
+    )  # fmt: skip
+    return low.reshape(made, shape, label, op.name)
+
+
+RULES: dict[str, Rule] = {"softmax": _softmax, "matmul": _matmul, "attention": _attention}

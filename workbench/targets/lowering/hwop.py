@@ -1,0 +1,56 @@
+"""One operator of the deployed network."""
+
+from dataclasses import dataclass
+from math import prod
+
+__all__ = ["HwOp", "Shape"]
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class HwOp:
+    """One operator of the deployed file and the tensor it makes.
+
+    kind: TFLite's name ("CONV_2D"), "INPUT", or "UNSUPPORTED:<kind>". shape: as deployed (channels last).
+    weight: OHWI (depthwise: 1HWC; fully connected: OI); None without weights. act: fused activation, "NONE",
+    "RELU" or "RELU6". stride, dilation: (h, w). same: SAME padding, else VALID. const: a second operand that is
+    constant, as (what, value): ("scalar", 0.5), ("mean" | "rsqrt" | "weight" | "bias" | "value" | "inverse", name
+    of the graph operator that owns it) or, of a concatenation, ("values", ((position, name), ...)); const_first:
+    it stands before the operand that is not. extra: what else the file's options need (pads, axes, borders,
+    sizes); of a constant "value" its elements and whether it is turned to channels last.
+    sources: graph operators it stands for; the first one is charged for it. folds: the layer whose weights these
+    are and what is folded into them; before: a layer norm whose scale and shift are folded into the weights.
+    """
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    shape: Shape
+    sources: tuple[str, ...]
+    weight: Shape | None = None
+    groups: int = 1
+    bias: bool = False
+    act: str = "NONE"
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    kernel: tuple[int, int] = (1, 1)
+    same: bool = False
+    const: tuple[str, object] | None = None
+    extra: tuple[int, ...] = ()
+    folds: tuple[str, ...] = ()
+    before: str = ""
+    const_first: bool = False
+
+    @property
+    def elements(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates (one counts as one)."""
+        if self.weight is None:
+            return 0
+        if self.kind == "DEPTHWISE_CONV_2D":
+            return self.elements * self.weight[1] * self.weight[2]
+        return self.elements * prod(self.weight[1:])

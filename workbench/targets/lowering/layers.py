@@ -1,0 +1,146 @@
+"""Convolutions and fully connected layers, with what folds into their weights."""
+
+from dataclasses import replace
+from math import prod
+
+from ...graph import Op
+from .hwop import HwOp, Shape
+from .network import Lowering, Rule, last
+
+__all__ = ["RULES", "is_same", "pad_map"]
+
+_FOLDED = frozenset("add sub mul div".split())
+
+
+def _conv2d(low: Lowering, op: Op) -> bool:
+    weight = op.param("weight")
+    if weight is None:
+        return False
+    o, i, kh, kw = weight.shape
+    x = low.as_map(op.inputs[0])
+    source = low.shape_of(op.inputs[0])
+    same = is_same(source[2:], op["kernel"], op["stride"], op["padding"], op["dilation"])
+    if not same and any(op["padding"]):
+        ph, pw = op["padding"]
+        x = pad_map(low, op, x, last(source), (ph, ph, pw, pw), "PAD")
+    depthwise = op.is_depthwise
+    _layer(
+        low,
+        op,
+        HwOp(
+            op.name,
+            "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D",
+            (x,),
+            last(op.shape),
+            (op.name,),
+            weight=(1, kh, kw, o) if depthwise else (o, kh, kw, i),
+            groups=op["groups"],
+            stride=op["stride"],
+            dilation=op["dilation"],
+            kernel=(kh, kw),
+            same=same and any(op["padding"]),
+        ),
+    )
+    return True
+
+
+def _linear(low: Lowering, op: Op) -> bool:
+    weight = op.param("weight")
+    if weight is None:
+        return False
+    if len(op.shape) == 4:
+        low.plain.add(op.name)
+    x, before = _unscaled(low, op, low.in_order(op.inputs[0]))
+    layer = HwOp(op.name, "FULLY_CONNECTED", (x,), op.shape, (op.name,), weight=weight.shape, before=before)
+    _layer(low, op, layer)
+    return True
+
+
+def _unscaled(low: Lowering, op: Op, x: str) -> tuple[str, str]:
+    """Scale and shift of a layer norm that only `op` reads fold into its weights: what stands before them, the norm."""
+    view = low.made[x]
+    shifted = low.made[view.inputs[0]] if view.kind == "RESHAPE" else view
+    norm = low.graph.by_name[shifted.sources[0]]
+    if norm.kind != "layer_norm" or shifted.const != ("bias", norm.name) or low.only_user(norm) is not op:
+        return x, ""
+    scaled = low.made[shifted.inputs[0]]
+    if view is not shifted and view.shape[-1] != shifted.shape[-1]:
+        return x, ""
+    for old in {view.name, shifted.name, scaled.name}:
+        del low.made[old]
+    x = scaled.inputs[0]
+    return (x if view is shifted else low.reshape(x, view.shape, view.name, norm.name)), norm.name
+
+
+def _layer(low: Lowering, op: Op, layer: HwOp) -> None:
+    """Fold batch norms, constants, a bias and an activation into a convolution or fully connected layer."""
+    bias, folds, end = op.param("bias") is not None or bool(layer.before), [op.name], op
+    axis = 1 if op.kind == "conv2d" else len(op.shape) - 1
+    row = low.only_user(op)
+    if axis > 1 and row is not None and row.kind == "reshape" and row.shape[1:] == op.shape[-1:]:
+        norm = low.only_user(row)  # positions in one row, so that a batch norm sees their channels
+        if norm is not None and norm.kind == "batch_norm":
+            low.done.add(row.name)
+            low.plain.discard(op.name)
+            end, axis, layer = row, 1, replace(layer, shape=row.shape)
+    while (user := low.only_user(end)) is not None and _folds(low, user, axis):
+        folds.append(user.name)
+        low.done.add(user.name)
+        bias, end = bias or user.kind in ("batch_norm", "add", "sub"), user
+    if user is not None and user.kind == "hard_sigmoid":
+        low.done.add(user.name)
+        folds.append(user.name)
+        layer = replace(layer, name=f"{user.name}.relu6", act="RELU6", bias=True, folds=tuple(folds))
+        clipped = low.emit(replace(layer, sources=tuple(folds)))
+        if op.name in low.plain:
+            low.plain.add(user.name)
+        low.finish(user, low.step(user, "", "MUL", (clipped,), layer.shape, const=("scalar", 1 / 6)))
+        return
+    end, act = low.activation(end)
+    if act != "NONE":
+        folds.append(end.name)
+    if op.name in low.plain:
+        low.plain.update(folds)
+    layer = replace(layer, name=end.name, act=act, bias=bias, folds=tuple(folds), sources=tuple(folds))
+    for name in folds:
+        low.at[name] = layer.name
+    low.emit(layer)
+
+
+def _folds(low: Lowering, user: Op, axis: int) -> bool:
+    """A batch norm over the layer's output channels (dimension `axis`), or arithmetic with one constant a channel."""
+    if user.kind == "batch_norm":
+        return axis == 1
+    if axis != 1 or user.kind not in _FOLDED or user.get("reverse"):
+        return False
+    if user.get("scalar") is not None:
+        return True
+    constants = [low.graph.by_name[i] for i in user.inputs if low.graph.by_name[i].kind == "param"]
+    if len(constants) != 1 or len(user.inputs) != 2 or (user.kind in ("sub", "div") and user.inputs[1] not in (
+        constants[0].name,
+    )):  # fmt: skip
+        return False
+    shape = constants[0].shape
+    behind = len(user.shape) - axis
+    channels = shape[-behind] if len(shape) >= behind else 1
+    return constants[0].elements == 1 or (channels == user.shape[axis] == prod(shape))
+
+
+def pad_map(low: Lowering, op: Op, x: str, shape: Shape, pads: tuple[int, int, int, int], kind: str) -> str:
+    """`x`, a map, padded for `op`: above, below, left and right."""
+    n, h, w, c = shape
+    return low.step(op, "pad", kind, (x,), (n, h + pads[0] + pads[1], w + pads[2] + pads[3], c), extra=pads)
+
+
+def is_same(size: Shape, kernel: Shape, stride: Shape, padding: Shape, dilation: Shape) -> bool:
+    """Whether TensorFlow's SAME rule pads exactly as torch's symmetric padding does (both axes)."""
+    for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True):
+        span = (k - 1) * d + 1
+        out = -(-n // s)
+        total = max((out - 1) * s + span - n, 0)
+        if (total // 2, total - total // 2) != (p, p) or (n + 2 * p - span) // s + 1 != out:
+            return False
+    return True
+
+
+RULES: dict[str, Rule] = {"conv2d": _conv2d, "linear": _linear}

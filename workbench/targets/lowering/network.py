@@ -1,0 +1,153 @@
+"""The lowered network in the making: what the rules read and write.
+
+Tensors of rank four stand channels last (a "map") unless they are `plain`, in torch's own order; tensors of any other
+rank are always in torch's order.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import prod
+
+from ...graph import Graph, Op
+from .hwop import HwOp, Shape
+
+__all__ = ["Lowering", "Rule", "last"]
+
+_FUSED = {"relu": "RELU", "relu6": "RELU6"}
+
+
+def last(shape: Shape) -> Shape:
+    """Channels last, for maps (rank 4)."""
+    return (shape[0], shape[2], shape[3], shape[1]) if len(shape) == 4 else shape
+
+
+class Lowering:
+    """One pass; `at` maps a graph tensor to the deployed one, `plain` holds rank-4 tensors in torch's own order."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.made: dict[str, HwOp] = {}
+        self.at: dict[str, str] = {}
+        self.plain: set[str] = set()
+        self.done: set[str] = set()
+
+    def run(self, rules: "Mapping[str, Rule]") -> tuple[HwOp, ...]:
+        """Lower every operator; a rule that does not cover one says so by returning False."""
+        for op in self.graph.ops:
+            if op.name in self.done or op.kind == "param":
+                continue
+            rule = rules.get(op.kind)
+            constant = any(i not in self.at for i in op.inputs) and op.kind not in _CONSTANTS
+            if rule is None or constant or rule(self, op) is False:
+                inputs = tuple(self.at[i] for i in op.inputs if i in self.at)
+                missing = HwOp(op.name, f"UNSUPPORTED:{op.kind}", inputs, last(op.shape), (op.name,))
+                self.plain.discard(op.name)
+                self.finish(op, self.emit(missing))
+        return self._read()
+
+    def _read(self) -> tuple[HwOp, ...]:
+        """Without the changes of shape and order that nobody reads, because two of them became one."""
+        wanted = {self.at[name] for name in self.graph.outputs if name in self.at}
+        kept = []
+        for op in reversed(self.made.values()):
+            if op.name in wanted or op.kind not in ("RESHAPE", "TRANSPOSE"):
+                wanted.update(op.inputs)
+                kept.append(op)
+        return tuple(reversed(kept))
+
+    # ---- tensors ------------------------------------------------------------------------------------------------
+
+    def emit(self, op: HwOp) -> str:
+        self.made[op.name] = op
+        return op.name
+
+    def step(self, op: Op, part: str, kind: str, inputs: tuple[str, ...], shape: Shape, **more: object) -> str:
+        """One of the several operators `op` becomes; part "" is the one whose result is its own."""
+        name = f"{op.name}.{part}" if part else op.name
+        return self.emit(replace(HwOp(name, kind, inputs, shape, (op.name,)), **more))  # type: ignore[arg-type]
+
+    def finish(self, op: Op, name: str) -> None:
+        self.at[op.name] = name
+
+    def shape_of(self, name: str) -> Shape:
+        """A graph tensor's shape."""
+        return self.graph.by_name[name].shape
+
+    def only_user(self, op: Op) -> Op | None:
+        users = self.graph.consumers[op.name]
+        return users[0] if len(users) == 1 and op.name not in self.graph.outputs else None
+
+    def activation(self, op: Op) -> tuple[Op, str]:
+        """The activation that fuses into `op`, and the graph operator whose tensor results."""
+        user = self.only_user(op)
+        if user is not None and user.kind in _FUSED:
+            self.done.add(user.name)
+            return user, _FUSED[user.kind]
+        return op, "NONE"
+
+    # ---- order of the dimensions --------------------------------------------------------------------------------
+
+    def as_map(self, name: str) -> str:
+        """The deployed tensor in channels-last order."""
+        shape = self.shape_of(name)
+        if name in self.plain and len(shape) == 4 and prod(shape[1:]) != max(shape[1:]):
+            return self.transpose(self.at[name], (0, 2, 3, 1), f"{name}.nhwc", name)
+        return self.at[name]
+
+    def in_order(self, name: str) -> str:
+        """The deployed tensor in torch's order."""
+        shape = self.shape_of(name)
+        if len(shape) == 4 and name not in self.plain and prod(shape[1:]) != max(shape[1:]):
+            return self.transpose(self.at[name], (0, 3, 1, 2), f"{name}.nchw", name)
+        return self.at[name]
+
+    def transpose(self, x: str, axes: Shape, name: str, source: str) -> str:
+        """`x` with its deployed dimensions reordered."""
+        before = self.made[x]
+        if before.kind == "TRANSPOSE":
+            axes, x = tuple(before.extra[a] for a in axes), before.inputs[0]
+        if axes == tuple(range(len(axes))):
+            return x
+        shape = tuple(self.made[x].shape[a] for a in axes)
+        wide = [a for a in axes if self.made[x].shape[a] != 1]
+        if wide == sorted(wide):  # the same bytes
+            return self.reshape(x, shape, name, source)
+        if name not in self.made:
+            self.emit(HwOp(name, "TRANSPOSE", (x,), shape, (source,), extra=axes))
+        return name
+
+    def reshape(self, x: str, shape: Shape, name: str, source: str) -> str:
+        """`x`, whose dimensions stand in the order of `shape`, in that shape."""
+        if self.made[x].kind == "RESHAPE":
+            x = self.made[x].inputs[0]
+        if self.made[x].shape == shape:
+            return x
+        if name not in self.made:
+            self.emit(HwOp(name, "RESHAPE", (x,), shape, (source,)))
+        return name
+
+    def shape(self, op: Op) -> Shape:
+        """The deployed shape of the operator's result."""
+        return op.shape if op.name in self.plain else last(op.shape)
+
+    def follow(self, op: Op) -> None:
+        """An elementwise result stands in the order of its first rank-4 operand."""
+        if len(op.shape) == 4 and any(i in self.plain and len(self.shape_of(i)) == 4 for i in op.inputs):
+            self.plain.add(op.name)
+
+    def operand(self, op: Op, name: str) -> str:
+        if len(op.shape) == 4 and len(self.shape_of(name)) == 4:
+            return self.in_order(name) if op.name in self.plain else self.as_map(name)
+        return self.at[name]
+
+    def axis(self, axis: int, tensor: str) -> int:
+        """Where a dimension of a graph tensor stands in the deployed one."""
+        rank = len(self.shape_of(tensor))
+        axis %= rank
+        return axis if rank != 4 or tensor in self.plain else (0, 3, 1, 2)[axis]
+
+
+Rule = Callable[[Lowering, Op], "bool | None"]
+
+# kinds whose rules take tensors of the model as operands
+_CONSTANTS = frozenset("add sub mul div maximum minimum concat matmul attention".split())

@@ -1,0 +1,109 @@
+"""Pooling, reductions and resizing."""
+
+from ...graph import Op
+from .layers import is_same, pad_map
+from .network import Lowering, Rule, last
+
+__all__ = ["RULES"]
+
+_REDUCE = {"mean": "MEAN", "sum": "SUM", "amax": "REDUCE_MAX"}
+
+
+def _reduce(low: Lowering, op: Op) -> None:
+    source = op.inputs[0]
+    axes = tuple(sorted(low.axis(a, source) for a in op["axes"]))
+    end, shape, keep = op, op.shape, int(op["keepdim"])
+    user = low.only_user(op)
+    if keep and user is not None and user.kind == "reshape" and len(user.shape) == 2:
+        low.done.add(user.name)
+        end, shape, keep = user, user.shape, 0
+    x = low.at[source]
+    if (
+        not keep
+        and len(shape) > 1
+        and len(low.shape_of(source)) == 4
+        and source not in low.plain
+        and 1 not in op["axes"]
+    ):
+        kept = [d for d in range(1, 4) if d not in op["axes"]]
+        if kept not in ([1], [2, 3], [2], [3]):  # the dimensions that stay would stand channels last
+            x = low.in_order(source)
+            axes = tuple(sorted(op["axes"]))
+    if len(shape) == 4 and source in low.plain:
+        low.plain.add(end.name)
+    deployed = shape if end.name in low.plain else last(shape)
+    low.at[op.name] = low.at[end.name] = low.step(
+        end, "", _REDUCE[op.kind], (x,), deployed, extra=(keep, *axes), sources=(op.name,)
+    )
+
+
+def _norm(low: Lowering, op: Op) -> None:
+    """The root of the sum of squares."""
+    source = op.inputs[0]
+    if len(op.shape) == 4:
+        low.follow(op)
+    x = low.at[source] if op["keepdim"] else low.in_order(source)
+    axes = tuple(sorted(low.axis(a, source) if op["keepdim"] else a for a in op["axes"]))
+    squares = low.step(op, "squares", "MUL", (x, x), low.made[x].shape)
+    total = low.step(op, "sum", "SUM", (squares,), low.shape(op), extra=(int(op["keepdim"]), *axes))
+    low.finish(op, low.step(op, "", "SQRT", (total,), low.shape(op)))
+
+
+def _max_pool2d(low: Lowering, op: Op) -> bool:
+    return _pool(low, op, "MAX_POOL_2D", "PADV2")
+
+
+def _avg_pool2d(low: Lowering, op: Op) -> bool:
+    return _pool(low, op, "AVERAGE_POOL_2D", "PAD")
+
+
+def _pool(low: Lowering, op: Op, kind: str, pad: str) -> bool:
+    if any(d != 1 for d in op.get("dilation") or (1, 1)) or len(op.shape) != 4:
+        return False
+    x, source = low.as_map(op.inputs[0]), low.shape_of(op.inputs[0])
+    same = is_same(source[2:], op["kernel"], op["stride"], op["padding"], (1, 1))
+    # torch pads both sides alike; a ceiling may need more behind
+    after = [
+        max(
+            op["padding"][i],
+            (op.shape[2 + i] - 1) * op["stride"][i] + op["kernel"][i] - source[2 + i] - op["padding"][i],
+        )
+        for i in (0, 1)
+    ]
+    if not same and (any(op["padding"]) or any(after)):
+        (ph, pw), (ah, aw) = op["padding"], after
+        x = pad_map(low, op, x, last(source), (ph, ah, pw, aw), pad)
+        same = False
+    same = same and any(op["padding"])
+    made = low.step(op, "", kind, (x,), last(op.shape), stride=op["stride"], kernel=op["kernel"], same=same)
+    low.finish(op, made)
+    return True
+
+
+def _adaptive_avg_pool2d(low: Lowering, op: Op) -> bool:
+    size, out = low.shape_of(op.inputs[0])[2:], op.shape[2:]
+    if any(n % m for n, m in zip(size, out, strict=True)):
+        return False
+    step = (size[0] // out[0], size[1] // out[1])
+    x = low.as_map(op.inputs[0])
+    low.finish(op, low.step(op, "", "AVERAGE_POOL_2D", (x,), last(op.shape), stride=step, kernel=step))
+    return True
+
+
+def _resize(low: Lowering, op: Op) -> bool:
+    kinds = {"bilinear": "RESIZE_BILINEAR", "nearest": "RESIZE_NEAREST_NEIGHBOR"}
+    if op["mode"] not in kinds or op.get("align_corners"):
+        return False
+    x = low.as_map(op.inputs[0])
+    low.finish(op, low.step(op, "", kinds[op["mode"]], (x,), last(op.shape), extra=op.shape[2:]))
+    return True
+
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(_REDUCE, _reduce),
+    "norm": _norm,
+    "max_pool2d": _max_pool2d,
+    "avg_pool2d": _avg_pool2d,
+    "adaptive_avg_pool2d": _adaptive_avg_pool2d,
+    "resize": _resize,
+}

@@ -1,0 +1,101 @@
+"""Changes of shape and order: reshapes, permutes, slices, concatenations, pads, rolls."""
+
+from math import prod
+
+from ...graph import Op
+from .network import Lowering, Rule, last
+
+__all__ = ["RULES"]
+
+
+def _concat(low: Lowering, op: Op) -> bool:
+    names = [i for i in op.inputs if i in low.at]
+    constants = tuple((k, i) for k, i in enumerate(op.inputs) if i not in low.at)
+    if not names:
+        return False
+    if any(i in low.plain for i in op.inputs) and len(op.shape) == 4:
+        low.plain.add(op.name)
+    if constants and len(op.shape) == 4 and op.name not in low.plain:
+        return False
+    inputs = tuple(low.operand(op, i) for i in names)
+    const = ("values", constants) if constants else None
+    made = low.step(op, "", "CONCATENATION", inputs, low.shape(op), extra=(low.axis(op["axis"], op.name),), const=const)
+    low.finish(op, made)
+    return True
+
+
+def _slice(low: Lowering, op: Op) -> None:
+    source = op.inputs[0]
+    if source in low.plain and len(op.shape) == 4:
+        low.plain.add(op.name)
+    kind = "SLICE" if op["step"] == 1 else "STRIDED_SLICE"
+    stop = min(op["stop"], low.shape_of(source)[op["axis"]])
+    cut = (low.axis(op["axis"], source), op["start"], stop, op["step"])
+    low.finish(op, low.step(op, "", kind, (low.at[source],), low.shape(op), extra=cut))
+
+
+def _roll(low: Lowering, op: Op) -> None:
+    """Each axis is cut in two and put together the other way round."""
+    source = op.inputs[0]
+    if len(op.shape) == 4:
+        low.plain.add(op.name)
+    x, cuts = low.in_order(source), list(zip(op["axes"], op["shifts"], strict=True))
+    cuts = [(axis, shift % op.shape[axis]) for axis, shift in cuts if shift % op.shape[axis]]
+    for k, (axis, shift) in enumerate(cuts):
+        n, parts = op.shape[axis], []
+        for part, start, stop in (("back", n - shift, n), ("front", 0, n - shift)):
+            shape = tuple(stop - start if d == axis else m for d, m in enumerate(op.shape))
+            parts.append(low.step(op, f"{part}{k}", "SLICE", (x,), shape, extra=(axis, start, stop, 1)))
+        name = f"turned{k}" if k + 1 < len(cuts) else ""
+        x = low.step(op, name, "CONCATENATION", tuple(parts), op.shape, extra=(axis,))
+    low.finish(op, x)
+
+
+def _pad(low: Lowering, op: Op) -> None:
+    low.follow(op)
+    x, pads = low.at[op.inputs[0]], op["pads"]
+    if len(op.shape) == 4 and op.name not in low.plain:
+        pads = tuple(pads[i] for i in (0, 2, 3, 1))
+    flat = tuple(n for pair in pads for n in pair)
+    if len(op.shape) == 4 and not any(flat[:2] + flat[6:]):
+        flat = flat[2:6]
+    value = op.get("value") or 0.0
+    const = ("scalar", value) if value else None
+    low.finish(op, low.step(op, "", "PADV2" if value else "PAD", (x,), low.shape(op), extra=flat, const=const))
+
+
+def _reshape(low: Lowering, op: Op) -> None:
+    source = op.inputs[0]
+    user = low.only_user(op)
+    shape = low.shape_of(source)
+    if len(op.shape) == 2 and user is not None and user.kind == "linear" and prod(shape) == shape[1] * shape[0]:
+        low.at[op.name] = low.at[source]  # a 1x1 map goes into the fully connected layer as it is
+        return
+    x = low.in_order(source)
+    single = len(op.shape) == 4 and op.shape[2:] == (1, 1)  # both orders are the same bytes
+    if len(op.shape) == 4 and not single:
+        low.plain.add(op.name)
+    low.finish(op, low.reshape(x, last(op.shape) if single else op.shape, op.name, op.name))
+
+
+def _permute(low: Lowering, op: Op) -> None:
+    source, axes = op.inputs[0], tuple(op["axes"])
+    rank = len(axes)
+    inner = (0, 2, 3, 1) if rank == 4 and source not in low.plain else tuple(range(rank))
+    wanted = tuple(inner.index(a) for a in axes)  # from the deployed order to torch's order of the result
+    if rank == 4 and tuple(wanted[i] for i in (0, 2, 3, 1)) == (0, 1, 2, 3):
+        low.at[op.name] = low.at[source]
+        return
+    if rank == 4:
+        low.plain.add(op.name)
+    low.finish(op, low.transpose(low.at[source], wanted, op.name, op.name))
+
+
+RULES: dict[str, Rule] = {
+    "concat": _concat,
+    "slice": _slice,
+    "roll": _roll,
+    "pad": _pad,
+    "reshape": _reshape,
+    "permute": _permute,
+}
