@@ -116,23 +116,37 @@ def verify(
 
 
 @app.command()
-def calibrate(target: Annotated[str, typer.Argument(help="A target; `workbench targets` lists them.")]) -> None:
+def calibrate(
+    target: Annotated[str, typer.Argument(help="A target; `workbench targets` lists them; or table:FILE.")] = "",
+    networks: Annotated[int | None, typer.Option("--networks", "-n", help="How many networks to measure.")] = None,
+    emit: Annotated[
+        tuple[int, Path] | None,
+        typer.Option(
+            "--emit", metavar="N DIR", help="Write N networks for a lab to measure, and the table to fill in."
+        ),
+    ] = None,
+) -> None:
     """Measure networks on a target and fit its estimator; a run that was stopped goes on where it was."""
     from rich.progress import Progress
 
-    from .estimators import calibrate
+    from .estimators import calibrate, device
+    from .estimators.device.measuring import emit as write_networks
     from .targets import EthosU, resolve
 
-    resolved = resolve(target)
-    if not isinstance(resolved, EthosU):
-        raise InputError(f"{target!r} cannot be calibrated yet; only Ethos-U targets can, such as 'ethos-u65-512'")
+    if bool(target) == (emit is not None):
+        raise InputError("calibrate takes a target, such as onnxruntime-cpu, or --emit 60 FOLDER, and not both")
     with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task("measuring")
+        task = bar.add_task("measuring" if target else "writing")
 
         def report(done: int, total: int, name: str) -> None:
             bar.update(task, completed=done, total=total, description=name)
 
-        path = calibrate(resolved, report=report)
+        if emit is not None:
+            path = write_networks(emit[0], emit[1], report)
+        elif isinstance(resolved := resolve(target), EthosU):
+            path = calibrate(resolved, networks or 400, report=report)
+        else:
+            path = device.calibrate(resolved, networks or 120, report=report)
     Console().print(f"wrote {path}")
 
 

@@ -1,4 +1,4 @@
-"""The ONNX file computes what torch does, float and int8, and what the runtime makes of a file is told, never raised."""
+"""The ONNX file computes what torch does, float and int8, and what the runtime makes of it is told."""
 
 from pathlib import Path
 
@@ -45,9 +45,7 @@ def outputs(model: nn.Module, size: int, dtype: str) -> tuple[np.ndarray, np.nda
     return np.ravel(got), np.ravel([run[graph.outputs[0]].numpy() for run in runs])
 
 
-@pytest.mark.parametrize(
-    "name", ["mobilenetv3_small_050", "rexnet_100", "densenet121", "convnext_atto", "vit_tiny_patch16_224"]
-)
+@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "convnext_atto", "vit_tiny_patch16_224"])
 def test_float_is_torch(name):
     got, want = outputs(lively(name), 224 if "vit" in name else 64, "float32")
     np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-4 * np.abs(want).max())

@@ -80,7 +80,9 @@ def work_of(graph: Graph) -> Work:
             macs = op.elements * prod(op.kernel)
         if kind == "reduce":
             macs = sum(r.elements for r in reads)
-        cin = prod(op.weight[3:]) if op.weight is not None and len(op.weight) == 4 else reads[0].shape[-1]
+        cin = reads[0].shape[-1] if reads else op.shape[-1]
+        if op.weight is not None and len(op.weight) == 4:
+            cin = op.weight[3]
         if kind == "depthwise":
             cin = 1
         inputs = sum(r.elements for r in reads)
