@@ -76,7 +76,8 @@ def _targets() -> "pd.DataFrame":
     from .targets import list_targets, resolve
 
     table = list_targets()
-    return table.assign(calibrated=[is_calibrated(resolve(name)) for name in table["name"]])
+    known = [not said and is_calibrated(resolve(name)) for name, said in zip(table.name, table.problem, strict=True)]
+    return table.assign(calibrated=known)
 
 
 if TYPE_CHECKING:

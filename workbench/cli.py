@@ -116,46 +116,62 @@ def verify(
 
 @app.command()
 def calibrate(
-    target: Annotated[str, typer.Argument(help="A target, or 'ethos-u': a configuration drawn for every network.")],
-    networks: Annotated[int, typer.Option("--networks", min=2, help="How many networks to measure.")] = 240,
+    target: Annotated[
+        str,
+        typer.Argument(help="A target, table:FILE, or 'ethos-u': a configuration drawn at random for every network."),
+    ] = "",
+    networks: Annotated[int | None, typer.Option("--networks", "-n", min=2, help="How many to measure.")] = None,
+    emit: Annotated[
+        tuple[int, Path] | None,
+        typer.Option("--emit", metavar="N DIR", help="Write N networks for a lab to measure, and a table to fill in."),
+    ] = None,
     system_config: Annotated[str | None, typer.Option("--system-config", help="A section of the ini.")] = None,
     memory_mode: Annotated[str | None, typer.Option("--memory-mode", help="A section of the ini.")] = None,
     arena_kib: Annotated[int | None, typer.Option("--arena-kib", min=1, help="Size of the arena cache.")] = None,
-    strategy: Annotated[str, typer.Option("--strategy", help="performance or size.")] = "performance",
+    strategy: Annotated[str | None, typer.Option("--strategy", help="performance or size.")] = None,
     ini: Annotated[Path | None, typer.Option("--ini", help="Your own vela.ini.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for the table; your own where not given.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder of an Ethos-U table; your own if none.")] = None,
     refresh: Annotated[bool, typer.Option("--refresh", help="Measure nothing: what your own compiles give.")] = False,
 ) -> None:
-    """Measure networks on a target, so that its intervals are its own; a run that was stopped goes on where it was."""
+    """Measure networks on a target and fit what is fitted; a run that was stopped goes on where it was."""
     from rich.progress import Progress
 
-    from .estimators.calibrate import calibrate
+    from .estimators import calibrate, device
+    from .estimators.device.measuring import emit as write_networks
     from .estimators.own import refresh as kept
     from .targets import EthosU, Target, resolve
 
-    options = {
-        "system_config": system_config,
-        "memory_mode": memory_mode,
-        "arena_bytes": None if arena_kib is None else arena_kib * 1024,
-        "strategy": strategy,
-        "ini": ini,
-    }
-    changed = any(value not in (None, "performance") for value in options.values())
-    resolved = None if target == "ethos-u" else Target.ethos_u(target, **options) if changed else resolve(target)
-    if not (resolved is None or isinstance(resolved, EthosU)):
-        raise InputError(f"{target!r} cannot be calibrated yet; only Ethos-U targets can, such as 'ethos-u65-512'")
+    if bool(target) == (emit is not None):
+        raise InputError("calibrate takes a target, such as onnxruntime-cpu, or --emit 60 FOLDER, and not both")
+    arena = None if arena_kib is None else arena_kib * 1024
+    given = {
+        "system_config": system_config, "memory_mode": memory_mode, "strategy": strategy, "ini": ini,
+        "arena_bytes": arena,
+    }  # fmt: skip
+    options = {name: value for name, value in given.items() if value is not None}
+    anywhere = target == "ethos-u"
+    measured: Target | None = None
+    if target and not anywhere:
+        measured = Target.ethos_u(target, **options) if options else resolve(target)
     if refresh:
-        if resolved is None:
-            raise InputError("'ethos-u' is no one configuration; --refresh needs one, such as 'ethos-u65-512'")
-        _print(kept(resolved), f"Your compiles for {resolved.name}", index=False)
+        if not isinstance(measured, EthosU):
+            raise InputError(f"--refresh needs one Ethos-U configuration, such as 'ethos-u65-512', not {target!r}")
+        _print(kept(measured), f"Your compiles for {measured.name}", index=False)
         return
     with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task("measuring")
+        task = bar.add_task("measuring" if target else "writing")
 
         def report(done: int, total: int, name: str) -> None:
             bar.update(task, completed=done, total=total, description=name)
 
-        path = calibrate(resolved, networks, out=out, report=report)
+        if emit is not None:
+            path = write_networks(emit[0], emit[1], report)
+        elif anywhere or isinstance(measured, EthosU):
+            ethos_u = measured if isinstance(measured, EthosU) else None
+            path = calibrate(ethos_u, networks or 240, out=out, report=report)
+        else:
+            assert measured is not None
+            path = device.calibrate(measured, networks or 120, report=report)
     Console().print(f"wrote {path}")
 
 

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import zip_longest
 
-from ..errors import TraceError
+from ..errors import TraceError, unknown
 from ..graph import Graph
 from ..targets.lowering import lower, unsupported
 from .sampling import sample
 
-__all__ = ["FAMILIES", "calibration_networks"]
+__all__ = ["FAMILIES", "backbone", "calibration_networks"]
 
 # family = timm source module: what is held out together in every accuracy figure
 FAMILIES: Mapping[str, str] = {
@@ -80,17 +80,20 @@ def calibration_networks(n: int) -> Iterator[tuple[str, str, Callable[[], Graph 
     for i in range(n):
         if i % 2 == 0 and i // 2 < len(real):
             name, family = real[i // 2]
-            yield name, family, partial(_backbone, name)
+            yield name, family, partial(backbone, name)
         else:
             seed = i // 2 if i // 2 < len(real) else i - len(real)
             yield f"sample{seed}", "sample", partial(sample, seed)
 
 
-def _backbone(name: str) -> Graph | None:
+def backbone(name: str) -> Graph | None:
+    """A timm model's graph at its own input size; None where an operator has no int8 form. UnknownName for others."""
     import timm
 
     from ..graph.trace import trace
 
+    if not timm.is_model(name):
+        raise unknown("timm model", name, timm.list_models())
     model = timm.create_model(name)
     size = timm.data.resolve_model_data_config(model)["input_size"]
     try:

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from ..errors import WorkbenchError
 from ..graph import Graph
 from ..targets import EthosU, Measurement, Target
-from . import ethos_u, own
+from . import device, ethos_u, own
 from .estimate import Estimate
 from .npu.passes import Values
 
@@ -17,7 +16,7 @@ _NORMAL: Mapping[str, Values] = MappingProxyType({})
 
 def is_calibrated(target: Target) -> bool:
     """Whether there are estimates for a target."""
-    return isinstance(target, EthosU)
+    return isinstance(target, EthosU) or device.is_calibrated(target)
 
 
 def keep(graph: Graph, target: Target, measurement: Measurement, values: Mapping[str, Values] = _NORMAL) -> bool:
@@ -36,4 +35,4 @@ def estimate(graph: Graph, target: Target, values: Mapping[str, Values] = _NORMA
     """
     if isinstance(target, EthosU):
         return ethos_u.estimate(graph, target, values)
-    raise WorkbenchError(f"{target.name} is not calibrated; run `workbench calibrate {target.name}` first")
+    return device.estimate(graph, target)

@@ -29,6 +29,7 @@ class Measurement:
     latency_ms: total cycles over the core clock. sram_bytes, dram_bytes, flash_bytes: most bytes in use in each
     memory, as the compiler prints them (None where the configuration has no such memory).
     cpu_ops: operators left to the host, whose time the compiler counts as one cycle.
+    rounds_ms: what each round of a timed device gave; latency_ms is the quickest one.
     ops: one row per hardware operator: source (the graph operator or file operator it came from), kind,
     op_cycles, npu_cycles, macs, staging_bytes and one "..._cycles" column per memory.
     """
@@ -44,6 +45,7 @@ class Measurement:
     flash_bytes: int | None = None
     macs: int | None = None
     cpu_ops: tuple[str, ...] = ()
+    rounds_ms: tuple[float, ...] = ()
     ops: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False, compare=False)
     compiler: str = ""
 
@@ -65,11 +67,6 @@ class Target(ABC):
     @abstractmethod
     def digest(self) -> str:
         """16 hex digits of the configuration and the compiler's version."""
-
-    @property
-    @abstractmethod
-    def clock_hz(self) -> float:
-        """The core clock in Hz."""
 
     @property
     @abstractmethod

@@ -1,0 +1,135 @@
+"""Devices with a known answer: what a model learns from their totals is what they are."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from workbench.errors import FileFormatError, InputError
+from workbench.estimators.device import DeviceModel, Row, correct, fit, held_out
+from workbench.estimators.device.roofline import GRIDS, NAMES, PRIOR_MEDIAN, PRIOR_SPREAD, Batch, costs
+from workbench.estimators.device.work import CLASSES, work_of
+from workbench.estimators.sampling import sample
+from workbench.targets import resolve
+
+TARGET = resolve("onnxruntime-cpu")
+NETWORKS = [sample(seed) for seed in range(30)]
+
+
+def device(seed: int, spread: float = 0.7) -> DeviceModel:
+    """One that the prior finds plausible."""
+    random = np.random.default_rng(seed)
+    rates = PRIOR_MEDIAN + spread * PRIOR_SPREAD * random.standard_normal(len(NAMES))
+    grid = GRIDS[random.integers(len(GRIDS))]
+    return DeviceModel("synthetic", "0" * 16, "none", tuple(rates), 1e-8, grid, 0)
+
+
+def rows_of(known: DeviceModel, count: int = 20) -> list[Row]:
+    return [Row(g, known.predict(g), f"sample{i}", "sample") for i, g in enumerate(NETWORKS[:count])]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_device_is_learned_from_its_totals(seed):
+    known = device(seed)
+    model = fit(TARGET, rows_of(known))
+    ratio = np.array([model.predict(g) / known.predict(g) for g in NETWORKS[20:]])
+    assert np.median(np.abs(ratio - 1)) < 0.05
+    assert np.mean(np.abs(ratio - 1) < 0.2) >= 0.8
+
+
+def test_a_lost_measurement_bends_little():
+    known = device(0)
+    rows = rows_of(known)
+    rows[3] = Row(rows[3].graph, 5 * rows[3].latency_ms, "sample3", "sample")
+    model = fit(TARGET, rows)
+    ratio = np.array([model.predict(g) / known.predict(g) for g in NETWORKS[20:]])
+    assert np.median(np.abs(ratio - 1)) < 0.1
+
+
+def test_parts_count_as_parts():
+    known = device(2)
+    graph = NETWORKS[0]
+    ops = known.predict_ops(graph)
+    part = max(ops, key=ops.__getitem__)
+    rows = [*rows_of(known, 10), Row(graph, ops[part], "sample0", "sample", part)]
+    assert fit(TARGET, rows).predict_ops(graph)[part] == pytest.approx(ops[part], rel=0.25)
+    with pytest.raises(InputError, match="no part 'nowhere'"):
+        fit(TARGET, [*rows, Row(graph, 1.0, "sample0", "sample", "nowhere")])
+
+
+def test_held_out_networks_are_predicted_by_others():
+    ratio = held_out(TARGET, rows_of(device(3), 12), folds=2)
+    assert ratio.shape == (12,)
+    assert np.isfinite(ratio).all()
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 29), st.integers(0, 1000))
+def test_operators_add_up(network, seed):
+    known, graph = device(seed, 1.0), NETWORKS[network]
+    spent = known.predict_ops(graph)
+    assert sum(spent.values()) == pytest.approx(known.predict(graph))
+    assert min(spent.values()) > 0
+    assert set(spent) <= {op.name for op in graph.ops}
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 29), st.integers(0, 1000), st.integers(0, len(NAMES) - 1))
+def test_dearer_rates_never_make_a_network_cheaper(network, seed, which):
+    if NAMES[which] in ("near capacity", "overlap"):
+        return  # these two save time
+    known, work = device(seed, 1.0), work_of(NETWORKS[network])
+    rates = np.array(known.rates)
+    before = costs(rates, Batch((work,), known.grid))
+    rates[which] += 0.5
+    assert (costs(rates, Batch((work,), known.grid)) >= before * (1 - 1e-9)).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_work_counts_what_the_graph_counts(seed):
+    work, graph = work_of(sample(seed)), sample(seed)
+    layers = ~np.isin(work.kind, [CLASSES.index(name) for name in ("pool", "reduce")])
+    assert work["macs"][layers].sum() == graph.macs
+
+
+def test_a_model_survives_its_file(tmp_path: Path):
+    model = device(4).with_errors(np.array([0.9, 1.0, 1.2]))
+    assert DeviceModel.load(model.save(tmp_path / "deep" / "model.json")) == model
+    low, high = model.interval
+    assert low <= 1 <= high
+
+
+@pytest.mark.parametrize("change", [{"version": 9}, {"rates": {}}, {"unit_ms": None}, {"grid": [1]}, {"interval": 3}])
+def test_a_damaged_file_is_told(tmp_path: Path, change):
+    path = device(4).save(tmp_path / "model.json")
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **change}), encoding="utf-8")
+    with pytest.raises(FileFormatError, match=r"model\.json"):
+        DeviceModel.load(path)
+
+
+def test_too_few_rows():
+    with pytest.raises(InputError, match="at least 5"):
+        fit(TARGET, rows_of(device(0), 4))
+
+
+def test_another_models_estimates_are_corrected():
+    """A chip that runs depthwise convolutions at half the speed its compiler thinks, everything else at 0.9."""
+    base = device(5)
+    slow = CLASSES.index("depthwise")
+
+    def chip(graph):
+        work = work_of(graph)
+        kind = dict(zip(reversed(work.sources), reversed(work.kind), strict=True))
+        return {n: ms * (2.0 if kind[n] == slow else 1 / 0.9) for n, ms in base.predict_ops(graph).items()}
+
+    some, others = NETWORKS[:15], NETWORKS[15:]
+    found = correct(some, [base.predict_ops(g) for g in some], [sum(chip(g).values()) for g in some])
+    before = [abs(sum(base.predict_ops(g).values()) / sum(chip(g).values()) - 1) for g in others]
+    after = [abs(sum(found.apply(g, base.predict_ops(g)).values()) / sum(chip(g).values()) - 1) for g in others]
+    assert np.mean(after) < 0.25 * np.mean(before)
+    assert found.rows == 15
+    with pytest.raises(InputError, match="at least 1"):
+        correct([], [], [])

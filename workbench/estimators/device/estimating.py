@@ -1,0 +1,102 @@
+"""Graph -> Estimate on a device that was measured: priced by its model, kept in the user's cache."""
+
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import WorkbenchError
+from ...graph import Graph, live_ranges
+from ...targets import OnnxRuntimeCpu, TableTarget, Target, Weights
+from ...targets.lowering import lower, unsupported
+from ..estimate import Detail, Estimate
+from .measuring import Report, cache_folder, measure, rows_of_table
+from .model import DeviceModel, fit, held_out
+from .roofline import Batch, bounds
+from .work import work_of
+
+__all__ = ["calibrate", "estimate", "is_calibrated", "model_of"]
+
+_NETWORKS = 120
+
+
+def is_calibrated(target: Target) -> bool:
+    """Whether this user has a model of this very configuration."""
+    return _model_path(target).is_file()
+
+
+def model_of(target: Target) -> DeviceModel:
+    """The model `calibrate` kept; WorkbenchError where there is none."""
+    path = _model_path(target)
+    if not path.is_file():
+        raise WorkbenchError(f"{target.name} is not calibrated; run `workbench calibrate {target.name}` first")
+    return _loaded(path, path.stat().st_mtime_ns)
+
+
+def calibrate(target: Target, networks: int = _NETWORKS, report: Report | None = None) -> Path:
+    """Measure networks on the target (a table: read its rows), fit, keep the model; returns its path.
+
+    A run that was stopped goes on where it was. report(done, networks, name) is called after every network.
+    """
+    folder = cache_folder(target)
+    rows = rows_of_table(target) if isinstance(target, TableTarget) else measure(target, networks, folder, report)
+    model = fit(target, rows)
+    ratio = held_out(target, rows)
+    ratio = ratio[np.isfinite(ratio)]
+    return model.with_errors(ratio).save(_model_path(target))
+
+
+def estimate(graph: Graph, target: Target, weights: Weights | None = None) -> Estimate:
+    """What the network is predicted to cost on a calibrated device; no weight is read.
+
+    `sram_bytes` and `dram_bytes` have no meaning here and are 0. Operators no rule is known for are named in
+    `cpu_ops` and make the estimate incomplete. Raises WorkbenchError for a device without calibration.
+    """
+    model = model_of(target)
+    work, ops = work_of(graph), lower(graph)
+    spent = model.predict_ops(graph)
+    held = bounds(np.array(model.rates), Batch((work,), model.grid))
+    limit = dict(zip(reversed(work.sources), reversed(held), strict=True))  # the first of a group wins
+    size = 4 if isinstance(target, OnnxRuntimeCpu) and target.dtype == "float32" else 1
+    total = sum(spent.values())
+    low, high = model.interval
+    by_bound: dict[str, float] = {}
+    for name, ms in spent.items():
+        by_bound[limit.get(name, "compute")] = by_bound.get(limit.get(name, "compute"), 0.0) + ms
+    timeline = partial(_timeline, graph, size)
+    return Estimate(
+        latency_ms=total,
+        latency_interval_ms=(total * low, total * high),
+        peak_activation_bytes=max((live for _, live, _ in timeline()), default=0),
+        sram_bytes=0,
+        dram_bytes=0,
+        weight_bytes=graph.params * size,
+        params=graph.params,
+        macs=graph.macs,
+        bound=max(by_bound, key=by_bound.__getitem__, default="compute"),
+        cpu_ops=unsupported(ops),
+        target=target.name,
+        target_digest=target.digest,
+        compiler=target.compiler,
+        detail=Detail(graph, spent, limit, timeline),
+    )
+
+
+def _timeline(graph: Graph, size: int) -> list[tuple[str, int, tuple[str, ...]]]:
+    """What lives while every operator runs, each tensor in a place of its own."""
+    ranges = live_ranges(graph)
+    found = []
+    for i, op in enumerate(graph.ops):
+        alive = tuple(name for name, (start, end) in ranges.items() if start <= i <= end)
+        found.append((op.name, size * sum(graph.by_name[name].elements for name in alive), alive))
+    return found
+
+
+def _model_path(target: Target) -> Path:
+    return cache_folder(target) / "model.json"
+
+
+@cache
+def _loaded(path: Path, changed: int) -> DeviceModel:
+    """`changed` is the file's time stamp: a new calibration is read again."""
+    return DeviceModel.load(path)

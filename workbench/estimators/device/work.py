@@ -1,0 +1,126 @@
+"""What every operator of a network has to do, in numbers any machine would care about.
+
+One row per operator of the lowered network (batch norms folded, activations fused, paddings explicit); nothing in
+a row belongs to one device.
+
+    macs      multiply-accumulates              cin, cout  channels read and made (cin: those one output reads)
+    inputs    elements read, weights left out   outputs    elements made            weights  elements
+    height, width  of what is made              kernel     kernel height x width    stride   elements skipped
+    groups    of a convolution (1 elsewhere; a depthwise one counts as one group)
+    live      elements of feature maps alive while it runs, its own included
+    before    multiply-accumulates of the operator in front of it: what could hide a fetch
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from ...graph import Graph
+from ...targets.lowering import HwOp, lower
+
+__all__ = ["CLASSES", "COLUMNS", "Work", "work_of"]
+
+# what costs alike: the work of a class has rates of its own in the model
+CLASSES = (
+    "conv", "pointwise", "grouped", "depthwise", "fully", "product", "pool", "reduce", "add", "mul", "gate", "affine",
+    "scalar", "activation", "sigmoid", "concat", "pad", "move", "other",
+)  # fmt: skip
+COLUMNS = (
+    "macs", "cin", "cout", "inputs", "outputs", "weights", "height", "width", "kernel", "stride", "groups", "live",
+    "before",
+)  # fmt: skip
+_CLASS = {
+    "FULLY_CONNECTED": "fully", "ADD": "add", "SUB": "add", "MUL": "mul", "MAXIMUM": "add", "MINIMUM": "add",
+    "RELU": "activation", "RELU6": "activation", "HARD_SWISH": "activation", "LEAKY_RELU": "activation",
+    "ABS": "activation", "LOGISTIC": "sigmoid", "TANH": "sigmoid", "GELU": "activation", "EXP": "sigmoid",
+    "MAX_POOL_2D": "pool", "AVERAGE_POOL_2D": "pool", "MEAN": "reduce", "SUM": "reduce", "REDUCE_MAX": "reduce",
+    "CONCATENATION": "concat", "PAD": "pad", "PADV2": "pad", "SLICE": "move", "STRIDED_SLICE": "move",
+    "TRANSPOSE": "move", "RESHAPE": "move", "RESIZE_BILINEAR": "move", "RESIZE_NEAREST_NEIGHBOR": "move",
+    "BATCH_MATMUL": "product", "SOFTMAX": "sigmoid",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """kind: index into CLASSES. table: one row per operator, columns as COLUMNS. sources: graph operators charged."""
+
+    kind: np.ndarray
+    table: np.ndarray
+    sources: tuple[str, ...]
+
+    def __getitem__(self, column: str) -> np.ndarray:
+        return self.table[:, COLUMNS.index(column)]
+
+
+def work_of(graph: Graph) -> Work:
+    """The work of every operator, in execution order.
+
+    >>> from workbench.estimators.sampling import sample
+    >>> graph = sample(0)
+    >>> int(work_of(graph)["macs"].sum()) == graph.macs
+    True
+    """
+    ops = lower(graph)
+    run = [op for op in ops if op.kind != "INPUT"]
+    made = {op.name: op for op in ops}
+    live = _live_elements(ops)
+    rows, kinds, before = [], [], 0
+    for op in run:
+        reads = [made[name] for name in op.inputs]
+        kind = _class_of(op)
+        if kind in ("add", "mul") and (len(reads) < 2 or reads[0].shape != reads[1].shape):
+            # a map by one value a channel that the network computes, by a constant one, by a single number
+            one = op.const is not None and (op.const[0] == "scalar" or op.extra == (1,))
+            kind = "gate" if len(reads) > 1 else "scalar" if one else "affine"
+        macs = op.macs or (op.elements * reads[0].shape[-1] if op.kind == "BATCH_MATMUL" else 0)
+        # taps of a pooling window or a reduction stand where a convolution has multiply-accumulates
+        if kind == "pool":
+            macs = op.elements * prod(op.kernel)
+        if kind == "reduce":
+            macs = sum(r.elements for r in reads)
+        cin = reads[0].shape[-1] if reads else op.shape[-1]
+        if op.weight is not None and len(op.weight) == 4:
+            cin = op.weight[3]
+        if kind == "depthwise":
+            cin = 1
+        inputs = sum(r.elements for r in reads)
+        rows.append(
+            (
+                macs, cin, op.shape[-1], inputs, op.elements, prod(op.weight) if op.weight else 0,
+                *_plane(op), prod(op.kernel), max(op.stride), op.groups if kind == "grouped" else 1,
+                max(live[op.name], inputs + op.elements),
+                before,
+            )
+        )  # fmt: skip
+        kinds.append(CLASSES.index(kind))
+        before = macs
+    table = np.array(rows, dtype=float).reshape(len(run), len(COLUMNS))
+    return Work(np.array(kinds, dtype=int), table, tuple(op.sources[0] for op in run))
+
+
+def _class_of(op: HwOp) -> str:
+    if op.kind == "CONV_2D":
+        if op.groups > 1:
+            return "grouped"
+        return "pointwise" if op.kernel == (1, 1) else "conv"
+    return "depthwise" if op.kind == "DEPTHWISE_CONV_2D" else _CLASS.get(op.kind, "other")
+
+
+def _plane(op: HwOp) -> tuple[int, int]:
+    inner = op.shape[1:-1]
+    return (inner[0], prod(inner[1:])) if inner else (1, 1)
+
+
+def _live_elements(ops: Sequence[HwOp]) -> dict[str, int]:
+    """Elements alive while each operator runs; every map has a place of its own."""
+    last = {op.name: len(ops) for op in ops}
+    last.update({name: i for i, op in enumerate(ops) for name in op.inputs})
+    ends: list[int] = [0] * (len(ops) + 2)
+    alive, found = 0, {}
+    for i, op in enumerate(ops):
+        alive += op.elements - ends[i]
+        ends[last[op.name] + 1] += op.elements
+        found[op.name] = alive
+    return found
