@@ -1,16 +1,23 @@
-"""How far the estimates are from the compiler, on families of networks the trees never saw.
+"""How far the estimates are from the compiler on whole networks, beside other ways to predict them.
 
     make bench-estimator
 
-The shipped measurements are split by family (a timm source module): every network is predicted by trees fitted
-without its family, five folds in alphabetical order. "Families" counts a family by its mean error. "No trees" is the
-analytic model alone; its rules were read off the compiler and checked on these networks, so to it no family is new.
-"MACs only" is the rule of thumb everybody starts with: latency proportional to multiply-accumulates, its factor
-fitted on the other families. All figures are the compiler's cycle model.
+Networks are timm's convolutional backbones as they ship with the package's measurements, by family (a timm source
+module); everything that is fitted is fitted without the family it predicts.
+
+    ours             the analytic model: nothing is fitted to these networks; its rules were read off the compiler
+    MACs             latency proportional to multiply-accumulates, the factor the median of the other families'
+    isolated         every operator compiled alone, looked up, added up (the compiler measures it exactly, alone)
+    nn-Meter's way   a random forest for every kind of operator, on operators compiled alone (MobiSys 2021)
+
+The last two need every distinct operator compiled, so they are shown on one target (`--peers`, some ten minutes; kept
+in the work folder). All figures are the compiler's cycle model.
 """
 
 import argparse
+import json
 import platform
+from collections.abc import Mapping, Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -18,11 +25,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
+from sklearn.ensemble import RandomForestRegressor
 
-from workbench.estimators import latency
-from workbench.estimators.calibrate import held_out
+from workbench.estimators.measured import DATA, measured
+from workbench.estimators.networks import calibration_networks
+from workbench.estimators.window import cut
+from workbench.files import write_atomic
+from workbench.graph import Graph
+from workbench.targets import ETHOS_U, EthosU
+from workbench.targets.lowering import HwOp, lower
 
-TARGETS = ("ethos-u55-128", "ethos-u65-512", "ethos-u85-1024", "ethos-u85-2048")
+HERE = Path(__file__).parent
+PEERS_ON = "ethos-u65-512"
+HEAD = f"{'':36}{'MAPE':>9}{'in 5 %':>10}{'in 10 %':>10}{'families':>12}{'Spearman':>10}"
 
 
 def figures(truth: pd.Series, predicted: pd.Series, family: pd.Series) -> str:
@@ -39,40 +54,118 @@ def figures(truth: pd.Series, predicted: pd.Series, family: pd.Series) -> str:
 def by_macs(found: pd.DataFrame) -> pd.Series:
     """Cycles proportional to multiply-accumulates, the factor the median of the other families'."""
     ratio = found.cycles / found.macs
-    return pd.Series([m * ratio[found.family != f].median() for m, f in zip(found.macs, found.family, strict=True)])
+    factor = [ratio[found.family != family].median() for family in found.family]
+    return found.macs * pd.Series(factor, found.index)
+
+
+def kernels_of(graph: Graph) -> list[tuple[HwOp, Graph, str]]:
+    """Every deployed operator, as a network of its own, and what it is in words (equal for equal ones)."""
+    place = {op.name: i for i, op in enumerate(graph.ops)}
+    found = []
+    for op in lower(graph):
+        if op.kind in ("INPUT", "PAD", "RESHAPE"):
+            continue
+        at = sorted(place[name] for name in op.sources)
+        inputs = [graph.by_name[name].shape for name in graph.ops[at[0]].inputs]
+        words = f"{op.kind}{op.shape}{op.weight}{op.groups}{op.stride}{op.act}{inputs}"
+        found.append((op, cut(graph, at[0], at[-1] + 1), words))
+    return found
+
+
+def isolated(graph: Graph, target: EthosU, known: dict[str, float]) -> list[tuple[HwOp, float]]:
+    """Operators with the cycles the compiler gives them alone (NaN where it refuses)."""
+    found = []
+    for op, alone, words in kernels_of(graph):
+        if words not in known:
+            known[words] = float(target.measure_graph(alone).cycles or np.nan)
+        found.append((op, known[words]))
+    return found
+
+
+def features(op: HwOp) -> list[float]:
+    """nn-Meter's: sizes of the operator."""
+    h, w = op.shape[1:3] if len(op.shape) == 4 else (1, 1)
+    inner = op.weight[-1] if op.weight else op.shape[-1]
+    weights = float(np.prod(op.weight)) if op.weight else 0.0
+    return [h, w, inner, op.shape[-1], op.kernel[0], op.stride[0], op.groups, float(op.macs), weights, op.elements]
+
+
+def nn_meter(kernels: Mapping[str, Sequence[tuple[HwOp, float]]], family: Mapping[str, str]) -> dict[str, float]:
+    """Cycles of every network from forests that never saw an operator of its family's networks."""
+    found = {}
+    for held in sorted(set(family.values())):
+        by_kind: dict[str, list[tuple[HwOp, float]]] = {}
+        for network, ops in kernels.items():
+            if family[network] != held:
+                for op, cycles in ops:
+                    if cycles > 0:
+                        by_kind.setdefault(op.kind, []).append((op, cycles))
+        forests = {}
+        for kind, ops in by_kind.items():
+            forest = RandomForestRegressor(40, random_state=0, n_jobs=1)
+            forests[kind] = forest.fit([features(op) for op, _ in ops], np.log([cycles for _, cycles in ops]))
+        for network, ops in kernels.items():
+            if family[network] == held:
+                found[network] = sum(
+                    float(np.exp(forests[op.kind].predict([features(op)])[0])) for op, _ in ops if op.kind in forests
+                )
+    return found
+
+
+def peers(rows: pd.DataFrame, work: Path) -> list[str]:
+    """The two ways that start from operators alone."""
+    target = EthosU(PEERS_ON)
+    path = work / "isolated.json"
+    known: dict[str, float] = json.loads(path.read_text()) if path.is_file() else {}
+    kernels: dict[str, list[tuple[HwOp, float]]] = {}
+    for network, _, make in calibration_networks(400):
+        if network not in set(rows.network):
+            continue
+        graph = make()
+        if graph is not None:
+            kernels[network] = isolated(graph, target, known)
+            work.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, json.dumps(known).encode())
+            print(f"\r{len(kernels)} networks, {len(known)} operators", end="", flush=True)
+    print()
+    rows = rows[rows.network.isin(kernels)]
+    added = rows.network.map({name: sum(c for _, c in ops if c == c) for name, ops in kernels.items()})
+    forest = rows.network.map(nn_meter(kernels, dict(zip(rows.network, rows.family, strict=True))))
+    return [
+        f"{'':20}{'isolated':<16}{figures(rows.cycles, added, rows.family)}",
+        f"{'':20}{'nn-Meter way':<16}{figures(rows.cycles, forest, rows.family)}",
+    ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("targets", nargs="*", default=TARGETS)
-    parser.add_argument("--worst", type=int, default=5, help="networks to name per target")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "estimator.txt")
+    parser.add_argument("--worst", type=int, default=3, help="networks to name per target")
+    parser.add_argument("--peers", action="store_true", help="compile operators alone, too")
+    parser.add_argument("--work", type=Path, default=HERE.parent / "build" / "estimator")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "estimator.txt")
     arguments = parser.parse_args()
     lines = [
         "make bench-estimator",
-        f"{date.today()}, {platform.machine()}, Python {platform.python_version()}, vela {version('ethos-u-vela')}, "
-        f"lightgbm {version('lightgbm')}",
+        f"{date.today()}, {platform.machine()}, Python {platform.python_version()}, vela {version('ethos-u-vela')}",
         "",
-        f"{'':30}{'MAPE':>9}{'in 5 %':>10}{'in 10 %':>10}{'families':>12}{'Spearman':>10}",
+        HEAD,
     ]
-    print("\n".join(lines))
-    for name in arguments.targets:
-        rows = pd.read_parquet(latency.DATA / f"{name}.parquet")
-        found = held_out(rows)
-        found["error"] = np.log2(found.predicted / found.cycles)
-        worst = found.reindex(found.error.abs().sort_values(ascending=False).index)[: arguments.worst]
-        said = ", ".join(f"{w.network} {w.predicted / w.cycles - 1:+.0%}" for w in worst.itertuples())
-        block = [
-            f"{name:<20}{'ours':<10}{figures(found.cycles, found.predicted, found.family)}",
-            f"{'':20}{'no trees':<10}{figures(found.cycles, found.modelled, found.family)}",
-            f"{'':20}{'MACs only':<10}{figures(found.cycles, by_macs(found), found.family)}",
-            f"  {len(found)} networks of {found.family.nunique()} families; worst: {said}",
+    rows = measured(DATA)
+    rows = rows[rows.family != "sample"]
+    for name in ETHOS_U:
+        mine = rows[rows.target == name]
+        error = (mine.modelled / mine.cycles - 1).sort_values(key=abs, ascending=False)
+        said = ", ".join(f"{mine.network[i]} {error[i]:+.1%}" for i in error.index[: arguments.worst])
+        lines += [
+            f"{name:<20}{'ours':<16}{figures(mine.cycles, mine.modelled, mine.family)}",
+            f"{'':20}{'MACs':<16}{figures(mine.cycles, by_macs(mine), mine.family)}",
         ]
-        print("\n".join(block))
-        lines += block
-    if tuple(arguments.targets) == TARGETS:
-        arguments.out.parent.mkdir(exist_ok=True)
-        arguments.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        if arguments.peers and name == PEERS_ON:
+            lines += peers(mine, arguments.work)
+        lines.append(f"  {len(mine)} networks of {mine.family.nunique()} families; worst: {said}")
+    print("\n".join(lines))
+    arguments.out.parent.mkdir(exist_ok=True)
+    arguments.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,11 @@
-"""Peak activation memory: the replay equals the compiler's own allocation, and a brute-force planner's."""
+"""Peak activation memory: the replay equals the compiler's own allocation, to the byte."""
 
 import pytest
 
 from workbench.estimators.memory import peak_bytes, replay
+from workbench.estimators.npu.issue import issue
+from workbench.estimators.npu.machine import machine_of
+from workbench.estimators.sampling import sample
 from workbench.targets import EthosU
 from workbench.targets.lowering import lower
 from workbench.targets.quantisation import assign_scales
@@ -11,21 +14,40 @@ from workbench.targets.vela_worker import shared_pool
 
 from ..graph.zoo import traced
 
+TARGET = EthosU("ethos-u55-128")
+
+
+def passes_of(graph):
+    ops, _ = assign_scales(lower(graph))
+    return issue(ops, machine_of(TARGET))
+
+
+def compiled_peak(graph):
+    settings = TARGET.without("cascading", "buffering")
+    return shared_pool().compile(settings, write_tflite(graph).data)["peak_bytes"]["sram"]
+
 
 @pytest.mark.parametrize(
-    "name", ["mobilenetv2_100", "mobilenetv3_large_100", "efficientnet_b0", "resnet18", "ghostnet_100", "rexnet_100"]
-)
+    "name",
+    [
+        "mobilenetv2_100", "mobilenetv3_large_100", "efficientnet_b0", "resnet18", "ghostnet_100", "rexnet_100",
+        "densenet121", "mixnet_s", "regnetx_004",
+    ],
+)  # fmt: skip
 def test_peak_equals_the_compilers(name):
-    """On ethos-u55 it is the SRAM of `vela --disable-cascading --disable-buffering`, to the byte."""
     graph = traced(name, 224)
-    settings = EthosU("ethos-u55-128").without("cascading", "buffering")
-    answer = shared_pool().compile(settings, write_tflite(graph).data)
-    ops, _ = assign_scales(lower(graph))
-    assert peak_bytes(ops) == answer["peak_bytes"]["sram"]
+    assert peak_bytes(passes_of(graph)) == compiled_peak(graph)
+
+
+@pytest.mark.parametrize("seed", range(300, 312))
+def test_peak_of_random_networks_equals_the_compilers(seed):
+    graph = sample(seed)
+    assert peak_bytes(passes_of(graph)) == compiled_peak(graph)
 
 
 def test_the_timeline_names_what_lives():
-    ops, _ = assign_scales(lower(traced("mobilenetv2_100", 224)))
-    top = max(replay(ops), key=lambda step: step.live_bytes)
+    moments = replay(passes_of(traced("mobilenetv2_100", 224)))
+    top = max(moments, key=lambda moment: moment.live_bytes)
     assert top.live_bytes == 112 * 112 * 96 + 56 * 56 * 96
     assert len(top.tensors) == 2
+    assert peak_bytes(passes_of(traced("mobilenetv2_100", 224))) == top.live_bytes

@@ -18,7 +18,7 @@ QUICK = OnnxRuntimeCpu(rounds=1, seconds=0.01)
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 

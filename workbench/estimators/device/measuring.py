@@ -5,7 +5,6 @@ What was timed is kept in the user's cache (it belongs to this machine), one Par
     <cache>/workbench/devices/<digest>/measured.parquet     name, family, graph, latency_ms, rounds_ms
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
 from itertools import islice
@@ -14,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from ...errors import InputError, UnknownName
-from ...files import write_atomic
+from ...files import home, write_atomic
 from ...graph import Graph
 from ...graph.document import graph_to_json
 from ...targets import Measurement, OnnxRuntimeCpu, TableTarget, Target
@@ -32,8 +31,7 @@ _FAMILY_OF = {name: family for family, names in FAMILIES.items() for name in nam
 
 def cache_folder(target: Target) -> Path:
     """Where this machine's measurements and model of a configuration live."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "workbench" / "devices" / target.digest
+    return home() / "devices" / target.digest
 
 
 def measure(target: Target, networks: int, folder: Path, report: Report | None = None) -> list[Row]:

@@ -1,0 +1,61 @@
+"""Stored bytes of weights against the compiler's own encoder, for values of every shape."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workbench.estimators import weight_values
+from workbench.estimators.ethos_u import modelled
+from workbench.estimators.npu.weights import distribution
+from workbench.targets import EthosU
+
+from ...graph.zoo import traced
+
+
+def weights(kind):
+    """(name, shape) -> values; 75 % pruned, 16 shared values, heavy tails."""
+
+    def values(name, shape):
+        if len(shape) < 2:
+            return None
+        random = np.random.default_rng(abs(hash(name)) % 1000)
+        found = random.standard_normal(shape)
+        match kind:
+            case "pruned":
+                found[np.abs(found) < np.quantile(np.abs(found), 0.75)] = 0
+            case "clustered":
+                levels = np.quantile(found, (np.arange(16) + 0.5) / 16)
+                found = levels[np.searchsorted((levels[1:] + levels[:-1]) / 2, found)]
+            case "heavy":
+                found = random.standard_t(3, shape)
+        return found.astype(np.float32)
+
+    return values
+
+
+@pytest.mark.parametrize("target", ["ethos-u55-256", "ethos-u65-512", "ethos-u85-1024"])
+@pytest.mark.parametrize("kind", ["normal", "pruned", "clustered", "heavy"])
+def test_latency_follows_the_values(kind, target):
+    graph, target = traced("mobilenetv2_100", 224), EthosU(target)
+    found = target.measure_graph(graph, weights(kind))
+    ours = modelled(graph, target, weight_values(graph, weights(kind)))
+    assert sum(ours.cycles) == pytest.approx(found.cycles, rel=0.02)
+    stored = found.flash_bytes if found.flash_bytes else found.dram_bytes
+    constants = ours.analysis.memories.constants
+    assert (constants if found.flash_bytes else ours.dram_bytes) == pytest.approx(stored, rel=0.05)
+
+
+def test_pruning_is_worth_what_the_compiler_says():
+    """On a flash-bound target a third of the latency is in the values."""
+    graph, target = traced("mobilenetv2_100", 224), EthosU("ethos-u55-256")
+    full, pruned = (modelled(graph, target, weight_values(graph, weights(kind))) for kind in ("normal", "pruned"))
+    assert 0.5 < sum(pruned.cycles) / sum(full.cycles) < 0.8
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.01, 100))
+def test_scaling_a_channel_changes_nothing(seed, factor):
+    weight = np.random.default_rng(seed).standard_normal((4, 9))
+    scaled = weight.copy()
+    scaled[1] *= factor
+    np.testing.assert_allclose(distribution(weight).shares, distribution(scaled).shares, atol=1 / 36 + 1e-9)

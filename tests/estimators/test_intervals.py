@@ -1,0 +1,46 @@
+"""Intervals hold as often as they say."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workbench.estimators import estimate
+from workbench.estimators.intervals import ENOUGH, conformal, interval, networks_on
+from workbench.estimators.measured import DATA, measured
+from workbench.targets import ETHOS_U, EthosU
+
+from ..graph.zoo import traced
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_nine_in_ten_of_new_ratios_are_inside(seed):
+    ratios = np.exp(0.05 * np.random.default_rng(seed).standard_t(3, 4000))
+    low, high = conformal(ratios[:400])
+    assert 0.84 < np.mean((ratios[400:] >= low) & (ratios[400:] <= high)) < 0.96
+
+
+@pytest.mark.parametrize("target", ["ethos-u55-128", "ethos-u65-512", "ethos-u85-1024", "ethos-u85-2048"])
+def test_families_held_out_are_inside_nine_times_in_ten(target):
+    rows = measured(DATA)
+    rows = rows[(rows.target == target) & (rows.family != "sample")]
+    inside = []
+    for family in rows.family.unique():
+        others, own = rows[rows.family != family], rows[rows.family == family]
+        low, high = conformal((others.cycles / others.modelled).to_numpy())
+        inside += list((own.cycles / own.modelled).between(low - 5e-4, high + 5e-4))
+    assert 0.86 <= np.mean(inside) <= 0.97
+
+
+@pytest.mark.parametrize("target", ETHOS_U)
+def test_shipped_measurements_stand_behind_every_accelerator(target):
+    assert networks_on(EthosU(target)) >= ENOUGH
+
+
+def test_what_was_never_measured_widens_the_interval():
+    target = EthosU("ethos-u65-512")
+    plain, wide = interval(target, False), interval(target, True)
+    assert wide[0] < plain[0] < 1 < plain[1] < wide[1]
+    found = estimate(traced("mobilenetv2_100", 640), target)
+    assert found.outside == ("maps above 512 pixels a side were never measured",)
+    assert "wider because maps above 512" in found.basis
