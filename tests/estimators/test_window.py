@@ -12,7 +12,7 @@ from ..graph.zoo import traced
 
 
 @pytest.mark.parametrize("target", ["ethos-u55-128", "ethos-u65-512", "ethos-u85-1024"])
-@pytest.mark.parametrize("edit", [FuseIBN("blocks.1.1"), FuseIBN("blocks.2.2"), DenseDepthwise("blocks.3.1")])
+@pytest.mark.parametrize("edit", [FuseIBN("blocks.1.1"), FuseIBN("blocks.2.1"), DenseDepthwise("blocks.3.1")])
 @pytest.mark.parametrize("name", ["mobilenetv2_100", "efficientnet_b0"])
 def test_one_block(name, edit, target):
     target, before = EthosU(target), traced(name, 224)

@@ -140,6 +140,8 @@ class EthosU(Target):
     @cached_property
     def digest(self) -> str:
         content = {**asdict(self), "compiler": self.compiler}
+        del content["design"]
+        content |= {"design": dict(self.design.changes)} if self.design.changes else {}
         if self.ini is not None:
             content["ini"] = Path(self.ini).read_text(encoding="utf-8")
         return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

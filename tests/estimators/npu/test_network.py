@@ -64,7 +64,7 @@ def test_other_configurations_are_right(name, accelerator, options):
     graph = traced(name, 224)
     found, ours = compiled(graph, target), model(graph, target)
     assert sum(ours.cycles) == pytest.approx(found.cycles, rel=0.02)
-    assert ours.sram_bytes == pytest.approx(found.sram_bytes, rel=0.02)
+    assert ours.sram_bytes == pytest.approx(found.sram_bytes, rel=0.05)
 
 
 @pytest.mark.parametrize("name", ["mobilenetv2_100", "ghostnet_100", "densenet121"])

@@ -206,8 +206,8 @@ def _buffered(
             free = max(most - max(int(used[times[i]]) - own, 0), 0)
         whole = replace(step, buffer=None) if step.buffer else step
         step = buffered(machine, pass_.work, whole, before, user, made, free, shares)
-        if used is not None and step.cascade >= 0:
-            used[times[i]] += (step.buffer.bytes if step.buffer else 0) - own
+        if used is not None and step.buffer:
+            used[times[i]] += step.buffer.bytes  # on top of its own from before: the compiler counts it twice, too
         done.append(step)
         before = step.slack
     return done
