@@ -269,6 +269,8 @@ def access_cycles(
             moved += [(machine.constants, "copy", late), (weights, "write", late)]
         moved.append((weights, "weights", access.refetches * work.weight_bytes))
         moved.append((machine.constants, "scales", access.refetches * scale_bytes(machine, block, work.ofm.channels)))
+    if machine.one_bus:
+        moved = [(machine.near if memory == machine.constants else memory, what, n) for memory, what, n in moved]
     if machine.family == "u85":
         return channels_cycles(machine, moved)
     total: dict[Memory, int] = {}

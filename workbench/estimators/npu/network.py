@@ -172,8 +172,6 @@ def _placed(
         table = int(_TABLE_BYTES / source.bytes_per_cycle) + source.read_latency
         compute += table if step.buffer else max(table - slack, 0)
     access = access_cycles(machine, work, step.block, ifm, ifm2, ofm, chained, output, weights, ahead)
-    if machine.one_bus:
-        access[machine.near.name] = access.get(machine.near.name, 0) + access.pop(machine.constants.name, 0)
     return PassCycles(
         max([compute, *access.values()]),
         compute,
