@@ -21,7 +21,8 @@ demo: $(CORE)  ## run the quickstart notebook, show before and after
 
 test: $(FULL) chromium  ## all tests: fast ones first, then deploy, notebooks, browser
 	$(BIN)/python -m pytest --ignore=tests/browser
-	$(BIN)/python -m pytest --nbval notebooks
+	@rm -rf build/home
+	WORKBENCH_HOME=$(CURDIR)/build/home $(BIN)/python -m pytest --nbval notebooks
 	$(BIN)/python -m pytest tests/browser
 
 lab: $(CORE)  ## JupyterLab on the quickstart
@@ -34,13 +35,16 @@ check: $(FULL)  ## ruff and mypy
 notebooks: $(CORE)  ## run the notebooks and keep their outputs, after a change that moves numbers
 	@for notebook in notebooks/*.ipynb; do $(BIN)/python tools/run_notebook.py $$notebook --out build --update || exit 1; done
 
-bench-estimator: $(CORE)  ## how far the estimates are from the compiler, by model family
-	$(BIN)/python benchmarks/estimator.py
+bench-estimator: $(CORE)  ## how far the estimates are from the compiler, by model family, beside other ways
+	$(BIN)/python benchmarks/estimator.py --peers
+
+bench-configurations: $(CORE)  ## the same on any configuration, with any weights, and for single edits
+	$(BIN)/python benchmarks/configurations.py
 
 bench-coverage: $(CORE)  ## how many of timm's architectures trace and lower, and what the others lack
 	$(BIN)/python benchmarks/coverage.py $(ARGS)
 
-bench-speed: $(CORE)  ## how long apply + estimate takes
+bench-speed: $(CORE)  ## how long an estimate takes
 	$(BIN)/python benchmarks/speed.py
 
 chromium: $(FULL)  ## find a Chromium for the browser tests, or install one

@@ -20,7 +20,7 @@ ORDER = (
 KNOW_TORCH = (
     "graph/trace.py", "graph/aten.py", "estimators/networks.py", "surgery/", "training/", "search/", "session/",
 )  # fmt: skip
-HEAVY = ("torch", "torchvision", "timm", "pandas", "sklearn", "lightgbm", "seaborn", "matplotlib", "IPython", "onnx")
+HEAVY = ("torch", "torchvision", "timm", "pandas", "sklearn", "scipy", "seaborn", "matplotlib", "IPython", "onnx")
 
 
 def _name(file: Path) -> str:

@@ -8,9 +8,11 @@ has its text output printed again at the end. A notebook writes its own files to
 """
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import nbformat
@@ -37,6 +39,8 @@ def run(source: Path, out: Path, timeout_s: int = 600) -> Path:
         if cell_index in cells:
             print(f"{time.perf_counter() - started:6.1f} s", flush=True)
 
+    # what was compiled here before would sharpen the estimates that the notebook shows
+    os.environ["WORKBENCH_HOME"] = mkdtemp(prefix="workbench-")
     client = NotebookClient(
         notebook,
         timeout=timeout_s,

@@ -20,7 +20,7 @@ from .npu.passes import Pass, Values
 from .outside import outside
 from .own import kept_stamp, own_factors
 
-__all__ = ["Modelled", "estimate", "modelled"]
+__all__ = ["Modelled", "estimate", "forget", "modelled"]
 
 _NOTHING: Mapping[str, Values] = MappingProxyType({})
 _MOST_ASKED = 512
@@ -84,6 +84,11 @@ def estimate(graph: Graph, target: EthosU, values: Mapping[str, Values] = _NOTHI
             _ASKED.pop(next(iter(_ASKED)))
         _ASKED[key] = (values, _estimate(graph, target, values))  # with the values, so that their id stays theirs
     return _ASKED[key][1]
+
+
+def forget() -> None:
+    """Answer nothing from memory any more (what operators cost is kept)."""
+    _ASKED.clear()
 
 
 def _estimate(graph: Graph, target: EthosU, values: Mapping[str, Values]) -> Estimate:
