@@ -1,0 +1,218 @@
+"""Where the maps of a lowered network are: what is a view of what, what is written into what, and in which order
+channels lie.
+
+* a reshape is its input; a slice is, where nobody cuts it again; so is padding that convolutions do themselves;
+* what a concatenation or padding reads is written into it where nobody else reads it;
+* maps are in bricks of 16 channels, except the network's inputs and outputs, constants, what is read or written at a
+  channel that is no multiple of 16, what a grouped convolution reads, and what a reshape turns
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ...targets.lowering import HwOp
+from .passes import ELEMENTWISE, Map
+
+__all__ = ["LOOKED_UP", "OPS", "TURNED", "Layout", "constant_of", "deepened", "hwc"]
+
+OPS = {
+    "CONV_2D": "Conv2D",
+    "DEPTHWISE_CONV_2D": "DepthwiseConv2D",
+    "FULLY_CONNECTED": "FullyConnected",
+    "ADD": "Add",
+    "SUB": "Sub",
+    "MUL": "Mul",
+    "MAXIMUM": "Maximum",
+    "MINIMUM": "Minimum",
+    "ABS": "Abs",
+    "AVERAGE_POOL_2D": "AvgPool",
+    "MAX_POOL_2D": "MaxPool",
+    "QUANTIZE": "Quantize",
+    "RELU": "Relu",
+    "RELU6": "Relu6",
+}
+LOOKED_UP = frozenset(["LOGISTIC", "TANH", "HARD_SWISH", "GELU", "LEAKY_RELU", "EXP"])
+TURNED = ELEMENTWISE | {"Quantize", "Relu", "Relu6", "LUT"}
+_SHALLOW = 8  # channels below which elementwise work turns a map
+_CONVOLUTIONS = frozenset(["CONV_2D", "DEPTHWISE_CONV_2D"])
+
+
+def hwc(shape: Sequence[int]) -> tuple[int, int, int]:
+    """(rows, columns, channels) of a tensor."""
+    if len(shape) == 4:
+        return shape[1], shape[2], shape[3]
+    if len(shape) == 3:
+        return 1, shape[1], shape[2]
+    return 1, 1, shape[-1]
+
+
+class Layout:
+    """The maps of a lowered network.
+
+    made: operators by name. number: of every operator, inputs not counted. readers: by name. views: what looks at
+    another tensor. home: tensor -> what it is written into. linear: memories whose channels lie side by side.
+    """
+
+    def __init__(self, ops: Sequence[HwOp]) -> None:
+        self.ops = tuple(ops)
+        self.made = {op.name: op for op in ops}
+        self.number = {op.name: i for i, op in enumerate(op for op in ops if op.kind != "INPUT")}
+        self.readers: dict[str, list[HwOp]] = {op.name: [] for op in ops}
+        for op in ops:
+            for name in dict.fromkeys(op.inputs):
+                self.readers[name].append(op)
+        self.views = {op.name: op.inputs[0] for op in ops if self._is_view(op)}
+        self.home = self._homes()
+        self.linear = self._linear()
+
+    def _is_view(self, op: HwOp) -> bool:
+        if op.kind == "RESHAPE":
+            return True
+        if op.kind in ("SLICE", "STRIDED_SLICE"):
+            return not any(self._slices(user) for user in self.readers[op.name]) and bool(self.readers[op.name])
+        return op.kind == "PAD" and all(user.kind in _CONVOLUTIONS for user in self.readers[op.name])
+
+    def _slices(self, user: HwOp) -> bool:
+        """Whether a reader cuts its input itself."""
+        return user.kind in ("SLICE", "STRIDED_SLICE") or (user.groups > 1 and user.kind == "CONV_2D")
+
+    def root(self, name: str) -> str:
+        """The tensor a view looks at."""
+        while name in self.views:
+            name = self.views[name]
+        return name
+
+    def real_readers(self, name: str) -> list[HwOp]:
+        """Readers of a tensor, through views."""
+        found = []
+        for user in self.readers[name]:
+            found += self.real_readers(user.name) if user.name in self.views else [user]
+        return found
+
+    def _homes(self) -> dict[str, str]:
+        """Tensor -> the concatenation or padding it is written into."""
+        home = {}
+        for op in self.ops:
+            if op.kind == "CONCATENATION" or (op.kind in ("PAD", "PADV2") and op.name not in self.views):
+                for name in dict.fromkeys(op.inputs):
+                    maker = self.made[name]
+                    taken = maker.kind in ("INPUT", "CONCATENATION", "SLICE", "STRIDED_SLICE", "PAD", "PADV2")
+                    shared = len(self.readers[name]) > 1 or op.inputs.count(name) > 1
+                    folded = op.kind == "PAD" and any(user.kind in _CONVOLUTIONS for user in self.readers[op.name])
+                    if not (taken or shared or folded or name in self.views):
+                        home[name] = op.name
+        return home
+
+    def tensor(self, name: str) -> str:
+        """Name of the memory a tensor is in."""
+        name = self.root(name)
+        return self.home.get(name, name)
+
+    def _linear(self) -> frozenset[str]:
+        """Memories whose channels lie side by side."""
+        found: set[str] = set()
+        for op in self.ops:
+            if op.kind == "INPUT" or not self.readers[op.name]:
+                found.add(self.tensor(op.name))
+            if op.kind == "CONCATENATION" and (len(op.shape) != 4 or op.extra[0] == 3):
+                at = 0
+                for name in op.inputs:
+                    if at % 16:
+                        found.add(op.name)
+                    at += self.made[name].shape[-1]
+            if op.kind == "CONV_2D" and op.groups > 1:
+                found.add(self.tensor(self.unpadded(op.inputs[0])))
+                if op.shape[-1] // op.groups % 16:
+                    found.add(self.grouped_output(op))
+            if op.kind in ("SLICE", "STRIDED_SLICE"):
+                axis = op.extra[0]
+                if axis == len(op.shape) - 1:
+                    found.add(self.tensor(op.inputs[0]))
+            if op.kind == "RESHAPE" and hwc(op.shape)[1:] != hwc(self.made[op.inputs[0]].shape)[1:]:
+                found.add(self.tensor(op.inputs[0]))
+        seen: dict[str, set[tuple[int, int]]] = {}
+        for op in self.ops:
+            if op.kind == "INPUT" or op.name in self.views:
+                continue
+            kind = OPS.get(op.kind, "LUT" if op.kind in LOOKED_UP else "")
+            turns = self.is_shallow(op) and (kind in TURNED or op.act != "NONE")
+            for name in (*op.inputs, op.name):
+                shape = Map(*hwc(self.made[self.unpadded(name)].shape))
+                if (turns and shape.elements > 1 and (kind in TURNED)) or (turns and name == op.name):
+                    shape = deepened(shape)
+                if name not in self.home and name not in self.views:
+                    seen.setdefault(self.tensor(name), set()).add((shape.width, shape.channels))
+        return frozenset(found | {name for name, shapes in seen.items() if len(shapes) > 1 and self._turned(name)})
+
+    def _turned(self, name: str) -> bool:
+        return hwc(self.made[name].shape)[2] < _SHALLOW
+
+    def grouped_output(self, op: HwOp) -> str:
+        return f"{op.name}_act" if op.act != "NONE" else self.tensor(op.name)
+
+    # ---- maps ----
+
+    def map_of(self, name: str) -> Map:
+        """The map a reader of `name` sees."""
+        h, w, c = hwc(self.made[name].shape)
+        return Map(h, w, c, self.tensor(name) not in self.linear)
+
+    def unpadded(self, name: str) -> str:
+        """What a convolution reads of its input: padding is its own."""
+        while self.made[name].kind == "PAD":
+            name = self.made[name].inputs[0]
+        return name
+
+    def input_name(self, name: str) -> str:
+        """Name of the memory a reader reads."""
+        return self.tensor(name)
+
+    def output(self, op: HwOp) -> tuple[str, Map, Map | None]:
+        """Memory, map and, where it is a part of another one, the whole map an operator writes."""
+        name = self.tensor(op.name)
+        h, w, c = hwc(op.shape)
+        bricks = name not in self.linear
+        whole = None
+        if name != op.name:
+            a, b, d = hwc(self.made[name].shape)
+            whole = Map(a, b, d, bricks)
+        return name, Map(h, w, c, bricks), whole
+
+    def is_shallow(self, op: HwOp) -> bool:
+        """Whether elementwise work on this operator's output turns the map to have more channels."""
+        _, _, c = hwc(op.shape)
+        sliced = op.name in self.home or (
+            op.weight is None and any(self.made[name].kind in ("SLICE", "STRIDED_SLICE") for name in op.inputs)
+        )
+        shapes = {self.made[name].shape for name in op.inputs if self.made[name].elements > 1}
+        each = op.const is not None and constant_of(op, Map(*hwc(op.shape))).elements > 1
+        return c < _SHALLOW and op.elements > 2 * _SHALLOW and not sliced and len(shapes) < 2 and not each
+
+
+def deepened(shape: Map) -> Map:
+    """A shallow map as elementwise work sees it: its smallest prime factors, up to 16 and more, become the channels."""
+    factors, rest, n = [], shape.elements, 2
+    while n * n <= rest:
+        while rest % n == 0:
+            factors.append(n)
+            rest //= n
+        n += 1
+    factors += [rest] if rest > 1 else []
+    channels = height = width = 1
+    for factor in factors:
+        if channels < _SHALLOW * 2:
+            channels *= factor
+        elif width < height:
+            width *= factor
+        else:
+            height *= factor
+    return replace(shape, height=max(height, width), width=min(height, width), channels=channels)
+
+
+def constant_of(op: HwOp, ofm: Map) -> Map:
+    """The map of a constant operand: a scalar, one value a channel, or one an element."""
+    assert op.const is not None
+    elements = {"scalar": 1, "value": op.extra[0] if op.extra else 1}.get(op.const[0], ofm.channels)
+    if elements in (1, ofm.channels):
+        return Map(1, 1, elements, False)
+    return replace(ofm, bricks=False)
