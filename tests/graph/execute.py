@@ -123,6 +123,12 @@ _RULES: dict[str, Callable[[Op, list[Tensor], dict[str, Tensor]], Tensor]] = {
     "mean": lambda op, x, p: x[0].mean(op["axes"], op["keepdim"]),
     "sum": lambda op, x, p: x[0].sum(op["axes"], op["keepdim"]),
     "norm": lambda op, x, p: torch.linalg.vector_norm(x[0], 2, op["axes"], op["keepdim"]),
+    "var": lambda op, x, p: x[0].var(op["axes"], correction=op["correction"], keepdim=op["keepdim"]),
+    "expand": lambda op, x, p: x[0].expand(op["size"]),
+    "addcmul": lambda op, x, p: torch.addcmul(*x),
+    "reflect_pad": lambda op, x, p: F.pad(
+        x[0], [n for pair in reversed(op["pads"][2:]) for n in pair], mode="reflect"
+    ),
     "roll": lambda op, x, p: x[0].roll(op["shifts"], op["axes"]),
     "rms_norm": lambda op, x, p: F.rms_norm(x[0], [x[0].shape[a] for a in op["axes"]], p.get("weight"), op["eps"]),
     "amax": lambda op, x, p: x[0].amax(op["axes"], op["keepdim"]),
