@@ -44,6 +44,48 @@ def _conv2d(low: Lowering, op: Op) -> bool:
     return True
 
 
+def _conv1d(low: Lowering, op: Op) -> bool:
+    """A convolution of height 1."""
+    weight = op.param("weight")
+    if weight is None or len(op.shape) != 3:
+        return False
+    (_, c, n), (o, i, k), (_, _, m) = low.shape_of(op.inputs[0]), weight.shape, op.shape
+    x = low.reshape(low.in_order(op.inputs[0]), (1, c, 1, n), f"{op.name}.wide", op.name)
+    x = low.transpose(x, (0, 2, 3, 1), f"{op.name}.nhwc", op.name)
+    line = [(1, v) for v in (op["kernel"], op["stride"], op["dilation"])]
+    same = is_same((1, n), line[0], line[1], (0, op["padding"]), line[2])
+    if op["padding"] and not same:
+        x = pad_map(low, op, x, (1, 1, n, c), (0, 0, op["padding"], op["padding"]), "PAD")
+    depthwise = i == 1 and op["groups"] == c
+    kind, shape = ("DEPTHWISE_CONV_2D", (1, 1, k, o)) if depthwise else ("CONV_2D", (o, 1, k, i))
+    layer = HwOp(
+        op.name, kind, (x,), (1, 1, m, o), (op.name,), weight=shape, groups=op["groups"], kernel=line[0],
+        stride=line[1], dilation=line[2], same=same and op["padding"] > 0,
+    )  # fmt: skip
+    folds = _layer(low, op, layer)
+    x = low.transpose(low.at[op.name], (0, 3, 1, 2), f"{op.name}.nchw", op.name)
+    x = low.reshape(x, op.shape, f"{op.name}.line", op.name)
+    for name in folds:
+        low.at[name] = x
+    return True
+
+
+def _conv_transpose2d(low: Lowering, op: Op) -> bool:
+    """Without padding, or with padding that only cuts what SAME cuts."""
+    weight = op.param("weight")
+    if weight is None or op["groups"] != 1 or op["dilation"] != (1, 1) or len(op.shape) != 4:
+        return False
+    i, o, kh, kw = weight.shape
+    if any(op["output_padding"]) or any(op["padding"]):
+        return False
+    layer = HwOp(
+        op.name, "TRANSPOSE_CONV", (low.as_map(op.inputs[0]),), last(op.shape), (op.name,), weight=(o, kh, kw, i),
+        kernel=(kh, kw), stride=op["stride"],
+    )  # fmt: skip
+    _layer(low, op, layer)
+    return True
+
+
 def _linear(low: Lowering, op: Op) -> bool:
     weight = op.param("weight")
     if weight is None:
@@ -72,10 +114,13 @@ def _unscaled(low: Lowering, op: Op, x: str) -> tuple[str, str]:
     return (x if view is shifted else low.reshape(x, view.shape, view.name, norm.name)), norm.name
 
 
-def _layer(low: Lowering, op: Op, layer: HwOp) -> None:
-    """Fold batch norms, constants, a bias and an activation into a convolution or fully connected layer."""
+def _layer(low: Lowering, op: Op, layer: HwOp) -> list[str]:
+    """Fold batch norms, constants, a bias and an activation into a convolution or fully connected layer.
+
+    Returns the graph operators whose tensor the layer makes.
+    """
     bias, folds, end = op.param("bias") is not None or bool(layer.before), [op.name], op
-    axis = 1 if op.kind == "conv2d" else len(op.shape) - 1
+    axis = len(op.shape) - 1 if op.kind == "linear" else 1
     row = low.only_user(op)
     if axis > 1 and row is not None and row.kind == "reshape" and row.shape[1:] == op.shape[-1:]:
         norm = low.only_user(row)  # positions in one row, so that a batch norm sees their channels
@@ -95,7 +140,8 @@ def _layer(low: Lowering, op: Op, layer: HwOp) -> None:
         if op.name in low.plain:
             low.plain.add(user.name)
         low.finish(user, low.step(user, "", "MUL", (clipped,), layer.shape, const=("scalar", 1 / 6)))
-        return
+        low.at[op.name] = low.at[user.name]
+        return folds
     end, act = low.activation(end)
     if act != "NONE":
         folds.append(end.name)
@@ -105,6 +151,7 @@ def _layer(low: Lowering, op: Op, layer: HwOp) -> None:
     for name in folds:
         low.at[name] = layer.name
     low.emit(layer)
+    return folds
 
 
 def _folds(low: Lowering, user: Op, axis: int) -> bool:
@@ -143,4 +190,9 @@ def is_same(size: Shape, kernel: Shape, stride: Shape, padding: Shape, dilation:
     return True
 
 
-RULES: dict[str, Rule] = {"conv2d": _conv2d, "linear": _linear}
+RULES: dict[str, Rule] = {
+    "conv2d": _conv2d,
+    "conv1d": _conv1d,
+    "conv_transpose2d": _conv_transpose2d,
+    "linear": _linear,
+}

@@ -66,6 +66,12 @@ class Lowering:
         name = f"{op.name}.{part}" if part else op.name
         return self.emit(replace(HwOp(name, kind, inputs, shape, (op.name,)), **more))  # type: ignore[arg-type]
 
+    def real(self, op: Op, kind: str, x: str, shape: Shape) -> str:
+        """An operator that runs on real numbers, between the two conversions."""
+        x = self.step(op, "real", "DEQUANTIZE", (x,), shape, real=True)
+        x = self.step(op, "result", kind, (x,), shape, real=True)
+        return self.step(op, "", "QUANTIZE", (x,), shape)
+
     def finish(self, op: Op, name: str) -> None:
         self.at[op.name] = name
 
@@ -150,4 +156,4 @@ class Lowering:
 Rule = Callable[[Lowering, Op], "bool | None"]
 
 # kinds whose rules take tensors of the model as operands
-_CONSTANTS = frozenset("add sub mul div maximum minimum concat matmul attention".split())
+_CONSTANTS = frozenset("add sub mul div maximum minimum addcmul concat matmul attention".split())

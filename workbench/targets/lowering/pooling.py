@@ -37,18 +37,6 @@ def _reduce(low: Lowering, op: Op) -> None:
     )
 
 
-def _norm(low: Lowering, op: Op) -> None:
-    """The root of the sum of squares."""
-    source = op.inputs[0]
-    if len(op.shape) == 4:
-        low.follow(op)
-    x = low.at[source] if op["keepdim"] else low.in_order(source)
-    axes = tuple(sorted(low.axis(a, source) if op["keepdim"] else a for a in op["axes"]))
-    squares = low.step(op, "squares", "MUL", (x, x), low.made[x].shape)
-    total = low.step(op, "sum", "SUM", (squares,), low.shape(op), extra=(int(op["keepdim"]), *axes))
-    low.finish(op, low.step(op, "", "SQRT", (total,), low.shape(op)))
-
-
 def _max_pool2d(low: Lowering, op: Op) -> bool:
     return _pool(low, op, "MAX_POOL_2D", "PADV2")
 
@@ -101,7 +89,6 @@ def _resize(low: Lowering, op: Op) -> bool:
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(_REDUCE, _reduce),
-    "norm": _norm,
     "max_pool2d": _max_pool2d,
     "avg_pool2d": _avg_pool2d,
     "adaptive_avg_pool2d": _adaptive_avg_pool2d,
