@@ -106,7 +106,7 @@ def _unscaled(low: Lowering, op: Op, x: str) -> tuple[str, str]:
     if norm.kind != "layer_norm" or shifted.const != ("bias", norm.name) or low.only_user(norm) is not op:
         return x, ""
     scaled = low.made[shifted.inputs[0]]
-    if view is not shifted and view.shape[-1] != shifted.shape[-1]:
+    if view is not shifted and (view.shape[-1] != shifted.shape[-1] or len(view.shape) > 3):
         return x, ""
     for old in {view.name, shifted.name, scaled.name}:
         del low.made[old]
@@ -128,6 +128,13 @@ def _layer(low: Lowering, op: Op, layer: HwOp) -> list[str]:
             low.done.add(row.name)
             low.plain.discard(op.name)
             end, axis, layer = row, 1, replace(layer, shape=row.shape)
+    turned = row is not None and row.kind == "permute" and len(op.shape) == 4 and row["axes"] == (0, 3, 1, 2)
+    if axis > 1 and row is not None and turned:
+        scale = low.only_user(row)  # of a layer on maps
+        if scale is not None and scale.kind != "batch_norm" and _folds(low, scale, 1):
+            low.done.add(row.name)
+            low.plain.discard(op.name)
+            end, axis = row, 1
     while (user := low.only_user(end)) is not None and _folds(low, user, axis):
         folds.append(user.name)
         low.done.add(user.name)
@@ -158,7 +165,7 @@ def _folds(low: Lowering, user: Op, axis: int) -> bool:
     """A batch norm over the layer's output channels (dimension `axis`), or arithmetic with one constant a channel."""
     if user.kind == "batch_norm":
         return axis == 1
-    if axis != 1 or user.kind not in _FOLDED or user.get("reverse"):
+    if axis not in (1, 3) or user.kind not in _FOLDED or user.get("reverse"):
         return False
     if user.get("scalar") is not None:
         return True

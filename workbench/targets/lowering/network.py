@@ -6,7 +6,6 @@ rank are always in torch's order.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from math import prod
 
 from ...graph import Graph, Op
 from .hwop import HwOp, Shape
@@ -96,14 +95,14 @@ class Lowering:
     def as_map(self, name: str) -> str:
         """The deployed tensor in channels-last order."""
         shape = self.shape_of(name)
-        if name in self.plain and len(shape) == 4 and prod(shape[1:]) != max(shape[1:]):
+        if name in self.plain and len(shape) == 4:
             return self.transpose(self.at[name], (0, 2, 3, 1), f"{name}.nhwc", name)
         return self.at[name]
 
     def in_order(self, name: str) -> str:
         """The deployed tensor in torch's order."""
         shape = self.shape_of(name)
-        if len(shape) == 4 and name not in self.plain and prod(shape[1:]) != max(shape[1:]):
+        if len(shape) == 4 and name not in self.plain:
             return self.transpose(self.at[name], (0, 3, 1, 2), f"{name}.nchw", name)
         return self.at[name]
 
