@@ -118,6 +118,7 @@ _RULES: dict[str, Callable[[Op, list[Tensor], dict[str, Tensor]], Tensor]] = {
     "add": _binary(lambda a, b: a + b), "sub": _binary(lambda a, b: a - b), "mul": _binary(lambda a, b: a * b),
     "div": _binary(lambda a, b: a / b), "maximum": _binary(torch.maximum), "minimum": _binary(torch.minimum),
     "max_pool2d": _max_pool2d, "avg_pool2d": _avg_pool2d,
+    "avg_pool1d": lambda op, x, p: F.avg_pool1d(x[0], op["kernel"], op["stride"]),
     "adaptive_avg_pool2d": lambda op, x, p: F.adaptive_avg_pool2d(x[0], op["size"]),
     "adaptive_max_pool2d": lambda op, x, p: F.adaptive_max_pool2d(x[0], op["size"]),
     "mean": lambda op, x, p: x[0].mean(op["axes"], op["keepdim"]),

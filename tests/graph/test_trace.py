@@ -165,6 +165,8 @@ def test_a_size_that_is_not_square_is_traced() -> None:
         (lambda x: torch.addcmul(x, x.sigmoid(), x.relu()), ["sigmoid", "relu", "addcmul"]),
         (lambda x: F.pad(x, (1, 2, 0, 3), mode="reflect"), ["reflect_pad"]),
         (lambda x: x.mean(2, keepdim=True).expand(-1, -1, 8, -1).softmax(3), ["mean", "expand", "softmax"]),
+        (lambda x: F.avg_pool1d(x.flatten(2), 3, 2), ["reshape", "avg_pool1d"]),
+        (lambda x: x[:, :1].repeat_interleave(3, 1).softmax(1), ["slice", "expand", "softmax"]),
         (lambda x: F.rms_norm(x, (8,), eps=1e-6), ["rms_norm"]),
         (
             lambda x: F.scaled_dot_product_attention(x, x.relu(), x, x @ x.mT),

@@ -79,7 +79,8 @@ def _layer(op: HwOp, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return F.linear(x.reshape(-1, weight.shape[1]), weight, bias).reshape(op.shape)
     x = x.permute(0, 3, 1, 2)
     if op.kind == "TRANSPOSE_CONV":
-        return F.conv_transpose2d(x, weight.transpose(0, 1), bias, op.stride).permute(0, 2, 3, 1)
+        cut = [(k - s) // 2 if op.same else 0 for k, s in zip(op.kernel, op.stride, strict=True)]
+        return F.conv_transpose2d(x, weight.transpose(0, 1), bias, op.stride, cut).permute(0, 2, 3, 1)
     x = F.pad(x, _same(op, x)) if op.same else x
     return F.conv2d(x, weight, bias, op.stride, 0, op.dilation, op.groups).permute(0, 2, 3, 1)
 

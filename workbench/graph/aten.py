@@ -217,6 +217,13 @@ def _avg_pool2d(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs] | None:
     }  # fmt: skip
 
 
+def _avg_pool1d(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs] | None:
+    kernel, padding, stride = (tuple(a[key])[0] for key in ("kernel_size", "padding", "stride"))
+    if padding or a["ceil_mode"]:
+        return None
+    return "avg_pool1d", {"kernel": kernel, "stride": stride}
+
+
 def _adaptive_avg_pool2d(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs]:
     if tuple(out[-2:]) == (1, 1):
         return "mean", {"axes": (len(out) - 2, len(out) - 1), "keepdim": True}
@@ -323,6 +330,12 @@ def _expand(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs]:
     return "expand", {"size": out}
 
 
+def _repeat_interleave(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs] | None:
+    if a["dim"] is None or a["self"][a["dim"]] != 1:
+        return None
+    return "expand", {"size": out}  # of one, in whatever order
+
+
 def _roll(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs] | None:
     if not a["dims"]:
         return None  # over the flattened tensor
@@ -374,11 +387,12 @@ RULES: Mapping[str, Rule] = {
     "rsub": _binary("sub", reverse=True), "subtract": _binary("sub"), "multiply": _binary("mul"),
     "divide": _binary("div"), "true_divide": _binary("div"), "maximum": _plain("maximum"),
     "minimum": _plain("minimum"), "reciprocal": lambda a, out: ("div", {"scalar": 1.0, "reverse": True}),
-    "max_pool2d": _max_pool2d, "avg_pool2d": _avg_pool2d,
+    "max_pool2d": _max_pool2d, "avg_pool2d": _avg_pool2d, "avg_pool1d": _avg_pool1d,
     "adaptive_avg_pool2d": _adaptive_avg_pool2d, "adaptive_max_pool2d": _adaptive_max_pool2d,
     "mean": _reduction("mean"), "sum": _reduction("sum"), "amax": _reduction("amax"),
     "linalg_vector_norm": _norm, "var": _var,
-    "roll": _roll, "expand": _expand, "expand_as": _expand, "addcmul": _addcmul,
+    "roll": _roll, "expand": _expand, "expand_as": _expand,
+    "repeat_interleave": _repeat_interleave, "addcmul": _addcmul,
     **{name: _reshape for name in "view reshape _unsafe_view view_as reshape_as unflatten".split()},
     "flatten": _flatten, "squeeze": _squeeze, "unsqueeze": _unsqueeze,
     "permute": _permute, "transpose": _transpose, "swapaxes": _transpose,

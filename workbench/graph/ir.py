@@ -21,6 +21,7 @@ Kinds and their attributes (all sizes in elements):
     add sub mul div maximum minimum  (two inputs, or one and `scalar`)      pow  exponent
     max_pool2d  kernel stride padding dilation ceil
     avg_pool2d  kernel stride padding ceil count_include_pad
+    avg_pool1d  kernel stride   (no padding)
     adaptive_avg_pool2d  size   adaptive_max_pool2d size
     mean sum amax norm  axes keepdim            (global average pooling is a mean over (2, 3); norm: Euclidean)
     var         axes keepdim correction

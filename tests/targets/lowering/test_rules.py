@@ -125,6 +125,8 @@ SHAPES = {
     "pad of a vector": (lambda s, x: F.pad(x.mean((2, 3)), (2, 1)), []),
     "pad of tokens": (lambda s, x: F.pad(tokens(x), (1, 0, 2, 1)), []),
     "expand": (lambda s, x: x.mean(2, keepdim=True).expand(-1, -1, 5, -1).softmax(3), []),
+    "pool of tokens": (lambda s, x: F.avg_pool1d(x.relu().flatten(2), 4, 4), []),
+    "repeat": (lambda s, x: x.permute(0, 2, 3, 1).repeat_interleave(4, 0).softmax(3), []),
     "split tokens": (lambda s, x: torch.cat(tokens(x).split([3, 3, 2], 2)[::-1], 2), []),
     "pixels into channels": (
         lambda s, x: x.reshape(1, 8, 4, 2, 6, 2).permute(0, 3, 5, 1, 2, 4).reshape(1, 32, 4, 6),
@@ -139,6 +141,7 @@ LAYERS = {
         [nn.Conv1d(1, 1, 3, padding=1)],
     ),
     "transposed convolution": (lambda s, x, c, n: n(c(x)).relu(), [nn.ConvTranspose2d(8, 4, 2, 2), nn.BatchNorm2d(4)]),
+    "transposed convolution, cut": (lambda s, x, c: c(x), [nn.ConvTranspose2d(8, 4, 4, 2, 1)]),
     "scaled linear on maps": (
         lambda s, x, f: x + f(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2) * s.scale.reshape(1, -1, 1, 1),
         [nn.Linear(8, 8)],

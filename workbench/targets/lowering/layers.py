@@ -71,16 +71,18 @@ def _conv1d(low: Lowering, op: Op) -> bool:
 
 
 def _conv_transpose2d(low: Lowering, op: Op) -> bool:
-    """Without padding, or with padding that only cuts what SAME cuts."""
+    """Without padding, or with the padding that SAME cuts from what is `stride` times as large."""
     weight = op.param("weight")
-    if weight is None or op["groups"] != 1 or op["dilation"] != (1, 1) or len(op.shape) != 4:
+    spread = op["dilation"] != (1, 1) or any(op["output_padding"])
+    if weight is None or op["groups"] != 1 or spread or len(op.shape) != 4:
         return False
     i, o, kh, kw = weight.shape
-    if any(op["output_padding"]) or any(op["padding"]):
+    same = all(k - s == 2 * p for k, s, p in zip((kh, kw), op["stride"], op["padding"], strict=True))
+    if any(op["padding"]) and not same:
         return False
     layer = HwOp(
         op.name, "TRANSPOSE_CONV", (low.as_map(op.inputs[0]),), last(op.shape), (op.name,), weight=(o, kh, kw, i),
-        kernel=(kh, kw), stride=op["stride"],
+        kernel=(kh, kw), stride=op["stride"], same=any(op["padding"]),
     )  # fmt: skip
     _layer(low, op, layer)
     return True

@@ -68,6 +68,20 @@ def _pool(low: Lowering, op: Op, kind: str, pad: str) -> bool:
     return True
 
 
+def _avg_pool1d(low: Lowering, op: Op) -> bool:
+    """A pool of height 1."""
+    if len(op.shape) != 3:
+        return False
+    (_, c, n), (_, _, m) = low.shape_of(op.inputs[0]), op.shape
+    x = low.reshape(low.in_order(op.inputs[0]), (1, c, 1, n), f"{op.name}.wide", op.name)
+    x = low.transpose(x, (0, 2, 3, 1), f"{op.name}.nhwc", op.name)
+    kernel, stride = (1, op["kernel"]), (1, op["stride"])
+    x = low.step(op, "pool", "AVERAGE_POOL_2D", (x,), (1, 1, m, c), kernel=kernel, stride=stride)
+    x = low.transpose(x, (0, 3, 1, 2), f"{op.name}.nchw", op.name)
+    low.finish(op, low.reshape(x, op.shape, op.name, op.name))
+    return True
+
+
 def _adaptive_avg_pool2d(low: Lowering, op: Op) -> bool:
     size, out = low.shape_of(op.inputs[0])[2:], op.shape[2:]
     if any(n % m for n, m in zip(size, out, strict=True)):
@@ -91,6 +105,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(_REDUCE, _reduce),
     "max_pool2d": _max_pool2d,
     "avg_pool2d": _avg_pool2d,
+    "avg_pool1d": _avg_pool1d,
     "adaptive_avg_pool2d": _adaptive_avg_pool2d,
     "resize": _resize,
 }
