@@ -218,10 +218,9 @@ def _avg_pool2d(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs] | None:
 
 
 def _avg_pool1d(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs] | None:
-    kernel, padding, stride = (tuple(a[key])[0] for key in ("kernel_size", "padding", "stride"))
-    if padding or a["ceil_mode"]:
+    if a["padding"][0] or a["ceil_mode"]:
         return None
-    return "avg_pool1d", {"kernel": kernel, "stride": stride}
+    return "avg_pool1d", {"kernel": a["kernel_size"][0], "stride": (a["stride"] or a["kernel_size"])[0]}
 
 
 def _adaptive_avg_pool2d(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs]:
