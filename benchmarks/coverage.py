@@ -249,7 +249,9 @@ def main(argv: Sequence[str] | None = None) -> None:
                 pd.DataFrame(rows).to_csv(arguments.cache / "rows.csv", index=False)
     finally:
         worker.stop()
-    text = "\n".join(report(pd.DataFrame(rows), "make bench-coverage" + (" ARGS=--quick" if arguments.quick else "")))
+    asked = [flag for flag in ("--quick", "--keep-traces") if getattr(arguments, flag[2:].replace("-", "_"))]
+    command = " ".join(["benchmarks/coverage.py", *asked, *arguments.names])
+    text = "\n".join(report(pd.DataFrame(rows), command))
     print(text)
     if arguments.out:
         arguments.out.write_text(text + "\n")

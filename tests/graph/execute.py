@@ -118,11 +118,18 @@ _RULES: dict[str, Callable[[Op, list[Tensor], dict[str, Tensor]], Tensor]] = {
     "add": _binary(lambda a, b: a + b), "sub": _binary(lambda a, b: a - b), "mul": _binary(lambda a, b: a * b),
     "div": _binary(lambda a, b: a / b), "maximum": _binary(torch.maximum), "minimum": _binary(torch.minimum),
     "max_pool2d": _max_pool2d, "avg_pool2d": _avg_pool2d,
+    "avg_pool1d": lambda op, x, p: F.avg_pool1d(x[0], op["kernel"], op["stride"]),
     "adaptive_avg_pool2d": lambda op, x, p: F.adaptive_avg_pool2d(x[0], op["size"]),
     "adaptive_max_pool2d": lambda op, x, p: F.adaptive_max_pool2d(x[0], op["size"]),
     "mean": lambda op, x, p: x[0].mean(op["axes"], op["keepdim"]),
     "sum": lambda op, x, p: x[0].sum(op["axes"], op["keepdim"]),
     "norm": lambda op, x, p: torch.linalg.vector_norm(x[0], 2, op["axes"], op["keepdim"]),
+    "var": lambda op, x, p: x[0].var(op["axes"], correction=op["correction"], keepdim=op["keepdim"]),
+    "expand": lambda op, x, p: x[0].expand(op["size"]),
+    "addcmul": lambda op, x, p: torch.addcmul(*x),
+    "reflect_pad": lambda op, x, p: F.pad(
+        x[0], [n for pair in reversed(op["pads"][2:]) for n in pair], mode="reflect"
+    ),
     "roll": lambda op, x, p: x[0].roll(op["shifts"], op["axes"]),
     "rms_norm": lambda op, x, p: F.rms_norm(x[0], [x[0].shape[a] for a in op["axes"]], p.get("weight"), op["eps"]),
     "amax": lambda op, x, p: x[0].amax(op["axes"], op["keepdim"]),

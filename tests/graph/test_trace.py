@@ -29,6 +29,9 @@ CNNS = [
 ]
 
 
+VARIANCES = ["var", "rsqrt", "var", "reshape", "reshape", "add"]
+
+
 class Wrapped(nn.Module):
     """A function as a model with one 4 -> 4 convolution in front of it."""
 
@@ -156,6 +159,19 @@ def test_a_size_that_is_not_square_is_traced() -> None:
         (lambda x: x.amax((2, 3)) + x.mean((2, 3)), ["amax", "mean", "add"]),
         (lambda x: x.flatten(2) @ x.flatten(2).transpose(1, 2), ["reshape", "reshape", "permute", "matmul"]),
         (lambda x: F.gelu(x, approximate="tanh") + x**2, ["gelu", "pow", "add"]),
+        (lambda x: x.roll((1, -2), (2, 3)), ["roll"]),
+        (lambda x: F.normalize(x, dim=1), ["norm", "clamp", "div"]),
+        (lambda x: x.var(1, keepdim=True).rsqrt() + x.var((2, 3), correction=0)[..., None, None], VARIANCES),
+        (lambda x: torch.addcmul(x, x.sigmoid(), x.relu()), ["sigmoid", "relu", "addcmul"]),
+        (lambda x: F.pad(x, (1, 2, 0, 3), mode="reflect"), ["reflect_pad"]),
+        (lambda x: x.mean(2, keepdim=True).expand(-1, -1, 8, -1).softmax(3), ["mean", "expand", "softmax"]),
+        (lambda x: F.avg_pool1d(x.flatten(2), 3, 2), ["reshape", "avg_pool1d"]),
+        (lambda x: x[:, :1].repeat_interleave(3, 1).softmax(1), ["slice", "expand", "softmax"]),
+        (lambda x: F.rms_norm(x, (8,), eps=1e-6), ["rms_norm"]),
+        (
+            lambda x: F.scaled_dot_product_attention(x, x.relu(), x, x @ x.mT),
+            ["relu", "permute", "matmul", "attention"],
+        ),
         (lambda x: x.contiguous().clone().to(torch.float32).detach(), []),
     ],
 )

@@ -176,6 +176,10 @@ def _pow(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs] | None:
     return ("pow", {"exponent": exponent}) if isinstance(exponent, int | float) and "self" in a else None
 
 
+def _addcmul(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs] | None:
+    return ("addcmul", {}) if a["value"] == 1 else None
+
+
 def _binary(kind: str, reverse: bool = False) -> Rule:
     def rule(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs] | None:
         left, right = a["self"], a["other"]
@@ -213,6 +217,12 @@ def _avg_pool2d(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs] | None:
     }  # fmt: skip
 
 
+def _avg_pool1d(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs] | None:
+    if a["padding"][0] or a["ceil_mode"]:
+        return None
+    return "avg_pool1d", {"kernel": a["kernel_size"][0], "stride": (a["stride"] or a["kernel_size"])[0]}
+
+
 def _adaptive_avg_pool2d(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs]:
     if tuple(out[-2:]) == (1, 1):
         return "mean", {"axes": (len(out) - 2, len(out) - 1), "keepdim": True}
@@ -231,6 +241,12 @@ def _reduction(kind: str) -> Rule:
         return kind, {"axes": tuple(sorted(_axis(d, rank) for d in axes)), "keepdim": bool(a.get("keepdim", False))}
 
     return rule
+
+
+def _var(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs] | None:
+    correction = a.get("correction", 1 if a.get("unbiased", True) else 0)
+    kind, attrs = _reduction("var")(a, out) or ("", {})
+    return kind, {**attrs, "correction": 1 if correction is None else int(correction)}
 
 
 def _norm(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs] | None:
@@ -298,12 +314,25 @@ def _narrow(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs]:
 
 
 def _pad(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs] | None:
-    if a.get("mode", "constant") != "constant":
+    mode = a.get("mode", "constant")
+    if mode not in ("constant", "reflect"):
         return None
     sizes = list(a["pad"])
     pads = [(0, 0)] * (len(out) - len(sizes) // 2)
     pads += [(sizes[k], sizes[k + 1]) for k in range(len(sizes) - 2, -1, -2)]
+    if mode == "reflect":
+        return "reflect_pad", {"pads": tuple(pads)}
     return "pad", {"pads": tuple(pads), "value": float(a["value"] or 0.0)}
+
+
+def _expand(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs]:
+    return "expand", {"size": out}
+
+
+def _repeat_interleave(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs] | None:
+    if a["dim"] is None or a["self"][a["dim"]] != 1:
+        return None
+    return "expand", {"size": out}  # of one, in whatever order
 
 
 def _roll(a: Mapping[str, Any], out: Shape) -> tuple[str, Attrs] | None:
@@ -357,10 +386,12 @@ RULES: Mapping[str, Rule] = {
     "rsub": _binary("sub", reverse=True), "subtract": _binary("sub"), "multiply": _binary("mul"),
     "divide": _binary("div"), "true_divide": _binary("div"), "maximum": _plain("maximum"),
     "minimum": _plain("minimum"), "reciprocal": lambda a, out: ("div", {"scalar": 1.0, "reverse": True}),
-    "max_pool2d": _max_pool2d, "avg_pool2d": _avg_pool2d,
+    "max_pool2d": _max_pool2d, "avg_pool2d": _avg_pool2d, "avg_pool1d": _avg_pool1d,
     "adaptive_avg_pool2d": _adaptive_avg_pool2d, "adaptive_max_pool2d": _adaptive_max_pool2d,
     "mean": _reduction("mean"), "sum": _reduction("sum"), "amax": _reduction("amax"),
-    "linalg_vector_norm": _norm, "roll": _roll,
+    "linalg_vector_norm": _norm, "var": _var,
+    "roll": _roll, "expand": _expand, "expand_as": _expand,
+    "repeat_interleave": _repeat_interleave, "addcmul": _addcmul,
     **{name: _reshape for name in "view reshape _unsafe_view view_as reshape_as unflatten".split()},
     "flatten": _flatten, "squeeze": _squeeze, "unsqueeze": _unsqueeze,
     "permute": _permute, "transpose": _transpose, "swapaxes": _transpose,

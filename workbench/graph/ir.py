@@ -17,16 +17,19 @@ Kinds and their attributes (all sizes in elements):
     layer_norm  eps axes        rms_norm  eps axes        group_norm  eps groups
     relu relu6 hard_swish hard_sigmoid silu sigmoid tanh gelu mish elu softplus exp sqrt rsqrt abs neg
     leaky_relu  slope           prelu           clamp  low high
+    addcmul                     the first and the product of the other two
     add sub mul div maximum minimum  (two inputs, or one and `scalar`)      pow  exponent
     max_pool2d  kernel stride padding dilation ceil
     avg_pool2d  kernel stride padding ceil count_include_pad
+    avg_pool1d  kernel stride   (no padding)
     adaptive_avg_pool2d  size   adaptive_max_pool2d size
     mean sum amax norm  axes keepdim            (global average pooling is a mean over (2, 3); norm: Euclidean)
+    var         axes keepdim correction
     reshape     dims            per output dimension the tuple of input dimensions it merges (() for a literal 1),
                                 or None where the reshape splits or mixes dimensions
     permute     axes            concat  axis            slice  axis start stop step
     pad         pads value      pads: one (before, after) pair per dimension
-    roll        axes shifts
+    reflect_pad pads            roll    axes shifts         expand  size
     resize      mode size       matmul          softmax  axis
     attention                   scaled dot product of query, key, value
     Any other kind is the exporter's own name ("aten.lstm"): no rule is known for it, and whoever meets it

@@ -19,7 +19,7 @@ Shape = tuple[int, ...]
 
 _LAST_DIM = {"linear"}
 _POOLS = {"max_pool2d", "avg_pool2d"}
-_REDUCTIONS = {"mean", "sum", "amax", "norm"}
+_REDUCTIONS = {"mean", "sum", "amax", "norm", "var"}
 _POINTWISE = frozenset(
     "batch_norm layer_norm rms_norm group_norm relu relu6 hard_swish hard_sigmoid silu sigmoid tanh gelu mish elu "
     "softplus exp sqrt rsqrt abs neg roll leaky_relu prelu clamp pow softmax add sub mul div maximum "
@@ -56,7 +56,7 @@ def infer_shape(op: Op, inputs: Sequence[Shape], traced: Sequence[Shape] | None 
         if op["keepdim"]:
             return tuple(1 if i in axes else d for i, d in enumerate(first))
         return tuple(d for i, d in enumerate(first) if i not in axes)
-    if kind in ("add", "sub", "mul", "div", "maximum", "minimum") and len(inputs) > 1:
+    if kind in ("add", "sub", "mul", "div", "maximum", "minimum", "addcmul") and len(inputs) > 1:
         return _broadcast(inputs)
     if kind == "permute":
         return tuple(first[a] for a in op["axes"])
@@ -67,7 +67,7 @@ def infer_shape(op: Op, inputs: Sequence[Shape], traced: Sequence[Shape] | None 
         axis = op["axis"] % len(first)
         taken = len(range(op["start"], min(op["stop"], first[axis]), op["step"]))
         return tuple(taken if i == axis else d for i, d in enumerate(first))
-    if kind == "pad":
+    if kind in ("pad", "reflect_pad"):
         return tuple(d + sum(p) for d, p in zip(first, op["pads"], strict=True))
     if kind == "reshape":
         return _reshape(op, first)

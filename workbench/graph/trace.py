@@ -199,13 +199,16 @@ class _Tracer:
         body = next((a for a in args if isinstance(a, fx.GraphModule)), None)
         if body is not None:  # wrap_with_autocast and its like: the body runs as it stands
             inner = [n for n in body.graph.nodes if n.op == "placeholder"]
-            given = args[args.index(body) + 1 :]
-            return self._walk(body, dict(zip(inner, given, strict=True)))
+            outer = args[args.index(body) + 1 :]
+            return self._walk(body, dict(zip(inner, outer, strict=True)))
         schema = getattr(node.target, "_schema", None)
         if schema is None:
             raise TraceError(f"{self.model} uses {node.target}, which is not an operator of the graph")
-        bound = {a.name: a.default_value for a in schema.arguments if a.has_default_value()}
-        bound |= {a.name: v for a, v in zip(schema.arguments, args, strict=False)} | kwargs
+        given = {a.name: v for a, v in zip(schema.arguments, args, strict=False)} | kwargs
+        # in the order of the schema, which is the order of the inputs: an attention's mask stands behind its value
+        bound = {
+            a.name: given.get(a.name, a.default_value if a.has_default_value() else None) for a in schema.arguments
+        }
         if not schema.returns:
             return None  # assertions
         leaves = list(_tensors(bound.values()))

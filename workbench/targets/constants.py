@@ -37,6 +37,10 @@ class Constants:
         """Folded weight (torch's axes) and bias of a convolution or fully connected layer."""
         folds = [self.graph.by_name[name] for name in op.folds]
         weight, bias = self._get(folds[0], "weight"), self._get(folds[0], "bias")
+        if weight.ndim == 3:  # conv1d
+            weight = weight[:, :, None]
+        if op.kind == "TRANSPOSE_CONV":
+            weight = weight.transpose(1, 0, 2, 3)
         if op.before:
             norm = self.graph.by_name[op.before]
             bias = bias + weight @ np.broadcast_to(self._get(norm, "bias").reshape(-1), weight.shape[1:])

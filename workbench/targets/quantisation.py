@@ -22,7 +22,7 @@ Ranges = Mapping[str, tuple[float, float]]
 # the file format demands one scale for input and output
 _KEEP = frozenset(
     "PAD PADV2 MAX_POOL_2D AVERAGE_POOL_2D SLICE STRIDED_SLICE RESHAPE TRANSPOSE RESIZE_BILINEAR "
-    "RESIZE_NEAREST_NEIGHBOR REDUCE_MAX MAXIMUM MINIMUM".split()
+    "RESIZE_NEAREST_NEIGHBOR REDUCE_MAX MAXIMUM MINIMUM MIRROR_PAD BROADCAST_TO".split()
 )
 
 

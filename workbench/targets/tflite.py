@@ -20,7 +20,10 @@ from ethosu.vela.tflite import (
     DepthwiseConv2DOptions,
     DivOptions,
     FullyConnectedOptions,
+    GeluOptions,
+    L2NormOptions,
     LeakyReluOptions,
+    MirrorPadOptions,
     Model,
     MulOptions,
     Operator,
@@ -33,6 +36,7 @@ from ethosu.vela.tflite import (
     SubGraph,
     SubOptions,
     Tensor,
+    TransposeConvOptions,
 )
 
 from ..errors import WorkbenchError
@@ -45,7 +49,7 @@ from .quantisation import Ranges, Scale, assign_scales, scale_of
 __all__ = ["TfliteFile", "write_tflite"]
 
 _ACTS = {"NONE": 0, "RELU": 1, "RELU6": 3}
-_INT8, _INT32 = 9, 2
+_INT8, _INT32, _FLOAT = 9, 2, 0
 _VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 5, "BATCH_MATMUL": 2, "HARD_SWISH": 1, "GELU": 2}
 
 
@@ -98,6 +102,9 @@ class _Writer:
                 continue
             inputs = [self.at[name] for name in op.inputs]
             constants = self._constants(op, shapes)
+            if op.kind == "TRANSPOSE_CONV":  # its sizes and weights stand before the map
+                size = self._constant(f"{op.name}/size", np.array(op.shape, dtype=np.int32))
+                inputs, constants = [size, constants[0], *inputs], constants[1:]
             if op.const is not None and op.const[0] == "values":
                 for position, tensor in zip((k for k, _ in op.const[1]), constants, strict=True):  # type: ignore[attr-defined]
                     inputs.insert(position, tensor)
@@ -135,7 +142,10 @@ class _Writer:
     # ---- tensors ------------------------------------------------------------------------------------------------
 
     def _map(self, op: HwOp) -> None:
-        self.at[op.name] = self._tensor(op.name, op.shape, _INT8, 0, [self.scales[op.name]])
+        if op.real:
+            self.at[op.name] = self._tensor(op.name, op.shape, _FLOAT, 0)
+        else:
+            self.at[op.name] = self._tensor(op.name, op.shape, _INT8, 0, [self.scales[op.name]])
 
     def _buffer(self, data: np.ndarray | None) -> int:
         b = self.builder
@@ -184,10 +194,10 @@ class _Writer:
 
         if op.weight is not None:
             return self._layer(op)
-        if op.kind == "PAD" or op.kind == "PADV2":
-            flat = op.extra if len(op.extra) > 4 else (0, 0, *op.extra, 0, 0)
+        if op.kind in ("PAD", "PADV2", "MIRROR_PAD"):
+            flat = (0, 0, *op.extra, 0, 0) if len(op.extra) == len(op.shape) else op.extra
             pads = ints(np.reshape(flat, (-1, 2)))
-            if op.kind == "PAD":
+            if op.kind != "PADV2":
                 return pads
             least = -np.inf if op.const is None else op.const[1]  # a max pool must never see its border
             scale = self.scales[op.name]
@@ -196,7 +206,7 @@ class _Writer:
             return ints(op.extra[1:])
         if op.kind in ("TRANSPOSE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"):
             return ints(op.extra)
-        if op.kind == "RESHAPE":
+        if op.kind in ("RESHAPE", "BROADCAST_TO"):
             return ints(op.shape)
         if op.kind in ("SLICE", "STRIDED_SLICE"):
             axis, start, stop, step = op.extra
@@ -212,7 +222,7 @@ class _Writer:
 
     def _layer(self, op: HwOp) -> list[int]:
         weight, bias = self.values.layer(op)
-        if op.kind == "CONV_2D":
+        if op.kind in ("CONV_2D", "TRANSPOSE_CONV"):
             weight = weight.transpose(0, 2, 3, 1)
         elif op.kind == "DEPTHWISE_CONV_2D":
             weight = weight.transpose(1, 2, 3, 0)
@@ -270,6 +280,14 @@ class _Writer:
             return self._table(
                 DepthwiseConv2DOptions, "DepthwiseConv2DOptions", **space, **spread, DepthMultiplier=multiplier
             )
+        if op.kind == "TRANSPOSE_CONV":
+            return self._table(TransposeConvOptions, "TransposeConvOptions", **space)
+        if op.kind == "MIRROR_PAD":
+            return self._table(MirrorPadOptions, "MirrorPadOptions", Mode=0)
+        if op.kind == "GELU":
+            return self._table(GeluOptions, "GeluOptions", Approximate=False)
+        if op.kind == "L2_NORMALIZATION":
+            return self._table(L2NormOptions, "L2NormOptions", FusedActivationFunction=0)
         if op.kind in ("MAX_POOL_2D", "AVERAGE_POOL_2D"):
             return self._table(Pool2DOptions, "Pool2DOptions", **space, FilterHeight=kh, FilterWidth=kw)
         if op.kind == "FULLY_CONNECTED":

@@ -28,7 +28,8 @@ def _softmax(low: Lowering, op: Op) -> None:
 
 def _matmul(low: Lowering, op: Op) -> bool:
     shapes = [low.shape_of(i) for i in op.inputs]
-    if len({s[:-2] for s in shapes}) != 1 or not any(i in low.at for i in op.inputs):
+    batches = {_batch(s) for s in shapes}
+    if len(batches - {()}) > 1 or not any(i in low.at for i in op.inputs):
         return False
     left, right = (low.in_order(i) if i in low.at else f"={i}" for i in op.inputs)
     if len(op.shape) == 4:
@@ -37,21 +38,31 @@ def _matmul(low: Lowering, op: Op) -> bool:
     return True
 
 
+def _batch(shape: Shape) -> Shape:
+    """What stands before the matrix, without the ones in front."""
+    batch = shape[:-2]
+    while batch and batch[0] == 1:
+        batch = batch[1:]
+    return batch
+
+
 def _attention(low: Lowering, op: Op) -> bool:
     """Query and key scaled alike, their products (and the mask) through softmax, times the value."""
     shapes = [low.shape_of(i) for i in op.inputs]
     q, k, v = shapes[:3]
-    if op.get("causal") or not q[:-2] == k[:-2] == v[:-2] or any(i not in low.at for i in op.inputs[1:3]):
+    shared = _batch(k) == () and _batch(v) == ()  # one key and value for all heads
+    if op.get("causal") or not (shared or q[:-2] == k[:-2] == v[:-2]) or any(i not in low.at for i in op.inputs[1:3]):
         return False
     scores = (*q[:-1], k[-2])
     if len(op.shape) == 4:
         low.plain.add(op.name)
-    factor = ("scalar", (op.get("scale") or q[-1] ** -0.5) ** 0.5)
+    factor = op.get("scale") or q[-1] ** -0.5
     names = [low.in_order(i) if i in low.at else f"={i}" for i in op.inputs]
     query, key, value = names[:3]
-    if not query.startswith("="):  # a query of the model's own is scaled beforehand
-        query = low.step(op, "query", "MUL", (query,), q, const=factor)
-    key = low.step(op, "key", "MUL", (key,), k, const=factor)
+    if not query.startswith("="):  # a query of the model's own is left as it is
+        factor = factor**0.5
+        query = low.step(op, "query", "MUL", (query,), q, const=("scalar", factor))
+    key = low.step(op, "key", "MUL", (key,), k, const=("scalar", factor))
     turn = (*range(len(k) - 2), len(k) - 1, len(k) - 2)
     key = low.transpose(key, turn, f"{op.name}.turned", op.name)
     x = _product(low, op, "scores", query, key, q, (*k[:-2], k[-1], k[-2]))
@@ -68,18 +79,19 @@ def _attention(low: Lowering, op: Op) -> bool:
 
 def _product(low: Lowering, op: Op, part: str, left: str, right: str, a: Shape, b: Shape) -> str:
     """The product of batches of matrices of shapes a and b; "=name" is a tensor of the model."""
-    rank3, label = (prod(a[:-2]), a[-2], b[-1]), f"{op.name}.{part}" if part else op.name
+    label = f"{op.name}.{part}" if part else op.name
+    batch = max(a[:-2], b[:-2], key=prod)
+    rank3, shape = (prod(batch), a[-2], b[-1]), (*batch, a[-2], b[-1])
     inputs: list[str] = []
     const: tuple[str, object] | None = None
     first = False
     extra: Shape = ()
-    for side, name, shape in (("left", left, a), ("right", right, b)):
-        flat = (rank3[0], *shape[-2:])
+    for side, name, own in (("left", left, a), ("right", right, b)):
+        flat = (prod(own[:-2]), *own[-2:]) if prod(own[:-2]) > 1 or rank3[0] == 1 else own[-2:]
         if name.startswith("="):
             const, first, extra = ("value", name[1:]), side == "left", flat
         else:
             inputs.append(low.reshape(name, flat, f"{label}.{side}", op.name))
-    shape = (*a[:-1], b[-1])
     if shape == rank3:
         return low.step(op, part, "BATCH_MATMUL", tuple(inputs), rank3, const=const, const_first=first, extra=extra)
     made = low.step(

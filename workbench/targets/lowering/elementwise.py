@@ -14,12 +14,11 @@ _UNARY = {
     "tanh": "TANH",
     "leaky_relu": "LEAKY_RELU",
     "gelu": "GELU",
-    "exp": "EXP",
-    "abs": "ABS",
     "sqrt": "SQRT",
     "rsqrt": "RSQRT",
 }
 _BINARY = {"add": "ADD", "sub": "SUB", "mul": "MUL", "div": "DIV", "maximum": "MAXIMUM", "minimum": "MINIMUM"}
+_REAL = {"exp": "EXP", "abs": "ABS"}
 _FUSING = frozenset("ADD SUB MUL DIV".split())
 
 
@@ -45,6 +44,16 @@ def _silu(low: Lowering, op: Op) -> None:
     x, shape = low.at[op.inputs[0]], low.shape(op)
     gate = low.step(op, "logistic", "LOGISTIC", (x,), shape)
     low.finish(op, low.step(op, "", "MUL", (x, gate), shape))
+
+
+def _real(low: Lowering, op: Op) -> None:
+    low.follow(op)
+    low.finish(op, low.real(op, _REAL[op.kind], low.at[op.inputs[0]], low.shape(op)))
+
+
+def _neg(low: Lowering, op: Op) -> None:
+    low.follow(op)
+    low.finish(op, low.step(op, "", "MUL", (low.at[op.inputs[0]],), low.shape(op), const=("scalar", -1.0)))
 
 
 def _clamp(low: Lowering, op: Op) -> None:
@@ -82,8 +91,7 @@ def _binary(low: Lowering, op: Op) -> bool:
     if op.get("scalar") is not None:
         const = ("scalar", op["scalar"])
     elif params:
-        turned = len(op.shape) == 4 and op.name not in low.plain
-        const, extra = ("value", params[0]), (low.graph.by_name[params[0]].elements, int(turned))
+        const, extra = _constant(low, op, params[0])
     if kind == "DIV" and const is not None and not first:  # dividing by a constant is multiplying by its inverse
         if not const[1]:
             return False
@@ -102,10 +110,39 @@ def _binary(low: Lowering, op: Op) -> bool:
     return True
 
 
+def _constant(low: Lowering, op: Op, name: str) -> tuple[tuple[str, object], Shape]:
+    """A tensor of the model as the operand of `op`."""
+    turned = len(op.shape) == 4 and op.name not in low.plain
+    return ("value", name), (low.graph.by_name[name].elements, int(turned))
+
+
+def _addcmul(low: Lowering, op: Op) -> bool:
+    """The product of the last two, then the sum with the first; each with at most one tensor of the model."""
+    start, *factors = op.inputs
+    names = [i for i in factors if i in low.at]
+    if not names or any(low.shape_of(i) != op.shape for i in (start, *factors) if i in low.at):
+        return False
+    low.follow(op)
+    shape = low.shape(op)
+    const, extra = next((_constant(low, op, i) for i in factors if i not in low.at), (None, ()))
+    x = low.step(op, "product", "MUL", tuple(low.operand(op, i) for i in names), shape, const=const, extra=extra)
+    inputs: tuple[str, ...] = (x,)
+    const, extra = None, ()
+    if start in low.at:
+        inputs = (low.operand(op, start), x)
+    else:
+        const, extra = _constant(low, op, start)
+    low.finish(op, low.step(op, "", "ADD", inputs, shape, const=const, extra=extra))
+    return True
+
+
 RULES: dict[str, Rule] = {
     "input": _input,
     **dict.fromkeys(_UNARY, _unary),
     **dict.fromkeys(_BINARY, _binary),
+    **dict.fromkeys(_REAL, _real),
+    "neg": _neg,
+    "addcmul": _addcmul,
     "hard_sigmoid": _hard_sigmoid,
     "silu": _silu,
     "clamp": _clamp,

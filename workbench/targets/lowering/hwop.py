@@ -21,6 +21,7 @@ class HwOp:
     sizes); of a constant "value" its elements and whether it is turned to channels last.
     sources: graph operators it stands for; the first one is charged for it. folds: the layer whose weights these
     are and what is folded into them; before: a layer norm whose scale and shift are folded into the weights.
+    real: the tensor is float32, because the quantiser knows no integer form of the operator.
     """
 
     name: str
@@ -41,6 +42,7 @@ class HwOp:
     folds: tuple[str, ...] = ()
     before: str = ""
     const_first: bool = False
+    real: bool = False
 
     @property
     def elements(self) -> int:

@@ -44,6 +44,50 @@ def _conv2d(low: Lowering, op: Op) -> bool:
     return True
 
 
+def _conv1d(low: Lowering, op: Op) -> bool:
+    """A convolution of height 1."""
+    weight = op.param("weight")
+    if weight is None or len(op.shape) != 3:
+        return False
+    (_, c, n), (o, i, k), (_, _, m) = low.shape_of(op.inputs[0]), weight.shape, op.shape
+    x = low.reshape(low.in_order(op.inputs[0]), (1, c, 1, n), f"{op.name}.wide", op.name)
+    x = low.transpose(x, (0, 2, 3, 1), f"{op.name}.nhwc", op.name)
+    line = [(1, v) for v in (op["kernel"], op["stride"], op["dilation"])]
+    same = is_same((1, n), line[0], line[1], (0, op["padding"]), line[2])
+    if op["padding"] and not same:
+        x = pad_map(low, op, x, (1, 1, n, c), (0, 0, op["padding"], op["padding"]), "PAD")
+    depthwise = i == 1 and op["groups"] == c
+    kind, shape = ("DEPTHWISE_CONV_2D", (1, 1, k, o)) if depthwise else ("CONV_2D", (o, 1, k, i))
+    layer = HwOp(
+        op.name, kind, (x,), (1, 1, m, o), (op.name,), weight=shape, groups=op["groups"], kernel=line[0],
+        stride=line[1], dilation=line[2], same=same and op["padding"] > 0,
+    )  # fmt: skip
+    folds = _layer(low, op, layer)
+    x = low.transpose(low.at[op.name], (0, 3, 1, 2), f"{op.name}.nchw", op.name)
+    x = low.reshape(x, op.shape, f"{op.name}.line", op.name)
+    for name in folds:
+        low.at[name] = x
+    return True
+
+
+def _conv_transpose2d(low: Lowering, op: Op) -> bool:
+    """Without padding, or with the padding that SAME cuts from what is `stride` times as large."""
+    weight = op.param("weight")
+    spread = op["dilation"] != (1, 1) or any(op["output_padding"])
+    if weight is None or op["groups"] != 1 or spread or len(op.shape) != 4:
+        return False
+    i, o, kh, kw = weight.shape
+    same = all(k - s == 2 * p for k, s, p in zip((kh, kw), op["stride"], op["padding"], strict=True))
+    if any(op["padding"]) and not same:
+        return False
+    layer = HwOp(
+        op.name, "TRANSPOSE_CONV", (low.as_map(op.inputs[0]),), last(op.shape), (op.name,), weight=(o, kh, kw, i),
+        kernel=(kh, kw), stride=op["stride"], same=any(op["padding"]),
+    )  # fmt: skip
+    _layer(low, op, layer)
+    return True
+
+
 def _linear(low: Lowering, op: Op) -> bool:
     weight = op.param("weight")
     if weight is None:
@@ -64,7 +108,7 @@ def _unscaled(low: Lowering, op: Op, x: str) -> tuple[str, str]:
     if norm.kind != "layer_norm" or shifted.const != ("bias", norm.name) or low.only_user(norm) is not op:
         return x, ""
     scaled = low.made[shifted.inputs[0]]
-    if view is not shifted and view.shape[-1] != shifted.shape[-1]:
+    if view is not shifted and (view.shape[-1] != shifted.shape[-1] or len(view.shape) > 3):
         return x, ""
     for old in {view.name, shifted.name, scaled.name}:
         del low.made[old]
@@ -72,10 +116,13 @@ def _unscaled(low: Lowering, op: Op, x: str) -> tuple[str, str]:
     return (x if view is shifted else low.reshape(x, view.shape, view.name, norm.name)), norm.name
 
 
-def _layer(low: Lowering, op: Op, layer: HwOp) -> None:
-    """Fold batch norms, constants, a bias and an activation into a convolution or fully connected layer."""
+def _layer(low: Lowering, op: Op, layer: HwOp) -> list[str]:
+    """Fold batch norms, constants, a bias and an activation into a convolution or fully connected layer.
+
+    Returns the graph operators whose tensor the layer makes.
+    """
     bias, folds, end = op.param("bias") is not None or bool(layer.before), [op.name], op
-    axis = 1 if op.kind == "conv2d" else len(op.shape) - 1
+    axis = len(op.shape) - 1 if op.kind == "linear" else 1
     row = low.only_user(op)
     if axis > 1 and row is not None and row.kind == "reshape" and row.shape[1:] == op.shape[-1:]:
         norm = low.only_user(row)  # positions in one row, so that a batch norm sees their channels
@@ -83,6 +130,13 @@ def _layer(low: Lowering, op: Op, layer: HwOp) -> None:
             low.done.add(row.name)
             low.plain.discard(op.name)
             end, axis, layer = row, 1, replace(layer, shape=row.shape)
+    turned = row is not None and row.kind == "permute" and len(op.shape) == 4 and row["axes"] == (0, 3, 1, 2)
+    if axis > 1 and row is not None and turned:
+        scale = low.only_user(row)  # of a layer on maps
+        if scale is not None and scale.kind != "batch_norm" and _folds(low, scale, 1):
+            low.done.add(row.name)
+            low.plain.discard(op.name)
+            end, axis = row, 1
     while (user := low.only_user(end)) is not None and _folds(low, user, axis):
         folds.append(user.name)
         low.done.add(user.name)
@@ -95,7 +149,8 @@ def _layer(low: Lowering, op: Op, layer: HwOp) -> None:
         if op.name in low.plain:
             low.plain.add(user.name)
         low.finish(user, low.step(user, "", "MUL", (clipped,), layer.shape, const=("scalar", 1 / 6)))
-        return
+        low.at[op.name] = low.at[user.name]
+        return folds
     end, act = low.activation(end)
     if act != "NONE":
         folds.append(end.name)
@@ -105,13 +160,14 @@ def _layer(low: Lowering, op: Op, layer: HwOp) -> None:
     for name in folds:
         low.at[name] = layer.name
     low.emit(layer)
+    return folds
 
 
 def _folds(low: Lowering, user: Op, axis: int) -> bool:
     """A batch norm over the layer's output channels (dimension `axis`), or arithmetic with one constant a channel."""
     if user.kind == "batch_norm":
         return axis == 1
-    if axis != 1 or user.kind not in _FOLDED or user.get("reverse"):
+    if axis not in (1, 3) or user.kind not in _FOLDED or user.get("reverse"):
         return False
     if user.get("scalar") is not None:
         return True
@@ -143,4 +199,9 @@ def is_same(size: Shape, kernel: Shape, stride: Shape, padding: Shape, dilation:
     return True
 
 
-RULES: dict[str, Rule] = {"conv2d": _conv2d, "linear": _linear}
+RULES: dict[str, Rule] = {
+    "conv2d": _conv2d,
+    "conv1d": _conv1d,
+    "conv_transpose2d": _conv_transpose2d,
+    "linear": _linear,
+}

@@ -6,7 +6,6 @@ rank are always in torch's order.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from math import prod
 
 from ...graph import Graph, Op
 from .hwop import HwOp, Shape
@@ -66,6 +65,12 @@ class Lowering:
         name = f"{op.name}.{part}" if part else op.name
         return self.emit(replace(HwOp(name, kind, inputs, shape, (op.name,)), **more))  # type: ignore[arg-type]
 
+    def real(self, op: Op, kind: str, x: str, shape: Shape) -> str:
+        """An operator that runs on real numbers, between the two conversions."""
+        x = self.step(op, "real", "DEQUANTIZE", (x,), shape, real=True)
+        x = self.step(op, "result", kind, (x,), shape, real=True)
+        return self.step(op, "", "QUANTIZE", (x,), shape)
+
     def finish(self, op: Op, name: str) -> None:
         self.at[op.name] = name
 
@@ -90,14 +95,14 @@ class Lowering:
     def as_map(self, name: str) -> str:
         """The deployed tensor in channels-last order."""
         shape = self.shape_of(name)
-        if name in self.plain and len(shape) == 4 and prod(shape[1:]) != max(shape[1:]):
+        if name in self.plain and len(shape) == 4:
             return self.transpose(self.at[name], (0, 2, 3, 1), f"{name}.nhwc", name)
         return self.at[name]
 
     def in_order(self, name: str) -> str:
         """The deployed tensor in torch's order."""
         shape = self.shape_of(name)
-        if len(shape) == 4 and name not in self.plain and prod(shape[1:]) != max(shape[1:]):
+        if len(shape) == 4 and name not in self.plain:
             return self.transpose(self.at[name], (0, 3, 1, 2), f"{name}.nchw", name)
         return self.at[name]
 
@@ -150,4 +155,4 @@ class Lowering:
 Rule = Callable[[Lowering, Op], "bool | None"]
 
 # kinds whose rules take tensors of the model as operands
-_CONSTANTS = frozenset("add sub mul div maximum minimum concat matmul attention".split())
+_CONSTANTS = frozenset("add sub mul div maximum minimum addcmul concat matmul attention".split())

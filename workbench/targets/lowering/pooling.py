@@ -37,18 +37,6 @@ def _reduce(low: Lowering, op: Op) -> None:
     )
 
 
-def _norm(low: Lowering, op: Op) -> None:
-    """The root of the sum of squares."""
-    source = op.inputs[0]
-    if len(op.shape) == 4:
-        low.follow(op)
-    x = low.at[source] if op["keepdim"] else low.in_order(source)
-    axes = tuple(sorted(low.axis(a, source) if op["keepdim"] else a for a in op["axes"]))
-    squares = low.step(op, "squares", "MUL", (x, x), low.made[x].shape)
-    total = low.step(op, "sum", "SUM", (squares,), low.shape(op), extra=(int(op["keepdim"]), *axes))
-    low.finish(op, low.step(op, "", "SQRT", (total,), low.shape(op)))
-
-
 def _max_pool2d(low: Lowering, op: Op) -> bool:
     return _pool(low, op, "MAX_POOL_2D", "PADV2")
 
@@ -80,6 +68,20 @@ def _pool(low: Lowering, op: Op, kind: str, pad: str) -> bool:
     return True
 
 
+def _avg_pool1d(low: Lowering, op: Op) -> bool:
+    """A pool of height 1."""
+    if len(op.shape) != 3:
+        return False
+    (_, c, n), (_, _, m) = low.shape_of(op.inputs[0]), op.shape
+    x = low.reshape(low.in_order(op.inputs[0]), (1, c, 1, n), f"{op.name}.wide", op.name)
+    x = low.transpose(x, (0, 2, 3, 1), f"{op.name}.nhwc", op.name)
+    kernel, stride = (1, op["kernel"]), (1, op["stride"])
+    x = low.step(op, "pool", "AVERAGE_POOL_2D", (x,), (1, 1, m, c), kernel=kernel, stride=stride)
+    x = low.transpose(x, (0, 3, 1, 2), f"{op.name}.nchw", op.name)
+    low.finish(op, low.reshape(x, op.shape, op.name, op.name))
+    return True
+
+
 def _adaptive_avg_pool2d(low: Lowering, op: Op) -> bool:
     size, out = low.shape_of(op.inputs[0])[2:], op.shape[2:]
     if any(n % m for n, m in zip(size, out, strict=True)):
@@ -101,9 +103,9 @@ def _resize(low: Lowering, op: Op) -> bool:
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(_REDUCE, _reduce),
-    "norm": _norm,
     "max_pool2d": _max_pool2d,
     "avg_pool2d": _avg_pool2d,
+    "avg_pool1d": _avg_pool1d,
     "adaptive_avg_pool2d": _adaptive_avg_pool2d,
     "resize": _resize,
 }

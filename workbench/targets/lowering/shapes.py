@@ -64,6 +64,26 @@ def _pad(low: Lowering, op: Op) -> None:
     low.finish(op, low.step(op, "", "PADV2" if value else "PAD", (x,), low.shape(op), extra=flat, const=const))
 
 
+def _reflect_pad(low: Lowering, op: Op) -> bool:
+    if len(op.shape) != 4:
+        return False
+    low.follow(op)
+    pads = op["pads"] if op.name in low.plain else tuple(op["pads"][i] for i in (0, 2, 3, 1))
+    flat = tuple(n for pair in pads for n in pair)
+    low.finish(op, low.step(op, "", "MIRROR_PAD", (low.at[op.inputs[0]],), low.shape(op), extra=flat))
+    return True
+
+
+def _expand(low: Lowering, op: Op) -> None:
+    source = op.inputs[0]
+    shape = low.shape_of(source)
+    if len(op.shape) == 4:
+        low.plain.add(op.name)
+    wide = (*[1] * (len(op.shape) - len(shape)), *shape)
+    x = low.reshape(low.in_order(source), wide, f"{op.name}.wide", op.name)
+    low.finish(op, low.step(op, "", "BROADCAST_TO", (x,), op.shape))
+
+
 def _reshape(low: Lowering, op: Op) -> None:
     source = op.inputs[0]
     user = low.only_user(op)
@@ -96,6 +116,8 @@ RULES: dict[str, Rule] = {
     "slice": _slice,
     "roll": _roll,
     "pad": _pad,
+    "reflect_pad": _reflect_pad,
+    "expand": _expand,
     "reshape": _reshape,
     "permute": _permute,
 }
