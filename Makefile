@@ -1,7 +1,7 @@
 # Two commands for a machine that has Python >= 3.11, make and git: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab check chromium notebooks bench-estimator bench-speed clean
+.PHONY: help demo test lab check chromium notebooks bench-estimator bench-devices bench-speed clean
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -36,6 +36,9 @@ notebooks: $(CORE)  ## run the notebooks and keep their outputs, after a change 
 
 bench-estimator: $(CORE)  ## how far the estimates are from the compiler, by model family
 	$(BIN)/python benchmarks/estimator.py
+
+bench-devices: $(CORE)  ## how well a device is learned from totals: this CPU, and a compiler hidden behind a table
+	$(BIN)/python benchmarks/devices.py
 
 bench-speed: $(CORE)  ## how long apply + estimate takes
 	$(BIN)/python benchmarks/speed.py
