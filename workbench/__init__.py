@@ -76,7 +76,8 @@ def _targets() -> "pd.DataFrame":
     from .targets import list_targets, resolve
 
     table = list_targets()
-    return table.assign(calibrated=[is_calibrated(resolve(name)) for name in table["name"]])
+    usable = zip(table["name"], table["problem"], strict=True)
+    return table.assign(calibrated=[not problem and is_calibrated(resolve(name)) for name, problem in usable])
 
 
 if TYPE_CHECKING:

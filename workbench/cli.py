@@ -131,7 +131,7 @@ def calibrate(
 
     from .estimators import calibrate, device
     from .estimators.device.measuring import emit as write_networks
-    from .targets import EthosU, resolve
+    from .targets import EthosU, TableTarget, resolve
 
     if bool(target) == (emit is not None):
         raise InputError("calibrate takes a target, such as onnxruntime-cpu, or --emit 60 FOLDER, and not both")
@@ -147,6 +147,11 @@ def calibrate(
             path = calibrate(resolved, networks or 400, report=report)
         else:
             path = device.calibrate(resolved, networks or 120, report=report)
+            said = [f"{name.replace('_', ' ')} {100 * value:.0f} %" for name, value in device.model_of(resolved).errors]
+            Console().print(f"families held out: {', '.join(said)}")
+            lacking = resolved.missing() if isinstance(resolved, TableTarget) else ()
+            if lacking:
+                Console().print(f"{len(lacking)} emitted networks have no latency: {', '.join(lacking[:5])} ...")
     Console().print(f"wrote {path}")
 
 
