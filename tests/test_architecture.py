@@ -18,7 +18,8 @@ ORDER = (
     "learn", "report", "widgets", "session", "cli",
 )  # fmt: skip
 KNOW_TORCH = (
-    "graph/trace.py", "graph/aten.py", "estimators/networks.py", "surgery/", "training/", "search/", "session/",
+    "graph/trace.py", "graph/aten.py", "estimators/networks.py", "targets/torch_cuda.py",
+    "surgery/", "training/", "search/", "session/",
 )  # fmt: skip
 HEAVY = ("torch", "torchvision", "timm", "pandas", "sklearn", "scipy", "seaborn", "matplotlib", "IPython", "onnx")
 

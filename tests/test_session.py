@@ -199,7 +199,7 @@ def test_verify_stands_beside_the_estimate(fused):
     result = fused.verify()
     assert result.status == "compiled", result.reason
     assert result.estimate == before
-    assert result.error_percent == pytest.approx(100 * (fused.estimate.latency_ms / result.latency_ms - 1))
+    assert result.error_percent == pytest.approx(100 * (before.latency_ms / result.latency_ms - 1))
     assert "compiled" in repr(result) and "estimated" in repr(result) and "compiler cycle model" in repr(result)
     assert list(result.table.columns) == ["estimated", "compiled", "difference %"]
 

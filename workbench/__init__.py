@@ -76,8 +76,8 @@ def _targets() -> "pd.DataFrame":
     from .targets import list_targets, resolve
 
     table = list_targets()
-    known = [not said and is_calibrated(resolve(name)) for name, said in zip(table.name, table.problem, strict=True)]
-    return table.assign(calibrated=known)
+    usable = zip(table["name"], table["problem"], strict=True)
+    return table.assign(calibrated=[not problem and is_calibrated(resolve(name)) for name, problem in usable])
 
 
 if TYPE_CHECKING:

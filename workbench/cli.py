@@ -139,7 +139,7 @@ def calibrate(
     from .estimators import calibrate, device
     from .estimators.device.measuring import emit as write_networks
     from .estimators.own import refresh as kept
-    from .targets import EthosU, Target, resolve
+    from .targets import EthosU, TableTarget, Target, resolve
 
     if bool(target) == (emit is not None):
         raise InputError("calibrate takes a target, such as onnxruntime-cpu, or --emit 60 FOLDER, and not both")
@@ -172,6 +172,11 @@ def calibrate(
         else:
             assert measured is not None
             path = device.calibrate(measured, networks or 120, report=report)
+            said = [f"{name.replace('_', ' ')} {100 * value:.0f} %" for name, value in device.model_of(measured).errors]
+            Console().print(f"families held out: {', '.join(said)}")
+            lacking = measured.missing() if isinstance(measured, TableTarget) else ()
+            if lacking:
+                Console().print(f"{len(lacking)} emitted networks have no latency: {', '.join(lacking[:5])} ...")
     Console().print(f"wrote {path}")
 
 

@@ -20,11 +20,12 @@ from .base import Target
 from .ethos_u import ETHOS_U, EthosU
 from .onnxruntime_cpu import ONNXRUNTIME_CPU, OnnxRuntimeCpu
 from .table import TableTarget
+from .torch_cuda import TorchCuda, gpu_name
 
 __all__ = ["GROUP", "list_targets", "resolve"]
 
 GROUP = "workbench.targets"
-_TABLE = "table:"
+_TABLE, _GPU = "table:", "torch-cuda"
 
 
 def resolve(target: str | Target) -> Target:
@@ -38,6 +39,8 @@ def resolve(target: str | Target) -> Target:
     if target.startswith(_TABLE):
         return TableTarget(target.removeprefix(_TABLE))
     own, others = _own(), _others()
+    if target == _GPU and gpu_name() is not None:
+        return TorchCuda()
     if target in own:
         return own[target]()
     if target in others:
@@ -48,6 +51,8 @@ def resolve(target: str | Target) -> Target:
 def list_targets() -> pd.DataFrame:
     """The targets known by name: macs (a cycle), clock_mhz, compiler; problem: why one cannot be used, or ""."""
     rows = [_row(name, make()) for name, make in _own().items()]
+    if gpu_name() is not None:
+        rows.append(_row(_GPU, TorchCuda()))
     for name, point in _others().items():
         try:
             rows.append(_row(name, _loaded(point)))

@@ -24,14 +24,15 @@ from .work import CLASSES, COLUMNS, Work
 __all__ = ["GRIDS", "NAMES", "PRIOR_MEDIAN", "PRIOR_SPREAD", "Batch", "Grid", "bounds", "costs"]
 
 Grid = tuple[int, int, int]  # what a device rounds up to: channels read, channels made, rows and columns
-GRIDS: tuple[Grid, ...] = ((1, 1, 1), (8, 8, 1), (8, 8, 2), (8, 16, 2), (16, 16, 1), (16, 16, 2), (32, 16, 2))
+GRIDS: tuple[Grid, ...] = ((1, 1, 1), (8, 8, 1), (8, 16, 2), (16, 16, 2))
 
 # class -> prior of the cost of a multiply-accumulate, and of an element made (None: as the other dense layers)
 _COMPUTE = {
+    "stem": (1.5, 1.0),
     "conv": (0.0, 0.5), "pointwise": (0.0, 0.5), "grouped": (0.3, 1.0), "depthwise": (1.5, 1.0), "fully": (0.5, 1.0),
     "product": (0.7, 1.0), "pool": (0.5, 1.0), "reduce": (2.0, 1.5),
 }  # fmt: skip
-_DENSE = ("conv", "pointwise", "grouped", "fully", "product")
+_DENSE = ("stem", "conv", "pointwise", "grouped", "fully", "product")
 _RESULTS = {
     "conv": (3.0, 1.0), "depthwise": (3.0, 1.0), "pad": (2.0, 1.0), "move": (3.0, 1.0),
     **dict.fromkeys(
@@ -39,7 +40,11 @@ _RESULTS = {
         (4.0, 1.0),
     ),
 }  # fmt: skip
+# what a compiler often does while it does something else: the part of its price that is left
+_FUSES = ("pad", "move", "concat", "activation", "sigmoid", "scalar", "affine", "pool")
 _SHARED = {
+    **{f"left of {name}": (log(0.4), 1.2) for name in _FUSES}, "strided": (log(0.1), 1.5),
+    "strided depthwise": (log(0.1), 1.5),
     "thin input": (0.0, 1.0), "thin output": (0.0, 1.0), "small map": (log(5), 1.0), "traffic": (2.5, 1.0),
     "weights": (3.5, 1.0), "far traffic": (3.0, 1.5), "near capacity": (log(4e5), 1.5), "operator": (log(5e4), 1.5),
     "group": (log(1e4), 1.5), "overlap": (log(2.5), 0.5),
@@ -110,7 +115,9 @@ def costs(rates: np.ndarray, batch: Batch) -> np.ndarray:
     p = 1 + value["overlap"]
     most = np.maximum.reduce(needs) + 1e-9  # scaled, or the powers overflow
     together = most * sum((need / most) ** p for need in needs) ** (1 / p)
-    return together + value["operator"] + value["group"] * (batch.columns["groups"] - 1)
+    once = value["operator"] + value["group"] * (batch.columns["groups"] - 1)
+    left = np.array([value.get(f"left of {name}", 1.0) for name in CLASSES])
+    return (together + once) * left[batch.kind]
 
 
 def bounds(rates: np.ndarray, batch: Batch) -> list[str]:
@@ -126,6 +133,8 @@ def _needs(rates: np.ndarray, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.
     macs, made = batch.rounded
     small = (1 + value["thin input"] / np.maximum(c["cin"], 1)) * (1 + value["thin output"] / np.maximum(c["cout"], 1))
     small *= 1 + value["small map"] / np.maximum(c["height"] * c["width"], 1)
+    skipped = np.where(_of(kind, "depthwise"), value["strided depthwise"], value["strided"]) * (c["stride"] ** 2 - 1)
+    small *= np.where(_of(kind, "stem", "conv", "grouped", "depthwise", "pointwise"), 1 + skipped, 1)
     far = 1 / (1 + (value["near capacity"] / np.maximum(c["live"], 1)) ** 3)
     return (
         macs * small * np.exp(rates)[_COMPUTE_AT][kind],

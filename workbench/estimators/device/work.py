@@ -24,13 +24,14 @@ __all__ = ["CLASSES", "COLUMNS", "Work", "work_of"]
 
 # what costs alike: the work of a class has rates of its own in the model
 CLASSES = (
-    "conv", "pointwise", "grouped", "depthwise", "fully", "product", "pool", "reduce", "add", "mul", "gate", "affine",
-    "scalar", "activation", "sigmoid", "concat", "pad", "move", "other",
+    "stem", "conv", "pointwise", "grouped", "depthwise", "fully", "product", "pool", "reduce", "add", "mul", "gate",
+    "affine", "scalar", "activation", "sigmoid", "concat", "pad", "move", "other",
 )  # fmt: skip
 COLUMNS = (
     "macs", "cin", "cout", "inputs", "outputs", "weights", "height", "width", "kernel", "stride", "groups", "live",
     "before",
 )  # fmt: skip
+_FEW = 4  # channels of an image: a convolution that reads no more is a case of its own everywhere
 _CLASS = {
     "FULLY_CONNECTED": "fully", "ADD": "add", "SUB": "add", "MUL": "mul", "MAXIMUM": "add", "MINIMUM": "add",
     "RELU": "activation", "RELU6": "activation", "HARD_SWISH": "activation", "LEAKY_RELU": "activation",
@@ -104,6 +105,8 @@ def _class_of(op: HwOp) -> str:
     if op.kind == "CONV_2D":
         if op.groups > 1:
             return "grouped"
+        if op.weight is not None and op.weight[3] <= _FEW:
+            return "stem"
         return "pointwise" if op.kernel == (1, 1) else "conv"
     return "depthwise" if op.kind == "DEPTHWISE_CONV_2D" else _CLASS.get(op.kind, "other")
 
