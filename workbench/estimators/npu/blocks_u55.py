@@ -14,7 +14,7 @@ import numpy as np
 from .machine import Machine
 from .passes import Block, Map, Work, up
 
-__all__ = ["U55Array", "array_of", "find", "takes_taps_first"]
+__all__ = ["U55Array", "array_of", "find", "product_blocks", "takes_taps_first"]
 
 _LIMIT = (32, 64, 128)
 _KERNEL = 8  # a larger kernel is applied in parts of 8 x 8
@@ -61,6 +61,8 @@ def array_of(machine: Machine) -> U55Array:
 
 def find(machine: Machine, work: Work, ifm: Map, ofm: Map) -> Block:
     """The tile for a pass that makes `ofm` from `ifm`."""
+    if work.kind == "product":
+        return product_blocks(machine, work)[1]
     scalar = work.ifm2 is not None and min(work.ifm2.elements, work.ifm.elements) == 1
     source = ifm
     if work.ifm2 is not None and work.ifm2.elements > ifm.elements:
@@ -146,6 +148,29 @@ def _search(
             covered, at = share, k
     th, tw, td, ih, iw, idp = (int(x[at]) for x in flat)
     return Block((ih, iw, idp), (th, tw, td), array.micro, part_kernel)
+
+
+def product_blocks(machine: Machine, work: Work) -> tuple[Block, Block]:
+    """Tiles of the two passes that make a column of a product of matrices: products of elements, and their sums."""
+    array = array_of(machine)
+    assert work.ifm2 is not None
+    batches, unit = work.ofm.height, (1, 1)
+    whole = _divided((work.ifm.height, work.ifm.width, work.ifm.channels))
+    column = (batches, 1, work.ifm2.channels)
+    source = column if column[0] * column[2] > whole[0] * whole[1] * whole[2] else whole
+    products = _search(array, "elementwise", False, source, 8, whole, unit, unit, unit, False, False)
+    sums = _divided((batches, work.ifm.width, 1))
+    return products, _search(array, "pool", True, whole, 32, sums, unit, unit, unit, False, False)
+
+
+def _divided(shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """A map cut in two or three, so that one tile need not wait for another."""
+    axis = 0 if shape[0] > _LIMIT[0] else 1
+    if shape[axis] <= _LIMIT[axis]:
+        for parts in (3, 2):
+            if shape[axis] >= 4 * parts:
+                return tuple(-(-n // parts) if k == axis else n for k, n in enumerate(shape))  # type: ignore[return-value]
+    return shape
 
 
 def takes_taps_first(channels: int, taps: int, bits: int = 8) -> bool:

@@ -25,6 +25,7 @@ _LIMIT = (128, 128, 1024)
 _KERNEL = 8  # a larger kernel is applied in parts of 8 x 8
 _GRANULE = 16  # channels the sums are given out in
 _CHAIN_SLOTS = 6
+_KINDS = {"turn": "pool", "product": "conv"}
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,8 @@ def find(machine: Machine, work: Work, ifm: Map, ofm: Map) -> Block:
     if work.ifm2 is not None:
         second = (work.ifm2.height, work.ifm2.width, work.ifm2.channels)
     return _find(
-        machine.macs, work.op, work.kind, first, second, ifm.bits, (ofm.height, ofm.width, ofm.channels),
-        work.kernel, work.stride, work.dilation,
+        machine.macs, work.op, _KINDS.get(work.kind, work.kind), first, second, ifm.bits, (ofm.height, ofm.width, ofm.channels),
+        work.kernel, work.stride, work.dilation, work.turn, ofm.bricks,
     )  # fmt: skip
 
 
@@ -102,10 +103,24 @@ def _down(n: int, m: int) -> int:
     return n // m * m
 
 
+def _turned_limits(
+    micro: tuple[int, int, int], turn: tuple[int, int, int] | None, bricks: bool
+) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """The granule of tiles and the largest tile: limits are the output's, tiles are cut in the order of the input."""
+    granule = [micro[0], micro[1], _GRANULE]
+    if turn is None:
+        return (granule[0], granule[1], granule[2]), _LIMIT
+    if bricks and turn[2] < 2:
+        granule[turn[2]] = 16
+    limit = [_LIMIT[turn.index(axis)] for axis in range(3)]
+    return (granule[0], granule[1], granule[2]), (limit[0], limit[1], limit[2])
+
+
 @lru_cache(maxsize=16384)
 def _find(
     macs: int, op: str, kind: str, ifm: tuple[int, int, int], ifm2: tuple[int, int, int] | None, bits: int,
     ofm: tuple[int, int, int], kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int],
+    turn: tuple[int, int, int] | None = None, bricks: bool = False,
 ) -> Block:  # fmt: skip
     engine = _ENGINES[macs]
     source = ifm
@@ -116,7 +131,7 @@ def _find(
     part_kernel = conv and not matmul and takes_taps_first(source[2], kernel[0] * kernel[1])
     micro = _micro(engine, macs, op, kind, ofm, kernel == (1, 1) and not part_kernel, bits)
     reach = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
-    fit = _Fit(engine, micro, bits, reach, stride)
+    fit = _Fit(engine, micro, bits, reach, stride, *_turned_limits(micro, turn, bricks))
     if kind == "elementwise":
         tile = _elementwise(engine, micro, ifm, ifm2, bits, ofm)
         return Block(tile, tile, micro, False)
@@ -178,6 +193,8 @@ class _Fit:
     bits: int
     reach: tuple[int, int]
     stride: tuple[int, int]
+    granule: tuple[int, int, int]
+    limit: tuple[int, int, int] = _LIMIT
 
     def unit(self, depth: int) -> tuple[int, int, int]:
         """Rows, columns, channels the input buffer is given out in."""
@@ -196,7 +213,7 @@ class _Fit:
         self, ofm: tuple[int, int, int], ifm: tuple[int, int, int], depth_in: int
     ) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
         """Tile and its input for work that does not mix channels, with room for another row of input."""
-        granule = (self.micro[0], self.micro[1], _GRANULE)
+        granule = self.granule
         whole = tuple(up(n, g) for n, g in zip(ofm, granule, strict=True))
         height, width, depth = self._area(whole, granule, ifm, depth_in)
         room = self.engine.input_bytes * 8 // self.bits
@@ -228,7 +245,7 @@ class _Fit:
         self, ofm: tuple[int, ...], granule: tuple[int, int, int], ifm: tuple[int, int, int], depth_in: int
     ) -> tuple[int, int, int]:
         """The tile that covers the map best among those whose input and sums fit."""
-        limit = [min(n, most) for n, most in zip(ofm, _LIMIT, strict=True)]
+        limit = [min(n, most) for n, most in zip(ofm, self.limit, strict=True)]
         sums = self.engine.sum_bytes * 8 // 32
         room = self.engine.input_bytes * 8 // self.bits
         step = self.micro[0] * self.micro[1] * _GRANULE
@@ -351,8 +368,8 @@ def _search(
     """The tile that fetches the fewest bytes for every output element."""
     engine, micro = fit.engine, fit.micro
     same_depth = not conv
-    step = (micro[0], micro[1], max(micro[2], _GRANULE))
-    end = [up(max(min(n, most), s), m) for n, most, s, m in zip(ofm, _LIMIT, step, micro, strict=True)]
+    step = (fit.granule[0], fit.granule[1], max(micro[2], fit.granule[2]))
+    end = [up(max(min(n, most), s), m) for n, most, s, m in zip(ofm, fit.limit, step, micro, strict=True)]
     if op == "Resize":
         step, end = (1, min(step[1], 128), step[2]), [1, 128, 16]
     depths, depth = [], max(micro[2], min(end[2], 16))

@@ -115,7 +115,7 @@ def _least_rows(passes: Sequence[Pass]) -> list[int]:
 
 def _stripable(pass_: Pass, rows: int) -> bool:
     chained = any(link.op in ELEMENTWISE for link in pass_.chain)
-    return pass_.op in _STRIPED and not chained and rows < pass_.ofm.height
+    return pass_.op in _STRIPED and not chained and pass_.turn is None and rows < pass_.ofm.height
 
 
 def _rolling_bytes(producer: Pass, rows: int, user: Pass, rows_in: int) -> int:

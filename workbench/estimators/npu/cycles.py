@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from .blocks_u55 import array_of
+from .blocks_u55 import array_of, product_blocks
 from .cycles_u85 import channel_rate, channels_cycles
 from .cycles_u85 import output_cycles as u85_output_cycles
 from .machine import Machine, Memory
@@ -51,12 +51,15 @@ def compute_cycles(
     constants_memory: Memory, first: bool = True, last: bool = True,
 ) -> int:  # fmt: skip
     """Cycles of the multipliers and the output stage. first, last: whether the pipeline fills before, drains after."""
-    if work.kind == "none":
-        return 0
+    kind = _kind(machine, work)
+    if kind == "turn":
+        return _turning(machine, work, block, ifm_memory, ofm_memory)
+    if kind == "product":
+        return _product(machine, work, block, ifm_memory, ifm2_memory, ofm_memory)
     reads = _read_block(machine, work, block, ifm_memory, ifm2_memory)
     writes = _write_block(machine, work, block, ofm_memory)
     per_element = output_cycles(machine, work)
-    if work.kind == "elementwise":
+    if kind == "elementwise":
         shape = work.ofm
         elements = shape.height * shape.width * (up(shape.channels, 16) if shape.bricks else shape.channels)
         tile = block.ofm[0] * block.ofm[1] * block.ofm[2]
@@ -81,9 +84,39 @@ def compute_cycles(
     return int(total) + (writes if last else 0) + (reads if first else 0)
 
 
+def _kind(machine: Machine, work: Work) -> str:
+    """What does the work on this accelerator."""
+    if machine.family == "u85":
+        return {"turn": "pool", "product": "conv"}.get(work.kind, work.kind)
+    return work.kind
+
+
+def _turning(machine: Machine, work: Work, block: Block, ifm: Memory, ofm: Memory) -> int:
+    """A TRANSPOSE on the U55: as long as reading or writing takes."""
+    access = element_access(machine, work, block)
+    come = _moved(machine, work.ifm, block.ifm, ifm, access.ifm, read=True)
+    leave = _moved(machine, work.ofm, block.ofm, ofm, access.ofm, read=False)
+    return max(
+        int(come / ifm.bytes_per_cycle) + ifm.read_latency, int(leave / ofm.bytes_per_cycle) + ofm.write_latency
+    )
+
+
+def _product(machine: Machine, work: Work, block: Block, ifm: Memory, ifm2: Memory, ofm: Memory) -> int:
+    """A product of matrices on the U55: for every column products of elements into memory, and their sums."""
+    assert work.ifm2 is not None
+    whole = Map(work.ifm.height, work.ifm.width, work.ifm.channels, work.ofm.bricks, 32)
+    products = Work("Mul", work.ifm, whole, work.ifm, (1, 1), (1, 1), (1, 1), 0, (), None, None)
+    column = Map(work.ifm.height, work.ifm.width, 1, work.ofm.bricks)
+    sums = Work("ReduceSum", work.ifm, column, None, (1, 1), (1, 1), (1, 1), 0, (), None, None)
+    one = compute_cycles(
+        machine, products, product_blocks(machine, work)[0], ifm, ifm2, machine.far, machine.constants
+    ) + compute_cycles(machine, sums, block, machine.far, ifm2, ofm, machine.constants)
+    return one * work.ifm2.width
+
+
 def _micro(machine: Machine, work: Work, block: Block) -> tuple[int, int, int]:
     """The micro-tile; the U55's turns flat for maps of one row."""
-    flat = work.kind == "conv" and work.ofm.height == 1 and work.ofm.width % 2 == 0 and work.kernel[0] == 1
+    flat = _kind(machine, work) == "conv" and work.ofm.height == 1 and work.ofm.width % 2 == 0 and work.kernel[0] == 1
     if machine.family != "u85" and block.micro[0] == 2 and flat:
         return 1, 4, block.micro[2]
     return block.micro
@@ -98,19 +131,20 @@ def _mac_cycles(
     ic = min(work.ifm.channels, block.ifm[2])
     area, deep = -(-tile[0] // micro[0]) * -(-tile[1] // micro[1]), -(-tile[2] // micro[2])
     decode = 32 * micro[2] // (8 * (machine.cores if u85 else 1))
-    conv = work.kind == "conv"
+    kind = _kind(machine, work)
+    conv = kind == "conv"
     sums = work.op == "ReduceSum"
     taps_first = conv and block.part_kernel
     total = 0
     for x in range(0, work.kernel[1], _KERNEL):
         for y in range(0, work.kernel[0], _KERNEL):
             taps = min(work.kernel[0] - y, _KERNEL) * min(work.kernel[1] - x, _KERNEL)
-            if work.kind == "pool" and not sums:
+            if kind == "pool" and not sums:
                 steps = 1
                 cycles = max(4, taps) * area * deep
                 if u85 or machine.macs != 32:
                     cycles *= bits // 2
-            elif work.kind == "depthwise":
+            elif kind == "depthwise":
                 steps = -(-taps // 4)
                 cycles = max(decode, 4 * area * (bits // 8)) * steps * deep
             elif taps_first:
@@ -216,14 +250,18 @@ def element_access(machine: Machine, work: Work, block: Block) -> Access:
         if second is not None and second.elements > 1:
             two = _like(second if u85 else work.ofm, first)
         return Access(one, two, ofm, 0)
-    if work.kind == "none":
+    kind = _kind(machine, work)
+    if kind == "turn":
         return Access(work.ifm.elements, 0, ofm, 0)
+    if kind == "product":
+        assert work.ifm2 is not None
+        return Access(work.ifm.elements * work.ifm2.width, work.ifm2.elements, ofm, 0)
     rows, cols = min(work.ifm.height, block.ifm[0]), min(work.ifm.width, block.ifm[1])
     across = -(-work.ofm.height // min(work.ofm.height, block.ofm[0])) * -(
         -work.ofm.width // min(work.ofm.width, block.ofm[1])
     )
     deep = -(-work.ofm.channels // min(work.ofm.channels, block.ofm[2]))
-    if work.kind in ("depthwise", "pool") and work.op != "ReduceSum":
+    if kind in ("depthwise", "pool") and work.op != "ReduceSum":
         deep = 1
     parts = -(-work.kernel[0] // _KERNEL) * -(-work.kernel[1] // _KERNEL)
     depth = up(work.ifm.channels, 16) if work.ifm.bricks else work.ifm.channels
@@ -263,12 +301,14 @@ def access_cycles(
                 moved.append((out, "write", _moved(machine, written, block.ofm, out, _stored(written), read=False)))
     else:
         moved.append((ofm, "write", _moved(machine, written, block.ofm, ofm, _stored(written), read=False)))
+    if _kind(machine, work) == "product":  # products of elements, written and read
+        moved += [(machine.far, "write", access.ifm), (machine.far, "ifm", access.ifm)]
     if work.weight_bytes:
         if weights != machine.constants:
             late = max(work.weight_bytes - ahead_bytes, 0)
             moved += [(machine.constants, "copy", late), (weights, "write", late)]
         moved.append((weights, "weights", access.refetches * work.weight_bytes))
-        moved.append((machine.constants, "scales", access.refetches * scale_bytes(machine, block, work.ofm.channels)))
+        moved.append((machine.constants, "scales", access.refetches * scale_bytes(machine, block, work.outputs)))
     if machine.one_bus:
         moved = [(machine.near if memory == machine.constants else memory, what, n) for memory, what, n in moved]
     if machine.family == "u85":

@@ -9,13 +9,14 @@ a channel moves no more than its queue keeps in flight over the latency:
 
 from collections.abc import Sequence
 
-from .blocks_u85 import engine_of
+from .blocks_u85 import Engine, engine_of
 from .machine import Machine, Memory
 from .passes import ELEMENTWISE, Work
 
 __all__ = ["channel_rate", "channels_cycles", "output_cycles"]
 
 _CHANNELS = ("copy", "ifm stream", "weights", "fast weights", "ifm", "scales")
+_DIVISION = 33.0  # cycles for one element
 _ACTIVATIONS = frozenset(
     {
         "Relu",
@@ -37,28 +38,38 @@ _ACTIVATIONS = frozenset(
 def output_cycles(machine: Machine, work: Work) -> float:
     """Cycles of the output stage for one element, chained operators one after the other."""
     engine = engine_of(machine)
+    turning = 0.0
+    if work.turn is not None:  # swapping rows and columns takes twice as long
+        turning = engine.activation[0 if work.turn in ((0, 2, 1), (2, 0, 1)) else 1]
+        if work.op == "Transpose":
+            return turning
     fused = [link for link in work.chain if link.op not in _ACTIVATIONS]
-    total, current = 0.0, _output(engine.output, work, bool(fused), machine.macs)
+    plain = work.op in _ACTIVATIONS and work.op not in ELEMENTWISE
+    bits = work.ofm.bits
+    if work.op == "Div":
+        return _DIVISION
+    current = _output(engine, 8 if plain else work.ifm.bits, 8 if plain else bits, work.ifm2 is not None, bool(fused))
+    total = 0.0
     for link in work.chain:
         if link.op in _ACTIVATIONS:
             current = max(current, engine.activation[0])
         else:
             total += current
-            current = engine.output[0]
-    return total + current
+            fused.pop(0)
+            current = _output(engine, bits, link.bits, link.other is not None, bool(fused))
+            bits = link.bits
+    return total + max(current, turning)
 
 
-def _output(output: tuple[float, ...], work: Work, chained: bool, macs: int) -> float:
-    if work.op in _ACTIVATIONS and work.op not in ELEMENTWISE:
-        return output[0]
-    bits = work.ofm.bits
-    if chained and 32 in (bits, work.ifm.bits):
-        return output[4]
+def _output(engine: Engine, bits_in: int, bits: int, pair: bool, chained: bool) -> float:
+    """Cycles an element takes, read and written with so many bits. chained: whether another operator takes it over."""
+    if chained and 32 in (bits, bits_in):
+        return engine.output[4]
     if bits == 64:
-        return output[3]
-    if work.ifm2 is not None and work.ifm.bits == 32:
-        return output[5 if bits == 32 else 4]
-    return output[{32: 2, 16: 1}.get(bits, 0)]
+        return engine.output[3]
+    if pair and bits_in == 32:
+        return engine.output[5 if bits == 32 else 4]
+    return engine.output[{32: 2, 16: 1}.get(bits, 0)]
 
 
 def channel_rate(machine: Machine, memory: Memory, channel: str) -> float:

@@ -23,7 +23,8 @@ from types import MappingProxyType
 
 from ...targets.lowering import HwOp
 from .blocks import block_of
-from .layout import LOOKED_UP, OPS, TURNED, Layout, constant_of, deepened, hwc
+from .expand import expand
+from .layout import LOOKED_UP, OPS, TURNED, Layout, constant_of, deepened, hwc, squared, sums_channels
 from .machine import Machine
 from .passes import ELEMENTWISE, Link, Map, Pass, Values
 from .weights import ONES, packed_bytes
@@ -44,18 +45,20 @@ def issue(ops: Sequence[HwOp], machine: Machine, values: Mapping[str, Values] = 
     values: how the weights of operators are distributed, by their names; normally where not given. Pass.sources[0] is
     the number of the operator it is charged to, inputs of the network not counted.
     """
-    return _Issuer(tuple(ops), machine, values).run()
+    expanded, number = expand(ops, machine.family)
+    return _Issuer(expanded, number, machine, values).run()
 
 
 @dataclass
 class _Issuer:
     ops: tuple[HwOp, ...]
+    number: Mapping[str, int]
     machine: Machine
     values: Mapping[str, Values]
     passes: list[Pass] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.at = Layout(self.ops)
+        self.at = Layout(self.ops, self.machine.family)
         self.seen: set[str] = set()
 
     def run(self) -> tuple[Pass, ...]:
@@ -81,7 +84,9 @@ class _Issuer:
                     self._copy(op, name)
             else:
                 stack.pop()
-                if op.kind not in ("INPUT", "CONCATENATION") and op.name not in self.at.views:
+                if op.kind == "CONCATENATION":
+                    self._copy_constants(op)
+                elif op.kind != "INPUT" and op.name not in self.at.views:
                     self._emit(op)
 
     def _needs(self, op: HwOp) -> list[tuple[str, bool]]:
@@ -91,19 +96,23 @@ class _Issuer:
         placed = [(name, False) for name in op.inputs if self.at.home.get(name) == op.name]
         return placed + [(name, True) for name in op.inputs[::-1] if self.at.home.get(name) != op.name]
 
-    # ---- where maps are ----
-
     # ---- passes ----
 
     def _emit(self, op: HwOp) -> None:
         if op.kind == "CONV_2D" and (op.groups > 1 or max(op.stride) > _MAX_STRIDE):
             self._split(op)
+        elif "_POOL_2D" in op.kind and max(op.stride) > _MAX_STRIDE and not op.same:
+            self._patches(op)
         elif op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
             self._add(op, self._weighted(op), op.act)
         elif op.kind == "MEAN":
             self._mean(op)
         elif op.kind in ("PAD", "PADV2"):
             self._pad(op)
+        elif op.kind == "TRANSPOSE":
+            self._turn(op)
+        elif op.kind == "MATMUL":
+            self._matmul(op)
         elif op.kind in _ACTS or op.kind in LOOKED_UP:
             self._activate(op, _ACTS.get(op.kind, "LUT"))
         else:
@@ -116,13 +125,13 @@ class _Issuer:
         if op.kind == "FULLY_CONNECTED":
             assert op.weight is not None
             rows = prod(self.at.made[op.inputs[0]].shape) // op.weight[-1]
-            ifm = Map(1, rows, op.weight[-1], ifm.bricks)
-            ofm = Map(1, rows, op.weight[0], ofm.bricks)
+            ifm = squared(Map(1, rows, op.weight[-1], ifm.bricks))
+            ofm = squared(Map(1, rows, op.weight[0], ofm.bricks))
         kernel = op.weight[1:3] if op.weight is not None and len(op.weight) == 4 else (1, 1)
         found = Pass(
-            OPS[op.kind], (self.at.number[op.name],), (self.at.input_name(source),), name, ifm, ofm,
+            OPS[op.kind], (self.number[op.name],), (self.at.input_name(source),), name, ifm, ofm,
             kernel=(kernel[0], kernel[1]), stride=op.stride, dilation=op.dilation, weights=op.name, whole=whole,
-            values=self.values.get(op.name),
+            values=self.values.get(op.name.partition("/")[0]),
         )  # fmt: skip
         return self._packed(found)
 
@@ -134,16 +143,17 @@ class _Issuer:
         inputs = [self.at.input_name(n) for n in op.inputs]
         maps = [self.at.map_of(n) for n in op.inputs]
         if op.const is not None and op.const[0] != "alpha":
-            inputs.append("")
-            maps.append(constant_of(op, ofm))
+            at = 0 if op.const_first else len(inputs)
+            inputs.insert(at, "")
+            maps.insert(at, constant_of(op, replace(ofm, bits=maps[0].bits)))
         names = tuple(inputs[:2]) if len(inputs) > 1 and inputs[0] != inputs[1] else tuple(inputs[:1])
         if op.kind in ("SLICE", "STRIDED_SLICE"):
             maps = [replace(ofm, bricks=maps[0].bricks)]
-        if OPS.get(op.kind) in TURNED and self.at.is_shallow(op):
+        if (OPS.get(op.kind) in TURNED or op.kind == "MEMORY_COPY") and self.at.is_shallow(op):
             maps = [deepened(m) if m.elements > 1 else m for m in maps]
             ofm = deepened(ofm)
         return Pass(
-            OPS.get(op.kind, "MemoryCopy" if "SLICE" in op.kind else op.kind), (self.at.number[op.name],), names, name,
+            OPS.get(op.kind, "MemoryCopy" if "SLICE" in op.kind else op.kind), (self.number[op.name],), names, name,
             maps[0] if maps else ofm, ofm, ifm2=maps[1] if len(maps) > 1 else None, kernel=op.kernel,
             stride=op.stride, dilation=op.dilation, whole=whole,
         )  # fmt: skip
@@ -179,14 +189,17 @@ class _Issuer:
         if self.machine.family != "u85":
             return False
         for k, name in enumerate(op.inputs[:2]):
-            if not self._tail(name):
+            if not self._tail(name) or op.inputs.count(name) > 1:
                 continue
             before = self.passes[-1]
             if len(op.inputs) > 1:
-                link = Link(pass_.op, self.at.map_of(op.inputs[1 - k]), self.at.input_name(op.inputs[1 - k]))
+                link = Link(pass_.op, self.at.map_of(op.inputs[1 - k]), self.at.input_name(op.inputs[1 - k]), op.bits)
             else:
-                link = Link(pass_.op, pass_.ifm2, "")
-            same = _size(before.ofm) == _size(pass_.ofm) and _size(self.at.map_of(name)) == _size(before.ofm)
+                link = Link(pass_.op, pass_.ifm if op.const_first else pass_.ifm2, "", op.bits)
+            read = self.at.map_of(name)
+            if self.at.is_shallow(op):
+                read = deepened(read)
+            same = _size(before.ofm) == _size(pass_.ofm) == _size(read)
             if not same or not _fits_chain(before, link):
                 continue
             # the first one's own map keeps its order in memory; what is written is the last one's
@@ -206,13 +219,24 @@ class _Issuer:
             if last not in ("Relu", "Relu6", "LUT") and (self.machine.family == "u85" or not before.chain):
                 self._link(Link(kind), name, whole)
                 if not any(link.op in ELEMENTWISE for link in before.chain):
-                    self.passes[-1] = replace(self.passes[-1], ofm=replace(before.ofm, bricks=ofm.bricks))
+                    self.passes[-1] = replace(
+                        self.passes[-1], ofm=replace(before.ofm, bricks=ofm.bricks, bits=ofm.bits)
+                    )
                 return
         ifm = self.at.map_of(source)
         if turned:
             ifm, ofm = deepened(ifm), deepened(ofm)
-        number = (self.at.number[op.name],)
+        number = (self.number[op.name],)
         self.passes.append(Pass(kind, number, (self.at.input_name(source),), name, ifm, ofm, whole=whole))
+
+    def _patches(self, op: HwOp) -> None:
+        """One pass for each position of a pool with a long stride."""
+        one = self._plain(op)
+        part = replace(
+            one, ifm=replace(one.ifm, height=op.kernel[0], width=op.kernel[1]), stride=(1, 1),
+            ofm=replace(one.ofm, height=1, width=1), whole=one.whole or one.ofm,
+        )  # fmt: skip
+        self.passes.extend([part] * (one.ofm.height * one.ofm.width))
 
     def _split(self, op: HwOp) -> None:
         """One pass for each output position of a long stride, or for each group."""
@@ -231,7 +255,7 @@ class _Issuer:
         part = Map(rows, cols, ic, ifm.bricks) if patches else replace(ifm, channels=ic)
         made = replace(total, height=1, width=1, channels=oc) if patches else replace(total, channels=oc)
         one = Pass(
-            "Conv2D", (self.at.number[op.name],), (source,), raw, part, made, kernel=kernel,
+            "Conv2D", (self.number[op.name],), (source,), raw, part, made, kernel=kernel,
             stride=(1, 1) if patches else op.stride, dilation=op.dilation,
             weights=op.name, whole=whole if raw == out and whole else total, values=self.values.get(op.name),
         )  # fmt: skip
@@ -239,42 +263,98 @@ class _Issuer:
         for k in range(count):
             self.passes.append(one if patches and op.groups == 1 else replace(one, weights=f"{op.name}/{k}"))
         if op.act != "NONE":
-            self.passes.append(Pass(_ACTS[op.act], (self.at.number[op.name],), (raw,), out, total, ofm, whole=whole))
+            self.passes.append(Pass(_ACTS[op.act], (self.number[op.name],), (raw,), out, total, ofm, whole=whole))
+
+    def _turn(self, op: HwOp) -> None:
+        """A TRANSPOSE by itself or, on the U85, as what makes its input writes it."""
+        order = (op.extra[0], op.extra[1], op.extra[2])
+        pass_ = replace(self._plain(op), turn=order)
+        folded = self.at.made[op.inputs[0]]
+        source = self.at.made[folded.inputs[0]]  # `expand` folds what is turned first
+        same = _of_rank4(folded.shape) == _of_rank4(source.shape)
+        if source.kind == "FULLY_CONNECTED":
+            same = _size(squared(self.at.map_of(source.name))) == _size(self.at.map_of(folded.name))
+        if self.machine.family == "u85" and same:
+            before = self.passes[-1] if self.passes else None
+            if before is not None and self._fuses(before, source, order):
+                self.passes[-1] = replace(before, turn=order, output=pass_.output, ofm=pass_.ofm, whole=pass_.whole)
+                return
+        self.passes.append(pass_)
+
+    def _fuses(self, before: Pass, source: HwOp, order: tuple[int, int, int]) -> bool:
+        """Whether the pass before can write its output turned."""
+        alone = len(self.passes) < 2 or self.passes[-2].output != before.output
+        if not alone or before.output != source.name or before.whole is not None or before.turn is not None:
+            return False
+        if len(self.at.readers[source.name]) > 1 or len(self.at.real_readers(source.name)) > 1:
+            return False
+        if any(link.op in ELEMENTWISE for link in before.chain):
+            return False
+        return before.op not in ELEMENTWISE or order in ((0, 2, 1), (2, 0, 1))
+
+    def _matmul(self, op: HwOp) -> None:
+        """A product of matrices; on the U85 one after the other."""
+        name, ofm, whole = self.at.output(op)
+        left, right = (self.at.map_of(n) for n in op.inputs)
+        one = Pass(
+            "MatMul", (self.number[op.name],), tuple(self.at.input_name(n) for n in op.inputs), name, left, ofm,
+            ifm2=right, whole=whole,
+        )  # fmt: skip
+        if self.machine.family != "u85":
+            self.passes.append(one)
+            return
+        part = replace(
+            one, ifm=replace(left, height=1), ifm2=replace(right, height=1), ofm=replace(ofm, height=1),
+            whole=(whole or ofm) if ofm.height > 1 else whole,
+        )  # fmt: skip
+        self.passes.extend([part] * ofm.height)
 
     def _mean(self, op: HwOp) -> None:
-        """Sums of at most 4096 taps, added up and divided."""
+        """Sums of at most 4096 taps, added up and divided. Over channels, these stand in the columns."""
         out, ofm, whole = self.at.output(op)
-        h, w, c = hwc(self.at.made[op.inputs[0]].shape)
+        taken = self.at.made[op.inputs[0]]
         ifm, source = self.at.map_of(op.inputs[0]), self.at.input_name(op.inputs[0])
-        number = (self.at.number[op.name],)
+        axes = {axis + 3 - len(taken.shape) for axis in op.extra[1:]}  # among rows, columns, channels
+        if sums_channels(op, taken):
+            kept = 0 if ifm.width == 1 else 1
+            lines = ifm.height if ifm.width == 1 else ifm.width
+            ifm = Map(lines, ifm.channels, 1, False, ifm.bits)
+            axes = {0, 1} if kept in axes else {1}
+        h = ifm.height if 0 in axes else 1
+        w = ifm.width if 1 in axes else 1
+        c = ifm.channels
+        left = (1 if 0 in axes else ifm.height, 1 if 1 in axes else ifm.width)
+        number = (self.number[op.name],)
         rows = max(min(h, _MAX_TAPS // w), 1)
         count = -(-h // rows)
-        sums = Map(1, 1, c, bits=32)
+        sums = Map(*left, c, left == (1, 1), bits=32)
         middle = f"{op.name}_sum"
         parts = [h - rows * (count - 1), *[rows] * (count - 1)]
         names = [f"{middle}{k}" for k in range(count)]
         for size, name in zip(parts, names, strict=True):
             one = Pass(
-                "DepthwiseConv2D", number, (source,), name, replace(ifm, height=size), sums, kernel=(size, w),
-                weights=name, values=ONES,
+                "DepthwiseConv2D", number, (source,), name, replace(ifm, height=size if h > 1 else ifm.height), sums,
+                kernel=(size, w), weights=name, values=ONES,
             )  # fmt: skip
             self.passes.append(self._packed(one))
         scalar = Map(1, 1, 1, False, 32)
-        ofm = Map(1, 1, c, ofm.bricks)
+        turned = c < 8 and sums.elements > 16
+        many = deepened(sums) if turned else sums
+        ofm = replace(many, bricks=ofm.bricks, bits=ofm.bits)
         total = names[-1]
-        chains = self.machine.family == "u85"
+        chains = self.machine.family == "u85" and not turned
         for k, name in enumerate(names[:-1]):
             made = f"{middle}+{k}"
             link = Link("Add", sums, name)
             if chains and _fits_chain(self.passes[-1], link):
                 self._link(link, made)
             else:
-                self.passes.append(Pass("Add", number, (total, name), made, sums, sums, ifm2=sums))
+                self.passes.append(Pass("Add", number, (total, name), made, many, many, ifm2=many))
             total = made
         if chains:
             self._link(Link("Mul", scalar, ""), out, whole)
         else:
-            self.passes.append(Pass("Mul", number, (total, ""), out, sums, ofm, ifm2=scalar, whole=whole))
+            self.passes.append(Pass("Mul", number, (total, ""), out, many, ofm, ifm2=scalar, whole=whole))
 
     def _copy(self, op: HwOp, source: str) -> None:
         """A part of a concatenation that could not be written in place."""
@@ -282,13 +362,29 @@ class _Issuer:
         ifm = self.at.map_of(source)
         ofm = replace(ifm, bricks=total.bricks)
         self.passes.append(
-            Pass("MemoryCopy", (self.at.number[op.name],), (self.at.input_name(source),), name, ifm, ofm, whole=total)
+            Pass("MemoryCopy", (self.number[op.name],), (self.at.input_name(source),), name, ifm, ofm, whole=total)
         )
+
+    def _copy_constants(self, op: HwOp) -> None:
+        """The parts of a concatenation that the network brings along."""
+        if op.const is None:
+            return
+        assert isinstance(op.const[1], tuple)
+        name, total, whole = self.at.output(op)
+        axis, count = op.extra[0], len(op.const[1])
+        given = sum(self.at.made[source].shape[axis] for source in op.inputs)
+        shape = tuple((n - given) // count if k == axis else n for k, n in enumerate(op.shape))
+        part = Map(*hwc(shape), False)
+        one = Pass(
+            "MemoryCopy", (self.number[op.name],), ("",), name, part, replace(part, bricks=total.bricks),
+            whole=whole or total,
+        )  # fmt: skip
+        self.passes.extend([one] * count)
 
     def _pad(self, op: HwOp) -> None:
         """The input copied into the middle, unless it is made there, and constants around it."""
         name, total, _ = self.at.output(op)
-        number = (self.at.number[op.name],)
+        number = (self.number[op.name],)
         source = op.inputs[0]
         if self.at.home.get(self.at.root(source)) != op.name:
             ifm = self.at.map_of(source)
@@ -296,12 +392,17 @@ class _Issuer:
             ifm = replace(ifm, height=kept[0], width=kept[1])
             ofm = replace(ifm, bricks=total.bricks)
             self.passes.append(Pass("MemoryCopy", number, (self.at.input_name(source),), name, ifm, ofm, whole=total))
-        top, bottom, left, right = op.extra
+        edges = [0] * max(6 - len(op.extra), 0) + list(op.extra) if len(op.extra) != 4 else [*op.extra, 0, 0]
+        top, bottom, left, right, front, back = edges[-6:]
         upright = Map(total.height, 1, total.channels, False)
         flat = Map(1, total.width, total.channels, False)
-        for size, edge in ((left, upright), (right, upright), (top, flat), (bottom, flat)):
+        deep = Map(total.height, total.width, 1, False)
+        for size, edge, axis in (
+            (front, deep, "channels"), (back, deep, "channels"), (left, upright, "width"), (right, upright, "width"),
+            (top, flat, "height"), (bottom, flat, "height"),
+        ):  # fmt: skip
             if size > 0:
-                thick = replace(edge, width=size) if edge is upright else replace(edge, height=size)
+                thick = replace(edge, **{axis: size})
                 ofm = replace(thick, bricks=total.bricks)
                 self.passes.append(Pass("MemoryCopy", number, ("",), name, thick, ofm, whole=total))
 
@@ -318,6 +419,10 @@ def _outside(pass_: Pass) -> int:
     return 1 + sum(
         other is not None and (other.elements > 1 or bool(name)) for other, name in zip(others, names, strict=True)
     )
+
+
+def _of_rank4(shape: Sequence[int]) -> tuple[int, ...]:
+    return (*[1] * (4 - len(shape)), *shape)
 
 
 def _size(shape: Map) -> tuple[int, int, int]:

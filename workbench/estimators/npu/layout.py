@@ -9,11 +9,12 @@ channels lie.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import ceil, prod, sqrt
 
 from ...targets.lowering import HwOp
 from .passes import ELEMENTWISE, Map
 
-__all__ = ["LOOKED_UP", "OPS", "TURNED", "Layout", "constant_of", "deepened", "hwc"]
+__all__ = ["LOOKED_UP", "OPS", "TURNED", "Layout", "constant_of", "deepened", "hwc", "squared", "sums_channels"]
 
 OPS = {
     "CONV_2D": "Conv2D",
@@ -30,33 +31,43 @@ OPS = {
     "QUANTIZE": "Quantize",
     "RELU": "Relu",
     "RELU6": "Relu6",
+    "DIV": "Div",
+    "ASR": "Asr",
+    "CLZ": "CLZ",
+    "SHL": "SHL",
+    "REDUCE_SUM": "ReduceSum",
+    "MEMORY_COPY": "MemoryCopy",
+    "TRANSPOSE": "Transpose",
+    "MATMUL": "MatMul",
 }
-LOOKED_UP = frozenset(["LOGISTIC", "TANH", "HARD_SWISH", "GELU", "LEAKY_RELU", "EXP"])
+LOOKED_UP = frozenset(["LOGISTIC", "TANH", "HARD_SWISH", "GELU", "LEAKY_RELU", "EXP", "RSQRT"])
 TURNED = ELEMENTWISE | {"Quantize", "Relu", "Relu6", "LUT"}
 _SHALLOW = 8  # channels below which elementwise work turns a map
 _CONVOLUTIONS = frozenset(["CONV_2D", "DEPTHWISE_CONV_2D"])
+_PLAIN = {  # what reads and writes channels last only
+    "u55": frozenset(["TRANSPOSE", "MATMUL", "REDUCE_SUM"]),
+    "u65": frozenset(["TRANSPOSE", "MATMUL", "REDUCE_SUM"]),
+    "u85": frozenset(["REDUCE_SUM"]),
+}
 
 
 def hwc(shape: Sequence[int]) -> tuple[int, int, int]:
     """(rows, columns, channels) of a tensor."""
-    if len(shape) == 4:
-        return shape[1], shape[2], shape[3]
-    if len(shape) == 3:
-        return 1, shape[1], shape[2]
-    return 1, 1, shape[-1]
+    if len(shape) < 2:
+        return 1, 1, shape[-1]
+    return prod(shape[:-2]), shape[-2], shape[-1]
 
 
 class Layout:
     """The maps of a lowered network.
 
-    made: operators by name. number: of every operator, inputs not counted. readers: by name. views: what looks at
-    another tensor. home: tensor -> what it is written into. linear: memories whose channels lie side by side.
+    family: the accelerator's. made: operators by name. readers: by name. views: what looks at another tensor. home: tensor -> what it is written into. linear: memories whose channels lie side by side.
     """
 
-    def __init__(self, ops: Sequence[HwOp]) -> None:
+    def __init__(self, ops: Sequence[HwOp], family: str) -> None:
         self.ops = tuple(ops)
+        self.family = family
         self.made = {op.name: op for op in ops}
-        self.number = {op.name: i for i, op in enumerate(op for op in ops if op.kind != "INPUT")}
         self.readers: dict[str, list[HwOp]] = {op.name: [] for op in ops}
         for op in ops:
             for name in dict.fromkeys(op.inputs):
@@ -69,8 +80,18 @@ class Layout:
         if op.kind == "RESHAPE":
             return True
         if op.kind in ("SLICE", "STRIDED_SLICE"):
-            return not any(self._slices(user) for user in self.readers[op.name]) and bool(self.readers[op.name])
+            return bool(self.readers[op.name]) and self._cut_by_readers(op, op.shape)
         return op.kind == "PAD" and all(user.kind in _CONVOLUTIONS for user in self.readers[op.name])
+
+    def _cut_by_readers(self, op: HwOp, shape: Sequence[int]) -> bool:
+        """Whether all readers of a slice, reshapes in between or not, can read it out of the whole."""
+        for user in self.readers[op.name]:
+            if user.kind == "RESHAPE":
+                if _folded(user.shape) != _folded(shape) or not self._cut_by_readers(user, shape):
+                    return False
+            elif self._slices(user) or user.kind == "TRANSPOSE":
+                return False
+        return True
 
     def _slices(self, user: HwOp) -> bool:
         """Whether a reader cuts its input itself."""
@@ -120,6 +141,10 @@ class Layout:
                     if at % 16:
                         found.add(op.name)
                     at += self.made[name].shape[-1]
+            if op.kind in _PLAIN[self.family] or (op.kind == "MEMORY_COPY" and op.bits > 8 and self.family != "u85"):
+                found.update(self.tensor(name) for name in (op.name, *op.inputs))
+            if op.kind == "MEAN" and sums_channels(op, self.made[op.inputs[0]]):
+                found.add(self.tensor(op.inputs[0]))
             if op.kind == "CONV_2D" and op.groups > 1:
                 found.add(self.tensor(self.unpadded(op.inputs[0])))
                 if op.shape[-1] // op.groups % 16:
@@ -128,24 +153,29 @@ class Layout:
                 axis = op.extra[0]
                 if axis == len(op.shape) - 1:
                     found.add(self.tensor(op.inputs[0]))
-            if op.kind == "RESHAPE" and hwc(op.shape)[1:] != hwc(self.made[op.inputs[0]].shape)[1:]:
-                found.add(self.tensor(op.inputs[0]))
         seen: dict[str, set[tuple[int, int]]] = {}
         for op in self.ops:
-            if op.kind == "INPUT" or op.name in self.views:
+            if op.kind == "INPUT" or op.name in self.views or op.kind in LOOKED_UP:  # mostly part of what makes its input
                 continue
             kind = OPS.get(op.kind, "LUT" if op.kind in LOOKED_UP else "")
+            if op.kind == "MEMORY_COPY":
+                kind = "LUT"  # turned alike
             turns = self.is_shallow(op) and (kind in TURNED or op.act != "NONE")
             for name in (*op.inputs, op.name):
                 shape = Map(*hwc(self.made[self.unpadded(name)].shape))
+                if op.kind == "FULLY_CONNECTED":
+                    shape = squared(shape)
                 if (turns and shape.elements > 1 and (kind in TURNED)) or (turns and name == op.name):
                     shape = deepened(shape)
-                if name not in self.home and name not in self.views:
+                if self._straight(name):
                     seen.setdefault(self.tensor(name), set()).add((shape.width, shape.channels))
-        return frozenset(found | {name for name, shapes in seen.items() if len(shapes) > 1 and self._turned(name)})
+        return frozenset(found | {name for name, shapes in seen.items() if len(shapes) > 1})
 
-    def _turned(self, name: str) -> bool:
-        return hwc(self.made[name].shape)[2] < _SHALLOW
+    def _straight(self, name: str) -> bool:
+        """Whether what is read is a memory of its own, folded in another way or not."""
+        while self.made[name].kind == "RESHAPE":
+            name = self.made[name].inputs[0]
+        return name not in self.home and name not in self.views
 
     def grouped_output(self, op: HwOp) -> str:
         return f"{op.name}_act" if op.act != "NONE" else self.tensor(op.name)
@@ -155,7 +185,7 @@ class Layout:
     def map_of(self, name: str) -> Map:
         """The map a reader of `name` sees."""
         h, w, c = hwc(self.made[name].shape)
-        return Map(h, w, c, self.tensor(name) not in self.linear)
+        return Map(h, w, c, self.tensor(name) not in self.linear, self.made[name].bits)
 
     def unpadded(self, name: str) -> str:
         """What a convolution reads of its input: padding is its own."""
@@ -175,8 +205,8 @@ class Layout:
         whole = None
         if name != op.name:
             a, b, d = hwc(self.made[name].shape)
-            whole = Map(a, b, d, bricks)
-        return name, Map(h, w, c, bricks), whole
+            whole = Map(a, b, d, bricks, op.bits)
+        return name, Map(h, w, c, bricks, op.bits), whole
 
     def is_shallow(self, op: HwOp) -> bool:
         """Whether elementwise work on this operator's output turns the map to have more channels."""
@@ -187,6 +217,24 @@ class Layout:
         shapes = {self.made[name].shape for name in op.inputs if self.made[name].elements > 1}
         each = op.const is not None and constant_of(op, Map(*hwc(op.shape))).elements > 1
         return c < _SHALLOW and op.elements > 2 * _SHALLOW and not sliced and len(shapes) < 2 and not each
+
+
+def squared(shape: Map) -> Map:
+    """The rows of a fully connected layer's matrix, stood as near to a square as they divide."""
+    n = shape.height * shape.width
+    width = max(n // 16, ceil(sqrt(n)))
+    while n % width:
+        width += 1
+    return replace(shape, height=n // width, width=width)
+
+
+def sums_channels(op: HwOp, source: HwOp) -> bool:
+    """Whether a mean is over channels, too."""
+    return len(source.shape) - 1 in op.extra[1:]
+
+
+def _folded(shape: Sequence[int]) -> list[int]:
+    return [n for n in shape if n > 1]
 
 
 def deepened(shape: Map) -> Map:
@@ -213,6 +261,6 @@ def constant_of(op: HwOp, ofm: Map) -> Map:
     """The map of a constant operand: a scalar, one value a channel, or one an element."""
     assert op.const is not None
     elements = {"scalar": 1, "value": op.extra[0] if op.extra else 1}.get(op.const[0], ofm.channels)
-    if elements in (1, ofm.channels):
-        return Map(1, 1, elements, False)
+    if op.const[0] != "full" and elements in (1, ofm.channels):
+        return Map(1, 1, elements, False, ofm.bits)
     return replace(ofm, bricks=False)

@@ -16,8 +16,8 @@ _KINDS = {
     "Conv2D": "conv",
     "FullyConnected": "conv",
     "DepthwiseConv2D": "depthwise",
-    "Transpose": "none",
-    "MatMul": "none",
+    "Transpose": "turn",
+    "MatMul": "product",
 }
 
 
@@ -78,11 +78,13 @@ class Link:
     """An operator that runs on a pass's output before it is written: an activation or a chained elementwise one.
 
     op: the compiler's name ("Relu", "LUT", "Add"). other: the map it reads besides; None where there is none.
+    bits: of an element of its output.
     """
 
     op: str
     other: Map | None = None
     other_name: str = ""
+    bits: int = 8
 
 
 @dataclass(frozen=True)
@@ -99,13 +101,23 @@ class Work:
     weight_bytes: int
     chain: tuple[Link, ...]
     whole: Map | None
+    turn: tuple[int, int, int] | None
 
     __hash__ = kept_hash
 
     @cached_property
     def kind(self) -> str:
-        """What does the work: "conv", "depthwise", "pool", "elementwise", or "none" of these."""
+        """What does the work: "conv", "depthwise", "pool", "elementwise"; "turn" and "product", which are put together of
+        others on the U55 and U65, "pool" and "conv" on the U85.
+        """
         return "elementwise" if self.op in ELEMENTWISE else _KINDS.get(self.op, "pool")
+
+    @property
+    def outputs(self) -> int:
+        """Output channels, before a turn."""
+        if self.turn is None:
+            return self.ofm.channels
+        return (self.ofm.height, self.ofm.width, self.ofm.channels)[self.turn.index(2)]
 
     def part(self, rows: int, rows_in: int, channels: int) -> "Work":
         """The part of it that makes `rows` rows of `channels` channels of `rows_in` rows."""
@@ -123,6 +135,7 @@ class Work:
             self.weight_bytes,
             self.chain,
             self.whole,
+            self.turn,
         )
 
 
@@ -157,7 +170,7 @@ class Pass:
     is charged). ifm2: the second input of an elementwise operation. kernel, stride, dilation: (rows, columns).
     weight_bytes: as stored, compressed. weights: their name, as several passes may share them. values: how they are
     distributed, None where unknown. inputs, output: tensor names. whole: the map `ofm` is a part of, where a
-    concatenation is written in place.
+    concatenation is written in place. turn: the order a TRANSPOSE gives rows, columns and channels.
     """
 
     op: str
@@ -175,14 +188,15 @@ class Pass:
     values: Values | None = None
     chain: tuple[Link, ...] = ()
     whole: Map | None = None
+    turn: tuple[int, int, int] | None = None
 
     @cached_property
     def work(self) -> Work:
-        chain = tuple(Link(link.op, link.other) for link in self.chain)
+        chain = tuple(Link(link.op, link.other, "", link.bits) for link in self.chain)
         return _known(
             Work(
                 self.op, self.ifm, self.ofm, self.ifm2, self.kernel, self.stride, self.dilation, self.weight_bytes,
-                chain, self.whole,
+                chain, self.whole, self.turn,
             )
         )  # fmt: skip
 

@@ -21,7 +21,8 @@ class HwOp:
     sizes); of a constant "value" its elements and whether it is turned to channels last.
     sources: graph operators it stands for; the first one is charged for it. folds: the layer whose weights these
     are and what is folded into them; before: a layer norm whose scale and shift are folded into the weights.
-    real: the tensor is float32, because the quantiser knows no integer form of the operator.
+    real: the tensor is float32, because the quantiser knows no integer form of the operator. bits: of an element; 32
+    inside of operators that an accelerator puts together of others.
     """
 
     name: str
@@ -43,6 +44,7 @@ class HwOp:
     before: str = ""
     const_first: bool = False
     real: bool = False
+    bits: int = 8
 
     @property
     def elements(self) -> int:
