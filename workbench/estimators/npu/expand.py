@@ -124,7 +124,7 @@ class _Expansion:
             y = step(f"{k}.scaled", "MUL", y, constant="second")
             x = step(f"{k}", "ADD", x, y)
         x = step("scaled", "MUL", exp, x, shape=whole)
-        if rank > 3 and not self.u85:
+        if not self.u85:
             x = step("wide", "ADD", x, shape=whole, constant="all")
         self._step(op, "", "ASR", (x, shift), op.shape, bits=8)
 
@@ -141,31 +141,32 @@ class _Expansion:
         self._step(op, "", "MUL", (x,), op.shape, bits=8, constant="second")
 
     def _matmul(self, op: HwOp) -> None:
-        if len(op.inputs) < 2:  # one matrix is constant
-            self._keep(op)
-            return
-        left, right = op.inputs
+        names = list(op.inputs)
+        if len(names) < 2:  # one matrix is constant, repeated for the whole batch
+            shape = (prod(op.shape[:-2]), *op.extra[-2:])
+            tile = HwOp(f"{op.name}/tile", "TILE", (), shape, op.sources, const=("value", ""), extra=op.extra)
+            self._keep(tile)
+            names.insert(0 if op.const_first else 1, tile.name)
+        left, right = names
         *batch, rows, columns = self.shapes[right]
         turned = self._step(op, "turned", "TRANSPOSE", (right,), (prod(batch), columns, rows), bits=8, extra=(0, 2, 1))
         self._step(op, "", "MATMUL", (left, turned), op.shape, bits=8)
 
 
     def _sum(self, op: HwOp) -> None:
-        """Over one axis, turned to be the last; then less the zero point."""
-        if len(op.extra) != 2:
-            self._keep(op)
-            return
-        x, axis = op.inputs[0], op.extra[1]
-        shape = self.shapes[x]
-        n, outer, inner = shape[axis], prod(shape[:axis]), prod(shape[axis + 1 :])
-        if axis < len(shape) - 1:
-            folded = self._step(op, "folded", "RESHAPE", (x,), (outer, n, inner), bits=8)
-            x = self._step(op, "turned", "TRANSPOSE", (folded,), (outer, inner, n), bits=8, extra=(0, 2, 1))
-            rows, columns = outer, inner
-        else:
-            rows, columns = prod(shape[:-2]), shape[-2] if len(shape) > 1 else 1
-        x = self._step(op, "sum", "REDUCE_SUM", (x,), (rows, columns, 1))
-        x = self._step(op, "less", "SUB", (x,), (rows, columns, 1), bits=8, constant="second")
+        """Over one axis after the other, turned to be the last; each time less the zero point."""
+        x, shape = op.inputs[0], self.shapes[op.inputs[0]]
+        for k, axis in enumerate(op.extra[1:]):
+            n, outer, inner = shape[axis], prod(shape[:axis]), prod(shape[axis + 1 :])
+            if axis < len(shape) - 1:
+                folded = self._step(op, f"{k}.folded", "RESHAPE", (x,), (outer, n, inner), bits=8)
+                x = self._step(op, f"{k}.turned", "TRANSPOSE", (folded,), (outer, inner, n), bits=8, extra=(0, 2, 1))
+                lines = (outer, inner, 1)
+            else:
+                lines = (prod(shape[:-2]), shape[-2] if len(shape) > 1 else 1, 1)
+            x = self._step(op, f"{k}.sum", "REDUCE_SUM", (x,), lines)
+            x = self._step(op, f"{k}.less", "SUB", (x,), lines, bits=8, constant="second")
+            shape = tuple(1 if at == axis else size for at, size in enumerate(shape))
         self._step(op, "", "RESHAPE", (x,), op.shape, bits=8)
 
     def _depthwise(self, op: HwOp) -> None:
@@ -268,6 +269,12 @@ def _merged(ops: Sequence[HwOp], family: str) -> list[HwOp]:
     gone: set[str] = set()
     for op in ops:
         if op.kind == "TRANSPOSE":
+            folded = made[op.inputs[0]]
+            if folded.kind == "RESHAPE" and readers[folded.name] == 1:  # ones put in or left out do not matter
+                source = made[folded.inputs[0]].shape
+                if _longer(source) == _longer(folded.shape):
+                    gone.add(folded.name)
+                    op = replace(op, inputs=folded.inputs, extra=_among(source, _wide(op.extra, folded.shape)))
             before, between = op.inputs[0], []
             while made[before].kind == "RESHAPE" and readers[before] == 1:
                 between.append(before)
@@ -311,6 +318,19 @@ def _composed(first: HwOp, second: HwOp) -> Shape | None:
     if len(a) != len(b):
         return None
     return tuple(a[axis] for axis in b)
+
+
+def _longer(shape: Shape) -> list[int]:
+    """The axes longer than one."""
+    return [n for n in shape if n > 1]
+
+
+def _among(shape: Shape, order: list[int]) -> Shape:
+    """The order of all axes that gives those longer than one the order `order` (of any numbers), ones first."""
+    rank = {axis: k for k, axis in enumerate(sorted(order))}
+    ones = [k for k, n in enumerate(shape) if n == 1]
+    longer = [k for k, n in enumerate(shape) if n > 1]
+    return (*ones, *(longer[rank[axis]] for axis in order))
 
 
 def _wide(order: Shape, shape: Shape) -> list[int]:

@@ -34,6 +34,7 @@ __all__ = ["issue"]
 _UNKNOWN: Mapping[str, Values] = MappingProxyType({})
 _MAX_TAPS = 4096
 _MAX_STRIDE = 3
+_LONGEST = 1 << 16  # of an axis
 _CHAIN = 4  # elementwise operators in a row, the first of them or what it rides on included
 _CHAIN_INPUTS = 3  # maps a chain may read
 _ACTS = {"RELU": "Relu", "RELU6": "Relu6"}
@@ -99,7 +100,10 @@ class _Issuer:
     # ---- passes ----
 
     def _emit(self, op: HwOp) -> None:
-        if op.kind == "CONV_2D" and (op.groups > 1 or max(op.stride) > _MAX_STRIDE):
+        padded = op.same or (bool(op.inputs) and self.at.unpadded(op.inputs[0]) != op.inputs[0])
+        if op.kind == "CONV_2D" and max(op.stride) > _MAX_STRIDE and padded and op.groups == 1:
+            self._taps(op)
+        elif op.kind == "CONV_2D" and (op.groups > 1 or max(op.stride) > _MAX_STRIDE):
             self._split(op)
         elif "_POOL_2D" in op.kind and max(op.stride) > _MAX_STRIDE and not op.same:
             self._patches(op)
@@ -109,8 +113,14 @@ class _Issuer:
             self._mean(op)
         elif op.kind in ("PAD", "PADV2"):
             self._pad(op)
+        elif op.kind == "TILE":
+            self._tile(op)
+        elif op.kind == "MIRROR_PAD":
+            self._mirror(op)
         elif op.kind == "TRANSPOSE":
             self._turn(op)
+        elif op.kind == "REDUCE_SUM":
+            self.passes.extend(_pieces(self._plain(op), 1))
         elif op.kind == "MATMUL":
             self._matmul(op)
         elif op.kind in _ACTS or op.kind in LOOKED_UP:
@@ -168,10 +178,23 @@ class _Issuer:
                 Pass(_ACTS[act], pass_.sources, (raw,), pass_.output, replace(turned, bricks=False), turned)
             )
             return
+        lead = prod(op.shape[:-3])
+        if lead > 1 and (pass_.op in ELEMENTWISE or pass_.op == "MemoryCopy") and self._is_cut(op):
+            piece = _batch(pass_, lead)
+            if any(self.at.is_part(name) for name in op.inputs):  # the compiler counts all of what it cuts
+                piece = replace(piece, ifm=pass_.ifm)
+            self.passes.extend([piece] * lead)
+            return
         if pass_.op not in ELEMENTWISE or not self._chained(op, pass_):
             self.passes.append(pass_)
         if act != "NONE":
             self._link(Link(_ACTS[act]), pass_.output)
+
+    def _is_cut(self, op: HwOp) -> bool:
+        """Whether an operator works on parts of maps, or one map with another of other shape."""
+        shapes = {self.at.made[name].shape for name in op.inputs if self.at.made[name].elements > 1}
+        parts = "SLICE" in op.kind or any(self.at.is_part(name) for name in op.inputs)
+        return len(shapes) > 1 or parts or op.name in self.at.home
 
     def _link(self, link: Link, output: str, whole: Map | None = None) -> None:
         before = self.passes[-1]
@@ -213,6 +236,11 @@ class _Issuer:
         name, ofm, whole = self.at.output(op)
         source = op.inputs[0]
         turned = self.at.is_shallow(op)
+        while self.at.made[source].kind == "RESHAPE" and len(self.at.readers[source]) == 1:
+            source = self.at.made[source].inputs[0]
+        before = self.passes[-1] if self.passes else None
+        if source != op.inputs[0] and (before is None or before.op not in ELEMENTWISE):
+            source = op.inputs[0]  # a convolution writes its map as it is
         if kind == "LUT" and not turned and self._tail(source):
             before = self.passes[-1]
             last = before.chain[-1].op if before.chain else before.op
@@ -223,11 +251,33 @@ class _Issuer:
                         self.passes[-1], ofm=replace(before.ofm, bricks=ofm.bricks, bits=ofm.bits)
                     )
                 return
-        ifm = self.at.map_of(source)
+        ifm = self.at.map_of(op.inputs[0])
         if turned:
             ifm, ofm = deepened(ifm), deepened(ofm)
         number = (self.number[op.name],)
-        self.passes.append(Pass(kind, number, (self.at.input_name(source),), name, ifm, ofm, whole=whole))
+        self.passes.append(Pass(kind, number, (self.at.input_name(op.inputs[0]),), name, ifm, ofm, whole=whole))
+
+    def _taps(self, op: HwOp) -> None:
+        """A long stride with padding: for each tile of the output a pass for every tap of the kernel."""
+        assert op.weight is not None
+        whole = self._weighted(op)
+        tap = replace(whole, kernel=(1, 1), stride=(1, 1), weight_bytes=0)
+        tile = block_of(self.machine, tap.work).ofm
+        rows, columns, channels = (
+            min(a, b) for a, b in zip(tile, (tap.ofm.height, tap.ofm.width, tap.ofm.channels), strict=True)
+        )
+        reach = (rows - 1) * op.stride[0] + op.weight[1], (columns - 1) * op.stride[1] + op.weight[2]
+        one = replace(
+            tap, ifm=replace(tap.ifm, height=min(reach[0], tap.ifm.height), width=min(reach[1], tap.ifm.width)),
+            ofm=replace(tap.ofm, height=rows, width=columns, channels=channels), whole=tap.whole or tap.ofm,
+        )  # fmt: skip
+        one = self._packed(one)
+        tiles = -(-tap.ofm.height // rows) * -(-tap.ofm.width // columns) * -(-tap.ofm.channels // channels)
+        for _ in range(tiles):
+            for k in range(op.weight[1] * op.weight[2]):
+                self.passes.append(replace(one, weights=f"{op.name}/{k}"))
+        if op.act != "NONE":
+            self._link(Link(_ACTS[op.act]), one.output)
 
     def _patches(self, op: HwOp) -> None:
         """One pass for each position of a pool with a long stride."""
@@ -279,7 +329,33 @@ class _Issuer:
             if before is not None and self._fuses(before, source, order):
                 self.passes[-1] = replace(before, turn=order, output=pass_.output, ofm=pass_.ofm, whole=pass_.whole)
                 return
-        self.passes.append(pass_)
+        axis = max(range(3), key=lambda k: self.at.made[folded.name].shape[k])
+        self.passes.extend(_pieces(pass_, axis))
+
+    def _tile(self, op: HwOp) -> None:
+        """A constant matrix copied for every one of a batch."""
+        name, ofm, _ = self.at.output(op)
+        count = ofm.height if prod(op.extra[:-2]) < ofm.height else 1
+        part = replace(ofm, height=ofm.height // count)
+        one = Pass("MemoryCopy", (self.number[op.name],), ("",), name, replace(part, bricks=False), part, whole=ofm)
+        self.passes.extend([one] * count)
+
+    def _mirror(self, op: HwOp) -> None:
+        """The input copied into the middle; its edges then copied again, row by row and column by column."""
+        name, total, whole = self.at.output(op)
+        source, ifm = self.at.input_name(op.inputs[0]), self.at.map_of(op.inputs[0])
+        edges = [0] * max(6 - len(op.extra), 0) + list(op.extra)
+        top, bottom, left, right = edges[-6:-2]
+
+        def copy(count: int, height: int, width: int, of: str) -> None:
+            part = Map(height, width, ifm.channels, ifm.bricks if of == source else total.bricks)
+            ofm = replace(part, bricks=total.bricks)
+            one = Pass("MemoryCopy", (self.number[op.name],), (of,), name, part, ofm, whole=whole or total)
+            self.passes.extend([one] * count)
+
+        copy(top + bottom, 1, ifm.width, source)
+        copy(1, ifm.height, ifm.width, source)
+        copy(left + right, total.height, 1, name)
 
     def _fuses(self, before: Pass, source: HwOp, order: tuple[int, int, int]) -> bool:
         """Whether the pass before can write its output turned."""
@@ -361,9 +437,9 @@ class _Issuer:
         name, total, _ = self.at.output(op)
         ifm = self.at.map_of(source)
         ofm = replace(ifm, bricks=total.bricks)
-        self.passes.append(
-            Pass("MemoryCopy", (self.number[op.name],), (self.at.input_name(source),), name, ifm, ofm, whole=total)
-        )
+        one = Pass("MemoryCopy", (self.number[op.name],), (self.at.input_name(source),), name, ifm, ofm, whole=total)
+        lead = prod(op.shape[:-3])
+        self.passes.extend([_batch(one, lead)] * lead if lead > 1 else [one])
 
     def _copy_constants(self, op: HwOp) -> None:
         """The parts of a concatenation that the network brings along."""
@@ -418,6 +494,36 @@ def _outside(pass_: Pass) -> int:
     names = [pass_.inputs[1] if len(pass_.inputs) > 1 else "", *(link.other_name for link in pass_.chain)]
     return 1 + sum(
         other is not None and (other.elements > 1 or bool(name)) for other, name in zip(others, names, strict=True)
+    )
+
+
+def _pieces(pass_: Pass, axis: int) -> list[Pass]:
+    """The pass, or several where its input is too long for one along an axis (0 rows, 1 columns, 2 channels)."""
+    name = ("height", "width", "channels")[axis]
+    size = getattr(pass_.ifm, name)
+    made = name if pass_.turn is None else ("height", "width", "channels")[pass_.turn.index(axis)]
+    return [
+        pass_
+        if size <= _LONGEST
+        else replace(
+            pass_,
+            ifm=replace(pass_.ifm, **{name: n}),
+            ofm=replace(pass_.ofm, **{made: n}),
+            whole=pass_.whole or pass_.ofm,
+        )
+        for n in (min(_LONGEST, size - start) for start in range(0, size, _LONGEST))
+    ]
+
+
+def _batch(pass_: Pass, count: int) -> Pass:
+    """One of `count` passes that make a map of rank four and more piece by piece."""
+
+    def piece(shape: Map) -> Map:
+        return replace(shape, height=shape.height // count) if shape.height % count == 0 else shape
+
+    ifm2 = None if pass_.ifm2 is None else piece(pass_.ifm2)
+    return replace(
+        pass_, ifm=piece(pass_.ifm), ifm2=ifm2, ofm=piece(pass_.ofm), whole=pass_.whole or pass_.ofm
     )
 
 

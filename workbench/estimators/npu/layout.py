@@ -103,6 +103,14 @@ class Layout:
             name = self.views[name]
         return name
 
+    def is_part(self, name: str) -> bool:
+        """Whether a reader cuts what it reads out of a map."""
+        while name in self.views:
+            if self.made[name].kind in ("SLICE", "STRIDED_SLICE"):
+                return True
+            name = self.views[name]
+        return False
+
     def real_readers(self, name: str) -> list[HwOp]:
         """Readers of a tensor, through views."""
         found = []
@@ -120,7 +128,8 @@ class Layout:
                     taken = maker.kind in ("INPUT", "CONCATENATION", "SLICE", "STRIDED_SLICE", "PAD", "PADV2")
                     shared = len(self.readers[name]) > 1 or op.inputs.count(name) > 1
                     folded = op.kind == "PAD" and any(user.kind in _CONVOLUTIONS for user in self.readers[op.name])
-                    if not (taken or shared or folded or name in self.views):
+                    batched = prod(op.shape[:-3]) > 1 and OPS.get(maker.kind) not in ELEMENTWISE
+                    if not (taken or batched or shared or folded or name in self.views):
                         home[name] = op.name
         return home
 

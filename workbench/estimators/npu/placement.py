@@ -92,7 +92,8 @@ def _accesses(r: Range, passes: Sequence[Pass], tensors: Tensors, steps: Sequenc
                 return 2**31 - 1
             inputs = passes[i].inputs
             if inputs and inputs[0] == name:
-                total += steps[i].access.ifm
+                twice = len(inputs) == 1 and passes[i].ifm2 is not None  # both inputs are this one
+                total += steps[i].access.ifm * (2 if twice else 1)
             elif len(inputs) > 1 and inputs[1] == name:
                 total += steps[i].access.ifm2
             else:

@@ -111,10 +111,12 @@ def rows_needed(work: Work, rows: int) -> int:
 
 
 def weight_ranges(machine: Machine, work: Work, block: Block, slices: tuple[int, ...]) -> tuple[int, ...]:
-    """Bytes of the weights and scales of every slice, stored in lines of 16."""
-    total = work.outputs
+    """Bytes of the weights and scales of every slice, stored in lines of 16. Slices are of the channels written, those
+    of a turned map, too.
+    """
+    total = work.ofm.channels
     return tuple(
-        ceil(work.weight_bytes * (high - low) / total / 16) * 16 + up(scale_bytes(machine, block, high - low), 16)
+        ceil(work.weight_bytes * (high - low) / total / 16) * 16 + up(scale_bytes(machine, block, (high - low) * work.outputs // total), 16)
         for low, high in pairwise(slices)
     )
 
@@ -167,7 +169,7 @@ def striped(machine: Machine, work: Work, rows: int) -> Step:
     """The pass made in stripes of `rows` rows, weights where they are stored."""
     rows_in = rows_needed(work, rows) if rows < work.ofm.height else work.ifm.height
     block = block_of(machine, work.part(rows, rows_in, work.ofm.channels))
-    slices = (0, work.outputs)
+    slices = (0, work.ofm.channels)
     weighted = work.weight_bytes > 0
     run = None
     if weighted:
