@@ -11,7 +11,7 @@ Bytes that a short run leaves of a burst are paid for: moved = bytes * burst / r
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from .blocks_u55 import array_of, product_blocks
@@ -298,7 +298,8 @@ def access_cycles(
                 n = _moved(machine, link.other, block.ifm, memory, n, read=True)
                 moved.append((memory, "ifm stream", n))
             elif k == len(work.chain) - 1:
-                moved.append((out, "write", _moved(machine, written, block.ofm, out, _stored(written), read=False)))
+                last = replace(written, bits=link.bits)
+                moved.append((out, "write", _moved(machine, last, block.ofm, out, _stored(last), read=False)))
     else:
         moved.append((ofm, "write", _moved(machine, written, block.ofm, ofm, _stored(written), read=False)))
     if _kind(machine, work) == "product":  # products of elements, written and read

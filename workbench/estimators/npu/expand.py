@@ -335,7 +335,8 @@ def _among(shape: Shape, order: list[int]) -> Shape:
 
 def _wide(order: Shape, shape: Shape) -> list[int]:
     """Of an order the axes longer than one."""
-    return [axis for axis in order if shape[axis] > 1]
+    full = (*[1] * (len(order) - len(shape)), *shape)
+    return [axis for axis in order if full[axis] > 1]
 
 
 def _turned(op: HwOp, shape: Shape, family: str) -> list[HwOp]:

@@ -181,7 +181,7 @@ class _Issuer:
         lead = prod(op.shape[:-3])
         if lead > 1 and (pass_.op in ELEMENTWISE or pass_.op == "MemoryCopy") and self._is_cut(op):
             piece = _batch(pass_, lead)
-            if any(self.at.is_part(name) for name in op.inputs):  # the compiler counts all of what it cuts
+            if any(self.at.is_part(name, lead=True) for name in op.inputs):  # the compiler counts all of what it cuts
                 piece = replace(piece, ifm=pass_.ifm)
             self.passes.extend([piece] * lead)
             return

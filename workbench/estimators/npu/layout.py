@@ -103,10 +103,11 @@ class Layout:
             name = self.views[name]
         return name
 
-    def is_part(self, name: str) -> bool:
-        """Whether a reader cuts what it reads out of a map."""
+    def is_part(self, name: str, lead: bool = False) -> bool:
+        """Whether a reader cuts what it reads out of a map; lead: along an axis before rows, columns and channels."""
         while name in self.views:
-            if self.made[name].kind in ("SLICE", "STRIDED_SLICE"):
+            op = self.made[name]
+            if op.kind in ("SLICE", "STRIDED_SLICE") and (not lead or op.extra[0] < len(op.shape) - 3):
                 return True
             name = self.views[name]
         return False

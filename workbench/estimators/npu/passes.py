@@ -1,6 +1,6 @@
 """Passes: the operations an accelerator issues, in the order it issues them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -199,6 +199,12 @@ class Pass:
                 chain, self.whole, self.turn,
             )
         )  # fmt: skip
+
+    @property
+    def written(self) -> Map:
+        """The map it writes: that of the last operator chained on it."""
+        bits = next((link.bits for link in reversed(self.chain) if link.op in ELEMENTWISE), self.ofm.bits)
+        return self.ofm if bits == self.ofm.bits else replace(self.ofm, bits=bits)
 
     @property
     def kind(self) -> str:

@@ -31,7 +31,7 @@ class Tensors:
             readers.setdefault(pass_.output, [])
             if pass_.whole is not None:
                 wholes[pass_.output] = pass_.whole.stored_bytes
-            size[pass_.output] = size.get(pass_.output, 0) + pass_.ofm.stored_bytes
+            size[pass_.output] = size.get(pass_.output, 0) + pass_.written.stored_bytes
             others = ((link.other_name, link.other) for link in pass_.chain)
             read = dict([*zip(pass_.inputs, (pass_.ifm, pass_.ifm2), strict=False), *others])
             for name, shape in read.items():
