@@ -13,6 +13,7 @@ from ..targets.quantisation import assign_scales
 from .estimate import Detail, Estimate
 from .intervals import interval
 from .memory import peak_bytes, replay
+from .npu.host import left_to_host
 from .npu.issue import issue
 from .npu.machine import Machine, machine_of
 from .npu.network import Analysis, PassCycles, analyse
@@ -31,8 +32,9 @@ _ASKED: dict[tuple[str, str, int, int], tuple[Mapping[str, Values], Estimate]] =
 class Modelled:
     """What the model says of a network: lowered operators without inputs, their passes, and what these cost.
 
-    cycles: of every operator. sram_bytes, dram_bytes: as the compiler would report them. factors: what to multiply the
-    analysed cycles with, where the accelerator lies between two that exist.
+    missing: what no rule is known for or the accelerator does not take, as "KIND path". cycles: of every operator.
+    sram_bytes, dram_bytes: as the compiler would report them. factors: what to multiply the analysed cycles with, where
+    the accelerator lies between two that exist.
     """
 
     machine: Machine
@@ -70,7 +72,9 @@ def modelled(graph: Graph, target: EthosU, values: Mapping[str, Values] = _NOTHI
     run = tuple(op for op in ops if op.kind != "INPUT")
     machine = machine_of(target)
     passes = issue(ops, machine, _by_operator(graph, run, values))
-    return Modelled(machine, run, unsupported(ops), passes, analyse(machine, passes))
+    host = left_to_host(ops, machine.family)
+    missing = unsupported(ops) + tuple(f"{op.kind} {op.sources[0]}" for op in run if op.name in host)
+    return Modelled(machine, run, missing, passes, analyse(machine, passes))
 
 
 def estimate(graph: Graph, target: EthosU, values: Mapping[str, Values] = _NOTHING) -> Estimate:
@@ -110,7 +114,7 @@ def _estimate(graph: Graph, target: EthosU, values: Mapping[str, Values]) -> Est
         params=graph.params,
         macs=graph.macs,
         bound=_most(latency, bound),
-        cpu_ops=found.missing + left_to_host(run, found.machine),
+        cpu_ops=found.missing,
         target=target.name,
         target_digest=target.digest,
         compiler=target.compiler,
@@ -144,16 +148,6 @@ def _between(target: EthosU, small: Modelled, large: Modelled) -> Modelled:
         for a, b, n in zip(small.cycles, large.cycles, near.cycles, strict=True)
     )
     return replace(near, factors=factors)
-
-
-def left_to_host(run: Sequence[HwOp], machine: Machine) -> tuple[str, ...]:
-    """Operators the accelerator does not take (Vela's supported operators): "KIND path"."""
-    return tuple(f"{op.kind} {op.sources[0]}" for op in run if _beyond_the_array(op, machine))
-
-
-def _beyond_the_array(op: HwOp, machine: Machine) -> bool:
-    """On Ethos-U55 and U65 strides over 3 only with VALID padding."""
-    return machine.family != "u85" and op.weight is not None and max(op.stride) > 3 and op.same
 
 
 def _by_operator(graph: Graph, run: Sequence[HwOp], values: Mapping[str, Values]) -> dict[str, Values]:

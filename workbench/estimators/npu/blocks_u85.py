@@ -94,8 +94,8 @@ def find(machine: Machine, work: Work, ifm: Map, ofm: Map) -> Block:
     if work.ifm2 is not None:
         second = (work.ifm2.height, work.ifm2.width, work.ifm2.channels)
     return _find(
-        machine.macs, work.op, _KINDS.get(work.kind, work.kind), first, second, ifm.bits, (ofm.height, ofm.width, ofm.channels),
-        work.kernel, work.stride, work.dilation, work.turn, ofm.bricks,
+        machine.macs, work.op, _KINDS.get(work.kind, work.kind), first, second, ifm.bits,
+        (ofm.height, ofm.width, ofm.channels), work.kernel, work.stride, work.dilation, work.turn, ofm.bricks,
     )  # fmt: skip
 
 

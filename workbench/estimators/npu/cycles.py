@@ -96,9 +96,7 @@ def _turning(machine: Machine, work: Work, block: Block, ifm: Memory, ofm: Memor
     access = element_access(machine, work, block)
     come = _moved(machine, work.ifm, block.ifm, ifm, access.ifm, read=True)
     leave = _moved(machine, work.ofm, block.ofm, ofm, access.ofm, read=False)
-    return max(
-        int(come / ifm.bytes_per_cycle) + ifm.read_latency, int(leave / ofm.bytes_per_cycle) + ofm.write_latency
-    )
+    return max(int(come / ifm.bytes_per_cycle) + ifm.read_latency, int(leave / ofm.bytes_per_cycle) + ofm.write_latency)
 
 
 def _product(machine: Machine, work: Work, block: Block, ifm: Memory, ifm2: Memory, ofm: Memory) -> int:

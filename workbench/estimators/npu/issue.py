@@ -6,38 +6,41 @@ Rules, read off the compiler (Ethos-U Vela 5.2):
   written in place in order, then the copies from the last to the first, each behind what makes its part
 * a reshape is a view; a PAD is folded into convolutions, and copied around its input for any other reader
 * a concatenation's parts are written in place where their maker allows, else copied
-* a convolution with a stride above 3 becomes one pass for each output position, a grouped one a pass for each group
-* a mean becomes depthwise convolutions of at most 4096 taps into 32 bits, additions, and a multiplication
+* on the U85 a TRANSPOSE is part of what makes its input, if it alone reads it
 * an activation runs with what makes its input; on the U85 elementwise operators do, too (a chain of at most four that
   reads at most three maps)
+* what the accelerator does not take (`host.py`) is not there: its output comes from outside
 * elementwise work turns a map of fewer than 8 channels to have 16 or more
 
-Where maps are is in `layout.py`.
+Operators that are put together of others come from `expand.py`, where maps are is in `layout.py`, and what becomes of
+an operator in `single.py`, `several.py` and `copies.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from math import prod
 from types import MappingProxyType
 
 from ...targets.lowering import HwOp
-from .blocks import block_of
+from .copies import constants, mirrored, padding, part, tile
 from .expand import expand
-from .layout import LOOKED_UP, OPS, TURNED, Layout, constant_of, deepened, hwc, squared, sums_channels
+from .host import left_to_host
+from .layout import LOOKED_UP, Layout, deepened, squared
 from .machine import Machine
 from .passes import ELEMENTWISE, Link, Map, Pass, Values
-from .weights import ONES, packed_bytes
+from .several import MAX_STRIDE, batch, groups, matrices, patches, pieces, sums, taps
+from .single import plain, weighted
 
 __all__ = ["issue"]
 
 _UNKNOWN: Mapping[str, Values] = MappingProxyType({})
-_MAX_TAPS = 4096
-_MAX_STRIDE = 3
-_LONGEST = 1 << 16  # of an axis
 _CHAIN = 4  # elementwise operators in a row, the first of them or what it rides on included
 _CHAIN_INPUTS = 3  # maps a chain may read
 _ACTS = {"RELU": "Relu", "RELU6": "Relu6"}
+_COPIES: Mapping[str, Callable[[Layout, HwOp], list[Pass]]] = MappingProxyType(
+    {"PAD": padding, "PADV2": padding, "MIRROR_PAD": mirrored, "TILE": tile}
+)
 
 
 def issue(ops: Sequence[HwOp], machine: Machine, values: Mapping[str, Values] = _UNKNOWN) -> tuple[Pass, ...]:
@@ -46,7 +49,9 @@ def issue(ops: Sequence[HwOp], machine: Machine, values: Mapping[str, Values] = 
     values: how the weights of operators are distributed, by their names; normally where not given. Pass.sources[0] is
     the number of the operator it is charged to, inputs of the network not counted.
     """
-    expanded, number = expand(ops, machine.family)
+    host = left_to_host(ops, machine.family)
+    taken = [replace(op, kind="HOST") if op.name in host else op for op in ops]
+    expanded, number = expand(taken, machine.family)
     return _Issuer(expanded, number, machine, values).run()
 
 
@@ -59,7 +64,7 @@ class _Issuer:
     passes: list[Pass] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.at = Layout(self.ops, self.machine.family)
+        self.at = Layout(self.ops, self.machine.family, self.number)
         self.seen: set[str] = set()
 
     def run(self) -> tuple[Pass, ...]:
@@ -82,12 +87,12 @@ class _Issuer:
                         stack[-2] = (op, chain([(name, True)], needs))
                     break
                 if copies:
-                    self._copy(op, name)
+                    self.passes.extend(part(self.at, op, name))
             else:
                 stack.pop()
                 if op.kind == "CONCATENATION":
-                    self._copy_constants(op)
-                elif op.kind != "INPUT" and op.name not in self.at.views:
+                    self.passes.extend(constants(self.at, op))
+                elif op.kind not in ("INPUT", "HOST") and op.name not in self.at.views:
                     self._emit(op)
 
     def _needs(self, op: HwOp) -> list[tuple[str, bool]]:
@@ -100,73 +105,42 @@ class _Issuer:
     # ---- passes ----
 
     def _emit(self, op: HwOp) -> None:
-        padded = op.same or (bool(op.inputs) and self.at.unpadded(op.inputs[0]) != op.inputs[0])
-        if op.kind == "CONV_2D" and max(op.stride) > _MAX_STRIDE and padded and op.groups == 1:
-            self._taps(op)
-        elif op.kind == "CONV_2D" and (op.groups > 1 or max(op.stride) > _MAX_STRIDE):
-            self._split(op)
-        elif "_POOL_2D" in op.kind and max(op.stride) > _MAX_STRIDE and not op.same:
-            self._patches(op)
+        at, machine, values = self.at, self.machine, self.values
+        far = max(op.stride) > MAX_STRIDE
+        padded = op.same or at.unpadded(op.inputs[0]) != op.inputs[0] if op.inputs else False
+        if op.kind == "CONV_2D" and far and padded and op.groups == 1:
+            self.passes.extend(taps(at, machine, op, values))
+            if op.act != "NONE":
+                self._link(Link(_ACTS[op.act]), self.passes[-1].output)
+        elif op.kind == "CONV_2D" and (far or op.groups > 1):
+            self._grouped(op)
         elif op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
-            self._add(op, self._weighted(op), op.act)
+            self._add(op, weighted(at, machine, op, values), op.act)
+        elif op.kind in _ACTS or op.kind in LOOKED_UP:
+            self._activate(op, _ACTS.get(op.kind, "LUT"))
         elif op.kind == "MEAN":
             self._mean(op)
-        elif op.kind in ("PAD", "PADV2"):
-            self._pad(op)
-        elif op.kind == "TILE":
-            self._tile(op)
-        elif op.kind == "MIRROR_PAD":
-            self._mirror(op)
         elif op.kind == "TRANSPOSE":
             self._turn(op)
         elif op.kind == "REDUCE_SUM":
-            self.passes.extend(_pieces(self._plain(op), 1))
+            self.passes.extend(pieces(plain(at, op), 1))
         elif op.kind == "MATMUL":
-            self._matmul(op)
-        elif op.kind in _ACTS or op.kind in LOOKED_UP:
-            self._activate(op, _ACTS.get(op.kind, "LUT"))
+            self.passes.extend(matrices(at, machine, op))
+        elif op.kind in ("AVERAGE_POOL_2D", "MAX_POOL_2D") and far and not op.same:
+            self.passes.extend(patches(at, op))
+        elif op.kind in _COPIES:
+            self.passes.extend(_COPIES[op.kind](at, op))
         else:
-            self._add(op, self._plain(op), op.act)
+            self._add(op, plain(at, op), op.act)
 
-    def _weighted(self, op: HwOp) -> Pass:
-        name, ofm, whole = self.at.output(op)
-        source = self.at.unpadded(op.inputs[0])
-        ifm = self.at.map_of(source)
-        if op.kind == "FULLY_CONNECTED":
-            assert op.weight is not None
-            rows = prod(self.at.made[op.inputs[0]].shape) // op.weight[-1]
-            ifm = squared(Map(1, rows, op.weight[-1], ifm.bricks))
-            ofm = squared(Map(1, rows, op.weight[0], ofm.bricks))
-        kernel = op.weight[1:3] if op.weight is not None and len(op.weight) == 4 else (1, 1)
-        found = Pass(
-            OPS[op.kind], (self.number[op.name],), (self.at.input_name(source),), name, ifm, ofm,
-            kernel=(kernel[0], kernel[1]), stride=op.stride, dilation=op.dilation, weights=op.name, whole=whole,
-            values=self.values.get(op.name.partition("/")[0]),
-        )  # fmt: skip
-        return self._packed(found)
-
-    def _packed(self, pass_: Pass) -> Pass:
-        return replace(pass_, weight_bytes=packed_bytes(self.machine, pass_, block_of(self.machine, pass_.work)))
-
-    def _plain(self, op: HwOp) -> Pass:
-        name, ofm, whole = self.at.output(op)
-        inputs = [self.at.input_name(n) for n in op.inputs]
-        maps = [self.at.map_of(n) for n in op.inputs]
-        if op.const is not None and op.const[0] != "alpha":
-            at = 0 if op.const_first else len(inputs)
-            inputs.insert(at, "")
-            maps.insert(at, constant_of(op, replace(ofm, bits=maps[0].bits)))
-        names = tuple(inputs[:2]) if len(inputs) > 1 and inputs[0] != inputs[1] else tuple(inputs[:1])
-        if op.kind in ("SLICE", "STRIDED_SLICE"):
-            maps = [replace(ofm, bricks=maps[0].bricks)]
-        if (OPS.get(op.kind) in TURNED or op.kind == "MEMORY_COPY") and self.at.is_shallow(op):
-            maps = [deepened(m) if m.elements > 1 else m for m in maps]
-            ofm = deepened(ofm)
-        return Pass(
-            OPS.get(op.kind, "MemoryCopy" if "SLICE" in op.kind else op.kind), (self.number[op.name],), names, name,
-            maps[0] if maps else ofm, ofm, ifm2=maps[1] if len(maps) > 1 else None, kernel=op.kernel,
-            stride=op.stride, dilation=op.dilation, whole=whole,
-        )  # fmt: skip
+    def _grouped(self, op: HwOp) -> None:
+        """Groups, and their activation behind all of them."""
+        out, ofm, whole = self.at.output(op)
+        raw = f"{op.name}_act" if op.act != "NONE" else out
+        self.passes.extend(groups(self.at, self.machine, op, self.values, raw))
+        if op.act != "NONE":
+            total = replace(ofm, bricks=raw not in self.at.linear)
+            self.passes.append(Pass(_ACTS[op.act], (self.at.number[op.name],), (raw,), out, total, ofm, whole=whole))
 
     def _add(self, op: HwOp, pass_: Pass, act: str) -> None:
         """Issue the pass, or chain it on the one before (U85)."""
@@ -180,10 +154,10 @@ class _Issuer:
             return
         lead = prod(op.shape[:-3])
         if lead > 1 and (pass_.op in ELEMENTWISE or pass_.op == "MemoryCopy") and self._is_cut(op):
-            piece = _batch(pass_, lead)
+            each = batch(pass_, lead)
             if any(self.at.is_part(name, lead=True) for name in op.inputs):  # the compiler counts all of what it cuts
-                piece = replace(piece, ifm=pass_.ifm)
-            self.passes.extend([piece] * lead)
+                each = [replace(piece, ifm=pass_.ifm) for piece in each]
+            self.passes.extend(each)
             return
         if pass_.op not in ELEMENTWISE or not self._chained(op, pass_):
             self.passes.append(pass_)
@@ -254,71 +228,13 @@ class _Issuer:
         ifm = self.at.map_of(op.inputs[0])
         if turned:
             ifm, ofm = deepened(ifm), deepened(ofm)
-        number = (self.number[op.name],)
+        number = (self.at.number[op.name],)
         self.passes.append(Pass(kind, number, (self.at.input_name(op.inputs[0]),), name, ifm, ofm, whole=whole))
-
-    def _taps(self, op: HwOp) -> None:
-        """A long stride with padding: for each tile of the output a pass for every tap of the kernel."""
-        assert op.weight is not None
-        whole = self._weighted(op)
-        tap = replace(whole, kernel=(1, 1), stride=(1, 1), weight_bytes=0)
-        tile = block_of(self.machine, tap.work).ofm
-        rows, columns, channels = (
-            min(a, b) for a, b in zip(tile, (tap.ofm.height, tap.ofm.width, tap.ofm.channels), strict=True)
-        )
-        reach = (rows - 1) * op.stride[0] + op.weight[1], (columns - 1) * op.stride[1] + op.weight[2]
-        one = replace(
-            tap, ifm=replace(tap.ifm, height=min(reach[0], tap.ifm.height), width=min(reach[1], tap.ifm.width)),
-            ofm=replace(tap.ofm, height=rows, width=columns, channels=channels), whole=tap.whole or tap.ofm,
-        )  # fmt: skip
-        one = self._packed(one)
-        tiles = -(-tap.ofm.height // rows) * -(-tap.ofm.width // columns) * -(-tap.ofm.channels // channels)
-        for _ in range(tiles):
-            for k in range(op.weight[1] * op.weight[2]):
-                self.passes.append(replace(one, weights=f"{op.name}/{k}"))
-        if op.act != "NONE":
-            self._link(Link(_ACTS[op.act]), one.output)
-
-    def _patches(self, op: HwOp) -> None:
-        """One pass for each position of a pool with a long stride."""
-        one = self._plain(op)
-        part = replace(
-            one, ifm=replace(one.ifm, height=op.kernel[0], width=op.kernel[1]), stride=(1, 1),
-            ofm=replace(one.ofm, height=1, width=1), whole=one.whole or one.ofm,
-        )  # fmt: skip
-        self.passes.extend([part] * (one.ofm.height * one.ofm.width))
-
-    def _split(self, op: HwOp) -> None:
-        """One pass for each output position of a long stride, or for each group."""
-        assert op.weight is not None
-        out, ofm, whole = self.at.output(op)
-        raw = f"{op.name}_act" if op.act != "NONE" else out
-        padded = self.at.unpadded(op.inputs[0])
-        ifm, source = self.at.map_of(padded), self.at.input_name(padded)
-        kernel = (op.weight[1], op.weight[2])
-        patches = max(op.stride) > _MAX_STRIDE
-        bricks = raw not in self.at.linear if raw in self.at.linear or raw != out else ofm.bricks
-        total = replace(ofm, bricks=bricks)
-        ic, oc = ifm.channels // op.groups, ofm.channels // op.groups
-        count = op.groups * (ofm.height * ofm.width if patches else 1)
-        rows, cols = ((op.weight[1] - 1) * op.dilation[0] + 1, (op.weight[2] - 1) * op.dilation[1] + 1)
-        part = Map(rows, cols, ic, ifm.bricks) if patches else replace(ifm, channels=ic)
-        made = replace(total, height=1, width=1, channels=oc) if patches else replace(total, channels=oc)
-        one = Pass(
-            "Conv2D", (self.number[op.name],), (source,), raw, part, made, kernel=kernel,
-            stride=(1, 1) if patches else op.stride, dilation=op.dilation,
-            weights=op.name, whole=whole if raw == out and whole else total, values=self.values.get(op.name),
-        )  # fmt: skip
-        one = self._packed(one)
-        for k in range(count):
-            self.passes.append(one if patches and op.groups == 1 else replace(one, weights=f"{op.name}/{k}"))
-        if op.act != "NONE":
-            self.passes.append(Pass(_ACTS[op.act], (self.number[op.name],), (raw,), out, total, ofm, whole=whole))
 
     def _turn(self, op: HwOp) -> None:
         """A TRANSPOSE by itself or, on the U85, as what makes its input writes it."""
         order = (op.extra[0], op.extra[1], op.extra[2])
-        pass_ = replace(self._plain(op), turn=order)
+        pass_ = replace(plain(self.at, op), turn=order)
         folded = self.at.made[op.inputs[0]]
         source = self.at.made[folded.inputs[0]]  # `expand` folds what is turned first
         same = _of_rank4(folded.shape) == _of_rank4(source.shape)
@@ -330,32 +246,7 @@ class _Issuer:
                 self.passes[-1] = replace(before, turn=order, output=pass_.output, ofm=pass_.ofm, whole=pass_.whole)
                 return
         axis = max(range(3), key=lambda k: self.at.made[folded.name].shape[k])
-        self.passes.extend(_pieces(pass_, axis))
-
-    def _tile(self, op: HwOp) -> None:
-        """A constant matrix copied for every one of a batch."""
-        name, ofm, _ = self.at.output(op)
-        count = ofm.height if prod(op.extra[:-2]) < ofm.height else 1
-        part = replace(ofm, height=ofm.height // count)
-        one = Pass("MemoryCopy", (self.number[op.name],), ("",), name, replace(part, bricks=False), part, whole=ofm)
-        self.passes.extend([one] * count)
-
-    def _mirror(self, op: HwOp) -> None:
-        """The input copied into the middle; its edges then copied again, row by row and column by column."""
-        name, total, whole = self.at.output(op)
-        source, ifm = self.at.input_name(op.inputs[0]), self.at.map_of(op.inputs[0])
-        edges = [0] * max(6 - len(op.extra), 0) + list(op.extra)
-        top, bottom, left, right = edges[-6:-2]
-
-        def copy(count: int, height: int, width: int, of: str) -> None:
-            part = Map(height, width, ifm.channels, ifm.bricks if of == source else total.bricks)
-            ofm = replace(part, bricks=total.bricks)
-            one = Pass("MemoryCopy", (self.number[op.name],), (of,), name, part, ofm, whole=whole or total)
-            self.passes.extend([one] * count)
-
-        copy(top + bottom, 1, ifm.width, source)
-        copy(1, ifm.height, ifm.width, source)
-        copy(left + right, total.height, 1, name)
+        self.passes.extend(pieces(pass_, axis))
 
     def _fuses(self, before: Pass, source: HwOp, order: tuple[int, int, int]) -> bool:
         """Whether the pass before can write its output turned."""
@@ -368,119 +259,28 @@ class _Issuer:
             return False
         return before.op not in ELEMENTWISE or order in ((0, 2, 1), (2, 0, 1))
 
-    def _matmul(self, op: HwOp) -> None:
-        """A product of matrices; on the U85 one after the other."""
-        name, ofm, whole = self.at.output(op)
-        left, right = (self.at.map_of(n) for n in op.inputs)
-        one = Pass(
-            "MatMul", (self.number[op.name],), tuple(self.at.input_name(n) for n in op.inputs), name, left, ofm,
-            ifm2=right, whole=whole,
-        )  # fmt: skip
-        if self.machine.family != "u85":
-            self.passes.append(one)
-            return
-        part = replace(
-            one, ifm=replace(left, height=1), ifm2=replace(right, height=1), ofm=replace(ofm, height=1),
-            whole=(whole or ofm) if ofm.height > 1 else whole,
-        )  # fmt: skip
-        self.passes.extend([part] * ofm.height)
-
     def _mean(self, op: HwOp) -> None:
-        """Sums of at most 4096 taps, added up and divided. Over channels, these stand in the columns."""
+        """Sums added up and divided; on the U85 in one chain where they have the same shape."""
         out, ofm, whole = self.at.output(op)
-        taken = self.at.made[op.inputs[0]]
-        ifm, source = self.at.map_of(op.inputs[0]), self.at.input_name(op.inputs[0])
-        axes = {axis + 3 - len(taken.shape) for axis in op.extra[1:]}  # among rows, columns, channels
-        if sums_channels(op, taken):
-            kept = 0 if ifm.width == 1 else 1
-            lines = ifm.height if ifm.width == 1 else ifm.width
-            ifm = Map(lines, ifm.channels, 1, False, ifm.bits)
-            axes = {0, 1} if kept in axes else {1}
-        h = ifm.height if 0 in axes else 1
-        w = ifm.width if 1 in axes else 1
-        c = ifm.channels
-        left = (1 if 0 in axes else ifm.height, 1 if 1 in axes else ifm.width)
-        number = (self.number[op.name],)
-        rows = max(min(h, _MAX_TAPS // w), 1)
-        count = -(-h // rows)
-        sums = Map(*left, c, left == (1, 1), bits=32)
-        middle = f"{op.name}_sum"
-        parts = [h - rows * (count - 1), *[rows] * (count - 1)]
-        names = [f"{middle}{k}" for k in range(count)]
-        for size, name in zip(parts, names, strict=True):
-            one = Pass(
-                "DepthwiseConv2D", number, (source,), name, replace(ifm, height=size if h > 1 else ifm.height), sums,
-                kernel=(size, w), weights=name, values=ONES,
-            )  # fmt: skip
-            self.passes.append(self._packed(one))
+        found = sums(self.at, self.machine, op)
+        self.passes.extend(found.passes)
+        number, seen = found.passes[0].sources, found.seen
         scalar = Map(1, 1, 1, False, 32)
-        turned = c < 8 and sums.elements > 16
-        many = deepened(sums) if turned else sums
-        ofm = replace(many, bricks=ofm.bricks, bits=ofm.bits)
-        total = names[-1]
-        chains = self.machine.family == "u85" and not turned
-        for k, name in enumerate(names[:-1]):
-            made = f"{middle}+{k}"
-            link = Link("Add", sums, name)
+        chains = self.machine.family == "u85" and seen == found.map
+        total = found.passes[-1].output
+        for k, one in enumerate(found.passes[:-1]):
+            made = f"{op.name}_sum+{k}"
+            link = Link("Add", found.map, one.output)
             if chains and _fits_chain(self.passes[-1], link):
                 self._link(link, made)
             else:
-                self.passes.append(Pass("Add", number, (total, name), made, many, many, ifm2=many))
+                self.passes.append(Pass("Add", number, (total, one.output), made, seen, seen, ifm2=seen))
             total = made
         if chains:
             self._link(Link("Mul", scalar, ""), out, whole)
         else:
-            self.passes.append(Pass("Mul", number, (total, ""), out, many, ofm, ifm2=scalar, whole=whole))
-
-    def _copy(self, op: HwOp, source: str) -> None:
-        """A part of a concatenation that could not be written in place."""
-        name, total, _ = self.at.output(op)
-        ifm = self.at.map_of(source)
-        ofm = replace(ifm, bricks=total.bricks)
-        one = Pass("MemoryCopy", (self.number[op.name],), (self.at.input_name(source),), name, ifm, ofm, whole=total)
-        lead = prod(op.shape[:-3])
-        self.passes.extend([_batch(one, lead)] * lead if lead > 1 else [one])
-
-    def _copy_constants(self, op: HwOp) -> None:
-        """The parts of a concatenation that the network brings along."""
-        if op.const is None:
-            return
-        assert isinstance(op.const[1], tuple)
-        name, total, whole = self.at.output(op)
-        axis, count = op.extra[0], len(op.const[1])
-        given = sum(self.at.made[source].shape[axis] for source in op.inputs)
-        shape = tuple((n - given) // count if k == axis else n for k, n in enumerate(op.shape))
-        part = Map(*hwc(shape), False)
-        one = Pass(
-            "MemoryCopy", (self.number[op.name],), ("",), name, part, replace(part, bricks=total.bricks),
-            whole=whole or total,
-        )  # fmt: skip
-        self.passes.extend([one] * count)
-
-    def _pad(self, op: HwOp) -> None:
-        """The input copied into the middle, unless it is made there, and constants around it."""
-        name, total, _ = self.at.output(op)
-        number = (self.number[op.name],)
-        source = op.inputs[0]
-        if self.at.home.get(self.at.root(source)) != op.name:
-            ifm = self.at.map_of(source)
-            kept = min(ifm.height, total.height), min(ifm.width, total.width)  # fewer where it crops
-            ifm = replace(ifm, height=kept[0], width=kept[1])
-            ofm = replace(ifm, bricks=total.bricks)
-            self.passes.append(Pass("MemoryCopy", number, (self.at.input_name(source),), name, ifm, ofm, whole=total))
-        edges = [0] * max(6 - len(op.extra), 0) + list(op.extra) if len(op.extra) != 4 else [*op.extra, 0, 0]
-        top, bottom, left, right, front, back = edges[-6:]
-        upright = Map(total.height, 1, total.channels, False)
-        flat = Map(1, total.width, total.channels, False)
-        deep = Map(total.height, total.width, 1, False)
-        for size, edge, axis in (
-            (front, deep, "channels"), (back, deep, "channels"), (left, upright, "width"), (right, upright, "width"),
-            (top, flat, "height"), (bottom, flat, "height"),
-        ):  # fmt: skip
-            if size > 0:
-                thick = replace(edge, **{axis: size})
-                ofm = replace(thick, bricks=total.bricks)
-                self.passes.append(Pass("MemoryCopy", number, ("",), name, thick, ofm, whole=total))
+            ofm = replace(seen, bricks=ofm.bricks, bits=ofm.bits)
+            self.passes.append(Pass("Mul", number, (total, ""), out, seen, ofm, ifm2=scalar, whole=whole))
 
 
 def _fits_chain(before: Pass, link: Link) -> bool:
@@ -494,36 +294,6 @@ def _outside(pass_: Pass) -> int:
     names = [pass_.inputs[1] if len(pass_.inputs) > 1 else "", *(link.other_name for link in pass_.chain)]
     return 1 + sum(
         other is not None and (other.elements > 1 or bool(name)) for other, name in zip(others, names, strict=True)
-    )
-
-
-def _pieces(pass_: Pass, axis: int) -> list[Pass]:
-    """The pass, or several where its input is too long for one along an axis (0 rows, 1 columns, 2 channels)."""
-    name = ("height", "width", "channels")[axis]
-    size = getattr(pass_.ifm, name)
-    made = name if pass_.turn is None else ("height", "width", "channels")[pass_.turn.index(axis)]
-    return [
-        pass_
-        if size <= _LONGEST
-        else replace(
-            pass_,
-            ifm=replace(pass_.ifm, **{name: n}),
-            ofm=replace(pass_.ofm, **{made: n}),
-            whole=pass_.whole or pass_.ofm,
-        )
-        for n in (min(_LONGEST, size - start) for start in range(0, size, _LONGEST))
-    ]
-
-
-def _batch(pass_: Pass, count: int) -> Pass:
-    """One of `count` passes that make a map of rank four and more piece by piece."""
-
-    def piece(shape: Map) -> Map:
-        return replace(shape, height=shape.height // count) if shape.height % count == 0 else shape
-
-    ifm2 = None if pass_.ifm2 is None else piece(pass_.ifm2)
-    return replace(
-        pass_, ifm=piece(pass_.ifm), ifm2=ifm2, ofm=piece(pass_.ofm), whole=pass_.whole or pass_.ofm
     )
 
 

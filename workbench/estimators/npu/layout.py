@@ -7,7 +7,7 @@ channels lie.
   channel that is no multiple of 16, what a grouped convolution reads, and what a reshape turns
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import ceil, prod, sqrt
 
@@ -61,12 +61,15 @@ def hwc(shape: Sequence[int]) -> tuple[int, int, int]:
 class Layout:
     """The maps of a lowered network.
 
-    family: the accelerator's. made: operators by name. readers: by name. views: what looks at another tensor. home: tensor -> what it is written into. linear: memories whose channels lie side by side.
+    family: the accelerator's. number: of every operator, as costs are charged. made: operators by name. readers: by
+    name. views: what looks at another tensor. home: tensor -> what it is written into. linear: memories whose channels
+    lie side by side.
     """
 
-    def __init__(self, ops: Sequence[HwOp], family: str) -> None:
+    def __init__(self, ops: Sequence[HwOp], family: str, number: Mapping[str, int]) -> None:
         self.ops = tuple(ops)
         self.family = family
+        self.number = number
         self.made = {op.name: op for op in ops}
         self.readers: dict[str, list[HwOp]] = {op.name: [] for op in ops}
         for op in ops:
@@ -126,7 +129,7 @@ class Layout:
             if op.kind == "CONCATENATION" or (op.kind in ("PAD", "PADV2") and op.name not in self.views):
                 for name in dict.fromkeys(op.inputs):
                     maker = self.made[name]
-                    taken = maker.kind in ("INPUT", "CONCATENATION", "SLICE", "STRIDED_SLICE", "PAD", "PADV2")
+                    taken = maker.kind in ("INPUT", "HOST", "CONCATENATION", "SLICE", "STRIDED_SLICE", "PAD", "PADV2")
                     shared = len(self.readers[name]) > 1 or op.inputs.count(name) > 1
                     folded = op.kind == "PAD" and any(user.kind in _CONVOLUTIONS for user in self.readers[op.name])
                     batched = prod(op.shape[:-3]) > 1 and OPS.get(maker.kind) not in ELEMENTWISE
@@ -143,8 +146,10 @@ class Layout:
         """Memories whose channels lie side by side."""
         found: set[str] = set()
         for op in self.ops:
-            if op.kind == "INPUT" or not self.readers[op.name]:
+            if op.kind in ("INPUT", "HOST") or not self.readers[op.name]:
                 found.add(self.tensor(op.name))
+            if op.kind == "HOST":
+                found.update(self.tensor(name) for name in op.inputs)
             if op.kind == "CONCATENATION" and (len(op.shape) != 4 or op.extra[0] == 3):
                 at = 0
                 for name in op.inputs:
@@ -165,7 +170,9 @@ class Layout:
                     found.add(self.tensor(op.inputs[0]))
         seen: dict[str, set[tuple[int, int]]] = {}
         for op in self.ops:
-            if op.kind == "INPUT" or op.name in self.views or op.kind in LOOKED_UP:  # mostly part of what makes its input
+            if (
+                op.kind in ("INPUT", "HOST") or op.name in self.views or op.kind in LOOKED_UP
+            ):  # mostly part of what makes its input
                 continue
             kind = OPS.get(op.kind, "LUT" if op.kind in LOOKED_UP else "")
             if op.kind == "MEMORY_COPY":

@@ -107,8 +107,8 @@ class Work:
 
     @cached_property
     def kind(self) -> str:
-        """What does the work: "conv", "depthwise", "pool", "elementwise"; "turn" and "product", which are put together of
-        others on the U55 and U65, "pool" and "conv" on the U85.
+        """What does the work: "conv", "depthwise", "pool", "elementwise"; "turn" and "product", put together of others
+        on the U55 and U65, "pool" and "conv" on the U85.
         """
         return "elementwise" if self.op in ELEMENTWISE else _KINDS.get(self.op, "pool")
 

@@ -116,7 +116,8 @@ def weight_ranges(machine: Machine, work: Work, block: Block, slices: tuple[int,
     """
     total = work.ofm.channels
     return tuple(
-        ceil(work.weight_bytes * (high - low) / total / 16) * 16 + up(scale_bytes(machine, block, (high - low) * work.outputs // total), 16)
+        ceil(work.weight_bytes * (high - low) / total / 16) * 16
+        + up(scale_bytes(machine, block, (high - low) * work.outputs // total), 16)
         for low, high in pairwise(slices)
     )
 
