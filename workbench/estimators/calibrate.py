@@ -1,6 +1,6 @@
 """Calibration of the Ethos-U family: measure whole networks, keep what the compiler and the model said of each.
 
-Networks are random ones (`sampling.py`) and timm's convolutional backbones (`networks.py`), families in turn. Each
+Networks are random ones (`sampling.py`) and timm's backbones (`networks.py`), families in turn. Each
 measured network is a file of its own in a work folder, so a run that was stopped goes on where it was; at the end they
 become one table (`measured.py`), from which intervals follow (`intervals.py`).
 """
@@ -18,7 +18,7 @@ from ..targets import EthosU, Measurement
 from ..targets.ethos_u import ETHOS_U
 from .ethos_u import modelled
 from .measured import calibrations, row_of, write_rows
-from .networks import calibration_networks
+from .networks import with_attention
 
 __all__ = ["any_configuration", "calibrate"]
 
@@ -42,7 +42,7 @@ def calibrate(
     work = work or home() / "work" / (name if target is None else target.digest)
     work.mkdir(parents=True, exist_ok=True)
     rows = []
-    for done, (network, family, make) in enumerate(calibration_networks(networks), 1):
+    for done, (network, family, make) in enumerate(with_attention(networks), 1):
         part = work / f"{network}.json"
         if not part.exists():
             configuration = target or any_configuration(network)

@@ -13,6 +13,7 @@ from ..targets.quantisation import assign_scales
 from .estimate import Detail, Estimate
 from .intervals import interval
 from .memory import peak_bytes, replay
+from .npu.expand import COMPOSED
 from .npu.host import left_to_host
 from .npu.issue import issue
 from .npu.machine import Machine, machine_of
@@ -50,6 +51,11 @@ class Modelled:
         for pass_, cost in zip(self.passes, self.analysis.passes, strict=True):
             cycles[pass_.sources[0]] += cost.cycles
         return tuple(n * f for n, f in zip(cycles, self.factors, strict=True)) if self.factors else tuple(cycles)
+
+    @property
+    def composed(self) -> bool:
+        """Whether it has attention or layer norms, of operators put together of others."""
+        return any(op.kind in COMPOSED for op in self.run)
 
     @property
     def sram_bytes(self) -> int:
@@ -103,7 +109,7 @@ def _estimate(graph: Graph, target: EthosU, values: Mapping[str, Values]) -> Est
     strange = outside(run) + _unbuilt(target)
     latency, bound = _by_graph_operator(run, cycles, _limits(passes, found.analysis, len(run)), target)
     total_ms = sum(latency.values())
-    low, high = interval(target, bool(strange), factors.share)
+    low, high = interval(target, found.composed, bool(strange), factors.share)
     return Estimate(
         latency_ms=total_ms,
         latency_interval_ms=(total_ms * low, total_ms * high),

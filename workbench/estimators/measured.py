@@ -8,6 +8,7 @@ One row is one network on one configuration:
 
     network, family     timm's name and source module; "sample<i>" and "sample" for random ones
     digest, target      of the configuration; accelerator, spills (whether maps can be far): what it is
+    composed            whether it has attention or layer norms
     macs, cycles, sram_bytes, dram_bytes                           measured
     modelled, modelled_sram_bytes, modelled_dram_bytes             what the model said
 """
@@ -54,6 +55,7 @@ def row_of(
         "target": target.name,
         "accelerator": target.accelerator,
         "spills": machine_of(target).spills,
+        "composed": modelled.composed,
         "macs": graph.macs,
         "cycles": measurement.cycles,
         "sram_bytes": measurement.sram_bytes or 0,

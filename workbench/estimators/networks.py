@@ -9,7 +9,7 @@ from ..graph import Graph
 from ..targets.lowering import lower, unsupported
 from .sampling import sample
 
-__all__ = ["FAMILIES", "backbone", "calibration_networks"]
+__all__ = ["ATTENTION", "FAMILIES", "backbone", "calibration_networks", "with_attention"]
 
 # family = timm source module: what is held out together in every accuracy figure
 FAMILIES: Mapping[str, str] = {
@@ -70,8 +70,55 @@ FAMILIES: Mapping[str, str] = {
 }
 
 
-def calibration_networks(n: int) -> Iterator[tuple[str, str, Callable[[], Graph | None]]]:
-    """The first n networks as (name, family, how to make the graph): families in turn, a random network after each.
+# Networks with attention or layer norms that the Ethos-U compiler takes whole.
+ATTENTION: Mapping[str, str] = {
+    "cait": "cait_xxs24_224",
+    "coat": "coat_lite_tiny",
+    "convit": "convit_tiny",
+    "convnext": "convnext_atto test_convnext convnext_tiny",
+    "deit": "deit_tiny_patch16_224",
+    "efficientformer": "efficientformer_l1",
+    "efficientformer_v2": "efficientformerv2_s0",
+    "efficientvit_mit": "efficientvit_b0",
+    "efficientvit_msra": "efficientvit_m0",
+    "fastvit": "fastvit_sa12 fastvit_mci0",
+    "focalnet": "focalnet_tiny_srf",
+    "hiera": "hiera_tiny_224",
+    "levit": "levit_128s",
+    "mambaout": "mambaout_femto",
+    "maxxvit": "maxvit_rmlp_pico_rw_256 coatnet_nano_rw_224",
+    "metaformer": "convformer_s18",
+    "mlp_mixer": "mixer_s32_224 resmlp_12_224",
+    "mobilenetv3": "mobilenetv4_hybrid_medium",
+    "mobilevit": "mobilevitv2_050 mobilevit_xxs",
+    "nest": "nest_tiny",
+    "nextvit": "nextvit_small",
+    "pvt_v2": "pvt_v2_b0",
+    "rdnet": "rdnet_tiny",
+    "shvit": "shvit_s1",
+    "swin_transformer": "swin_tiny_patch4_window7_224",
+    "tiny_vit": "tiny_vit_5m_224",
+    "twins": "twins_svt_small",
+    "vision_transformer": "test_vit vit_tiny_patch16_224",
+    "visformer": "visformer_tiny",
+}
+
+
+Making = tuple[str, str, Callable[[], Graph | None]]
+
+
+def with_attention(n: int) -> Iterator[Making]:
+    """The first n of the calibration networks, every fifth one of `ATTENTION` while there are more."""
+    attention = iter([(name, family) for family, names in ATTENTION.items() for name in names.split()])
+    others = calibration_networks(n)
+    for i in range(n):
+        found = next(attention, None) if i % 5 == 4 else None
+        yield next(others) if found is None else (*found, partial(backbone, found[0]))
+
+
+def calibration_networks(n: int) -> Iterator[Making]:
+    """The first n convolutional networks as (name, family, how to make the graph): families in turn, a random one
+    after each.
 
     A graph is None where an operator has no int8 form.
     """

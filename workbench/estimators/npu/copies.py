@@ -40,10 +40,12 @@ def constants(at: Layout, op: HwOp) -> list[Pass]:
 
 
 def tile(at: Layout, op: HwOp) -> list[Pass]:
-    """A constant matrix, for every one of a batch."""
+    """A matrix, constant or not, for every one of a batch."""
     _, ofm, _ = at.output(op)
     count = ofm.height if prod(op.extra[:-2]) < ofm.height else 1
-    return [_copy(at, op, "", replace(ofm, height=ofm.height // count, bricks=False), ofm)] * count
+    bricks = bool(op.inputs) and at.map_of(op.inputs[0]).bricks
+    source = at.input_name(op.inputs[0]) if op.inputs else ""
+    return [_copy(at, op, source, replace(ofm, height=ofm.height // count, bricks=bricks), ofm)] * count
 
 
 def padding(at: Layout, op: HwOp) -> list[Pass]:
@@ -60,7 +62,7 @@ def padding(at: Layout, op: HwOp) -> list[Pass]:
     strips = [Map(total.height, total.width, n, False) for n in (front, back)]
     strips += [Map(total.height, n, total.channels, False) for n in (left, right)]
     strips += [Map(n, total.width, total.channels, False) for n in (top, bottom)]
-    return found + [_copy(at, op, "", strip, total) for strip in strips if strip.elements]
+    return found + [_copy(at, op, "", strip, total) for strip in strips if strip.elements > 0]  # less where it crops
 
 
 def mirrored(at: Layout, op: HwOp) -> list[Pass]:

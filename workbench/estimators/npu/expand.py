@@ -9,7 +9,8 @@ Rules, read off the compiler (Ethos-U Vela 5.2):
 * a product of matrices reads its second one turned, see `turning.py`
 * a RESHAPE of what others read too copies it for all of them, if the shape changes
 
-New kinds: ASR, CLZ, SHL, REDUCE_SUM, MATMUL, MEMORY_COPY. What is computed on 32 bits has `bits` 32.
+COMPOSED are the kinds that attention and layer norms bring. New kinds: ASR, CLZ, SHL, REDUCE_SUM, MATMUL, MEMORY_COPY
+TILE and STACK (parts written one after the other). What is computed on 32 bits has `bits` 32.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,10 +20,11 @@ from math import prod
 from ...targets.lowering import HwOp
 from .turning import turned
 
-__all__ = ["expand"]
+__all__ = ["COMPOSED", "expand"]
 
 Shape = tuple[int, ...]
 
+COMPOSED = frozenset(["SOFTMAX", "SQUARED_DIFFERENCE", "BATCH_MATMUL", "SUM", "TRANSPOSE"])
 _BY_COLUMNS = 16  # channels from which the U85 turns a map to find its largest values
 
 
@@ -122,7 +124,8 @@ class _Expansion:
         x = step("scaled", "MUL", exp, x, shape=whole)
         if not self.u85:
             x = step("wide", "ADD", x, shape=whole, constant="all")
-        self._step(op, "", "ASR", (x, shift), op.shape, bits=8)
+        x = step("end", "ASR", x, shift, shape=whole, bits=8)
+        self._step(op, "", "RESHAPE", (x,), op.shape, bits=8)
 
     def _squared_difference(self, op: HwOp) -> None:
         scaled = []
@@ -143,13 +146,22 @@ class _Expansion:
             tile = HwOp(f"{op.name}/tile", "TILE", (), shape, op.sources, const=("value", ""), extra=op.extra)
             self._keep(tile)
             names.insert(0 if op.const_first else 1, tile.name)
+        batch = prod(op.shape[:-2])
+        for side, name in enumerate(names):
+            own = self.shapes[name]
+            if prod(own[:-2]) < batch:  # the same for the whole batch
+                tile = HwOp(f"{op.name}/tile{side}", "TILE", (name,), (batch, *own[-2:]), op.sources, extra=own)
+                self._keep(tile)
+                names[side] = tile.name
         left, right = names
-        *batch, rows, columns = self.shapes[right]
-        turned = self._step(op, "turned", "TRANSPOSE", (right,), (prod(batch), columns, rows), bits=8, extra=(0, 2, 1))
+        rows, columns = self.shapes[right][-2:]
+        turned = self._step(op, "turned", "TRANSPOSE", (right,), (1, batch, columns, rows), bits=8, extra=(0, 1, 3, 2))
         self._step(op, "", "MATMUL", (left, turned), op.shape, bits=8)
 
     def _sum(self, op: HwOp) -> None:
-        """Over one axis after the other, turned to be the last; each time less the zero point."""
+        """Over one axis after the other, turned to be the last; each time less the zero point. The U55 and U65 do both
+        as a convolution with ones.
+        """
         x, shape = op.inputs[0], self.shapes[op.inputs[0]]
         for k, axis in enumerate(op.extra[1:]):
             n, outer, inner = shape[axis], prod(shape[:axis]), prod(shape[axis + 1 :])
@@ -159,8 +171,13 @@ class _Expansion:
                 lines = (outer, inner, 1)
             else:
                 lines = (prod(shape[:-2]), shape[-2] if len(shape) > 1 else 1, 1)
-            x = self._step(op, f"{k}.sum", "REDUCE_SUM", (x,), lines)
-            x = self._step(op, f"{k}.less", "SUB", (x,), lines, bits=8, constant="second")
+            if self.u85:
+                x = self._step(op, f"{k}.sum", "REDUCE_SUM", (x,), lines)
+                x = self._step(op, f"{k}.less", "SUB", (x,), lines, bits=8, constant="second")
+            else:
+                ones = HwOp(f"{op.name}/{k}.ones", "CONV_2D", (x,), (1, *lines), op.sources, weight=(1, 1, 1, n))
+                self._keep(ones)
+                x = ones.name
             shape = tuple(1 if at == axis else size for at, size in enumerate(shape))
         self._step(op, "", "RESHAPE", (x,), op.shape, bits=8)
 
@@ -180,38 +197,35 @@ class _Expansion:
             self._keep(part)
             parts.append(part.name)
         whole = (times, h, w, channels)
-        joined = self._step(op, "parts", "CONCATENATION", tuple(parts), whole, bits=8, extra=(0,))
+        joined = self._step(op, "parts", "STACK", tuple(parts), whole, bits=8)
         self._step(op, "", "TRANSPOSE", (joined,), op.shape, bits=8, extra=(1, 2, 3, 0))
 
 
 def _copied(ops: Sequence[HwOp], numbers: dict[str, int]) -> tuple[tuple[HwOp, ...], dict[str, int]]:
-    """Copies before reshapes of what others read too."""
+    """Copies before reshapes of what others read too, one after the other where there are several."""
     made = {op.name: op for op in ops}
     readers: dict[str, set[str]] = {}
     for op in ops:
         for name in op.inputs:
             readers.setdefault(name, set()).add(op.name)
-    copies: dict[str, HwOp] = {}
+    copies: dict[str, list[HwOp]] = {}
     for op in ops:
-        if (
-            op.kind == "RESHAPE"
-            and "/" not in op.name
-            and len(readers[op.inputs[0]]) > 1
-            and op.inputs[0] not in copies
-        ):
+        if op.kind == "RESHAPE" and "/" not in op.name and len(readers[op.inputs[0]]) > 1:
             source = made[op.inputs[0]]
-            if source.name not in copies and source.shape != op.shape and source.kind != "INPUT":
-                copy = HwOp(
-                    f"{source.name}/copy", "MEMORY_COPY", (source.name,), source.shape, op.sources, bits=source.bits
-                )
-                copies[source.name] = copy
-                numbers[copy.name] = numbers[op.name]
+            before = copies.get(source.name, [])
+            now = before[-1] if before else source
+            if source.kind != "INPUT" and now.shape != op.shape:
+                # the next reshape finds the shape that this one gave the copy
+                name = f"{source.name}/copy{len(before)}"
+                copy = HwOp(name, "MEMORY_COPY", (now.name,), op.shape, op.sources, bits=source.bits)
+                copies.setdefault(source.name, []).append(copy)
+                numbers[name] = numbers[op.name]
     found: list[HwOp] = []
     for op in ops:
         if op.name not in numbers:
             numbers[op.name] = numbers[op.name.rpartition("/")[0]]
-        taken = tuple(copies[name].name if name in copies else name for name in op.inputs)
+        taken = tuple(copies[name][-1].name if name in copies else name for name in op.inputs)
         found.append(replace(op, inputs=taken) if taken != op.inputs else op)
-        if op.name in copies:
-            found.append(copies[op.name])
+        for copy in copies.get(op.name, ()):
+            found.append(replace(copy, shape=op.shape))
     return tuple(found), numbers

@@ -26,7 +26,7 @@ from ...targets.lowering import HwOp
 from .copies import constants, mirrored, padding, part, tile
 from .expand import expand
 from .host import left_to_host
-from .layout import LOOKED_UP, Layout, deepened, squared
+from .layout import LOOKED_UP, Layout, deepened, is_batched, squared
 from .machine import Machine
 from .passes import ELEMENTWISE, Link, Map, Pass, Values
 from .several import MAX_STRIDE, batch, groups, matrices, patches, pieces, sums, taps
@@ -90,14 +90,14 @@ class _Issuer:
                     self.passes.extend(part(self.at, op, name))
             else:
                 stack.pop()
-                if op.kind == "CONCATENATION":
+                if op.kind in ("CONCATENATION", "STACK"):
                     self.passes.extend(constants(self.at, op))
                 elif op.kind not in ("INPUT", "HOST") and op.name not in self.at.views:
                     self._emit(op)
 
     def _needs(self, op: HwOp) -> list[tuple[str, bool]]:
         """Names an operator needs, in order, and whether each is then copied."""
-        if op.kind != "CONCATENATION":
+        if op.kind not in ("CONCATENATION", "STACK"):
             return [(name, False) for name in op.inputs[::-1]]
         placed = [(name, False) for name in op.inputs if self.at.home.get(name) == op.name]
         return placed + [(name, True) for name in op.inputs[::-1] if self.at.home.get(name) != op.name]
@@ -153,7 +153,8 @@ class _Issuer:
             )
             return
         lead = prod(op.shape[:-3])
-        if lead > 1 and (pass_.op in ELEMENTWISE or pass_.op == "MemoryCopy") and self._is_cut(op):
+        single = pass_.kind in ("conv", "depthwise", "pool") and pass_.op != "MemoryCopy" and not is_batched(op)
+        if lead > 1 and op.kind != "FULLY_CONNECTED" and (single or self._is_cut(op)):
             each = batch(pass_, lead)
             if any(self.at.is_part(name, lead=True) for name in op.inputs):  # the compiler counts all of what it cuts
                 each = [replace(piece, ifm=pass_.ifm) for piece in each]
@@ -167,7 +168,8 @@ class _Issuer:
     def _is_cut(self, op: HwOp) -> bool:
         """Whether an operator works on parts of maps, or one map with another of other shape."""
         shapes = {self.at.made[name].shape for name in op.inputs if self.at.made[name].elements > 1}
-        parts = "SLICE" in op.kind or any(self.at.is_part(name) for name in op.inputs)
+        spread = op.const is not None and op.const[0] == "value" and 1 < op.extra[0] < op.elements
+        parts = spread or "SLICE" in op.kind or any(self.at.is_part(name) for name in op.inputs)
         return len(shapes) > 1 or parts or op.name in self.at.home
 
     def _link(self, link: Link, output: str, whole: Map | None = None) -> None:

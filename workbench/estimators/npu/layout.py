@@ -14,7 +14,18 @@ from math import ceil, prod, sqrt
 from ...targets.lowering import HwOp
 from .passes import ELEMENTWISE, Map
 
-__all__ = ["LOOKED_UP", "OPS", "TURNED", "Layout", "constant_of", "deepened", "hwc", "squared", "sums_channels"]
+__all__ = [
+    "LOOKED_UP",
+    "OPS",
+    "TURNED",
+    "Layout",
+    "constant_of",
+    "deepened",
+    "hwc",
+    "is_batched",
+    "squared",
+    "sums_channels",
+]
 
 OPS = {
     "CONV_2D": "Conv2D",
@@ -89,6 +100,10 @@ class Layout:
     def _cut_by_readers(self, op: HwOp, shape: Sequence[int]) -> bool:
         """Whether all readers of a slice, reshapes in between or not, can read it out of the whole."""
         for user in self.readers[op.name]:
+            if user.kind == "FULLY_CONNECTED" or is_batched(user):
+                h, w, c = hwc(shape)
+                if squared(Map(h, w, c)) != Map(h, w, c):
+                    return False
             if user.kind == "RESHAPE":
                 if _folded(user.shape) != _folded(shape) or not self._cut_by_readers(user, shape):
                     return False
@@ -126,6 +141,8 @@ class Layout:
         """Tensor -> the concatenation or padding it is written into."""
         home = {}
         for op in self.ops:
+            if op.kind == "STACK":
+                home.update(dict.fromkeys(op.inputs, op.name))
             if op.kind == "CONCATENATION" or (op.kind in ("PAD", "PADV2") and op.name not in self.views):
                 for name in dict.fromkeys(op.inputs):
                     maker = self.made[name]
@@ -180,7 +197,7 @@ class Layout:
             turns = self.is_shallow(op) and (kind in TURNED or op.act != "NONE")
             for name in (*op.inputs, op.name):
                 shape = Map(*hwc(self.made[self.unpadded(name)].shape))
-                if op.kind == "FULLY_CONNECTED":
+                if op.kind == "FULLY_CONNECTED" or is_batched(op):
                     shape = squared(shape)
                 if (turns and shape.elements > 1 and (kind in TURNED)) or (turns and name == op.name):
                     shape = deepened(shape)
@@ -236,6 +253,11 @@ class Layout:
         return c < _SHALLOW and op.elements > 2 * _SHALLOW and not sliced and len(shapes) < 2 and not each
 
 
+def is_batched(op: HwOp) -> bool:
+    """Whether a convolution of a whole batch is a product of matrices."""
+    return op.kind == "CONV_2D" and op.shape[0] > 1 and (*op.kernel, *op.stride, op.groups) == (1, 1, 1, 1, 1)
+
+
 def squared(shape: Map) -> Map:
     """The rows of a fully connected layer's matrix, stood as near to a square as they divide."""
     n = shape.height * shape.width
@@ -251,7 +273,8 @@ def sums_channels(op: HwOp, source: HwOp) -> bool:
 
 
 def _folded(shape: Sequence[int]) -> list[int]:
-    return [n for n in shape if n > 1]
+    first = next((k for k, n in enumerate(shape) if n > 1), len(shape))
+    return list(shape[first:])
 
 
 def deepened(shape: Map) -> Map:

@@ -6,7 +6,7 @@ from math import prod
 
 from ...targets.lowering import HwOp
 from .blocks import block_of
-from .layout import OPS, TURNED, Layout, constant_of, deepened, squared
+from .layout import OPS, TURNED, Layout, constant_of, deepened, is_batched, squared
 from .machine import Machine
 from .passes import Map, Pass, Values
 from .weights import packed_bytes
@@ -24,6 +24,8 @@ def weighted(at: Layout, machine: Machine, op: HwOp, values: Mapping[str, Values
         rows = prod(at.made[op.inputs[0]].shape) // op.weight[-1]
         ifm = squared(Map(1, rows, op.weight[-1], ifm.bricks))
         ofm = squared(Map(1, rows, op.weight[0], ofm.bricks))
+    if is_batched(op):
+        ifm, ofm = squared(ifm), squared(ofm)
     kernel = op.weight[1:3] if op.weight is not None and len(op.weight) == 4 else (1, 1)
     found = Pass(
         OPS[op.kind], (at.number[op.name],), (at.input_name(source),), name, ifm, ofm,

@@ -115,7 +115,8 @@ def turned(ops: Sequence[HwOp], family: str) -> list[HwOp]:
                 between.append(before)
                 before = made[before].inputs[0]
             first = done.get(before)
-            fits = _of_rank4(made[before].shape) == _of_rank4(made[op.inputs[0]].shape)
+            given = made[op.inputs[0]].shape
+            fits = made[before].shape == (*[1] * (len(op.extra) - len(given)), *given)
             if first is not None and first.kind == "TRANSPOSE" and readers[before] == 1 and fits:
                 order = _composed(first, op)
                 if order is not None:
@@ -177,8 +178,9 @@ def _wide(order: Shape, shape: Shape) -> list[int]:
 def _turned(op: HwOp, shape: Shape, family: str) -> list[HwOp]:
     """The swaps a TRANSPOSE is made of; every map folded to rank three first."""
     order = tuple(op.extra)
-    if len(shape) != len(order):
-        shape = _plain(shape) if len(order) == 3 else shape
+    if len(order) == 3 < len(shape):
+        shape = _plain(shape)
+    shape = (*[1] * (len(order) - len(shape)), *shape)
     found: list[HwOp] = []
     source = op.inputs[0]
     steps = swaps(shape, order, family)
