@@ -37,9 +37,10 @@ def buffered(
     step = replace(step, slack_bytes=near_bytes_left, slack_cycles=step.cycles, buffer=None)
     if not work.weight_bytes or machine.constants == machine.near:
         return step
-    total = sum(weight_ranges(machine, work, step.block, (0, work.ofm.channels)))
+    depth = work.outputs
+    total = sum(weight_ranges(machine, work, step.block, (0, depth)))
     transfer = mem_to_mem_cycles(machine, machine.near, machine.constants, total)
-    step = replace(step, slices=(0, work.ofm.channels), transfer_cycles=transfer)
+    step = replace(step, slices=(0, depth), transfer_cycles=transfer)
     stripes = -(-work.ofm.height // step.rows) if step.cascade >= 0 else 1
     refetches = step.access.refetches * stripes
     unmoved = read_cycles(machine, machine.constants, total, "weights") * refetches
@@ -47,7 +48,6 @@ def buffered(
     if moved >= unmoved:
         return step
 
-    depth = work.ofm.channels
     slack = before.cycles if before else 0
     slack_bytes = before.bytes if before else near_bytes_left
     smallest = int(transfer * min(depth, SPLIT) / depth)
@@ -57,7 +57,7 @@ def buffered(
     compute_bound = step.run.cycles > unmoved
     seen = max(transfer - slack, 0)
     pays = moved + seen < unmoved
-    can_slice = step.cascade < 0
+    can_slice = step.cascade < 0 and not work.turns_channels
     slices: tuple[int, ...] = (0, depth)
     forced = shares and total <= near_bytes_left and (pays or not compute_bound)
     if not forced and can_slice:

@@ -14,6 +14,8 @@ _NEVER = frozenset(["SQRT", "BROADCAST_TO"])
 _SAME_SCALES = frozenset(["MAXIMUM", "MINIMUM"])
 _LONGEST = 1 << 16
 _MAX_STRIDE = 3
+_LARGEST_RATIO = 1024
+_POWERS = frozenset(2**k for k in range(11))
 
 
 def left_to_host(ops: Sequence[HwOp], family: str) -> frozenset[str]:
@@ -35,6 +37,8 @@ def _is_left(op: HwOp, made: dict[str, HwOp], family: str) -> bool:
         return small
     if op.kind == "TRANSPOSE":
         return small and _turns_too_much(source.shape, op.extra)
+    if op.kind in ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"):
+        return not _resizes(source.shape[-3:-1], op.shape[-3:-1], op.kind == "RESIZE_BILINEAR", small)
     if op.kind == "CONV_2D" and small and max(op.stride) > _MAX_STRIDE:
         return op.same or source.kind == "PAD"
     return False
@@ -47,3 +51,15 @@ def _turns_too_much(shape: Sequence[int], order: Sequence[int]) -> bool:
         return max(shape) > _LONGEST
     pairs = ((a, b) for a in range(len(shape)) for b in range(a))
     return any(prod(shape) // (shape[a] * shape[b]) > _LONGEST for a, b in pairs)
+
+
+def _resizes(size: Sequence[int], to: Sequence[int], bilinear: bool, small: bool) -> bool:
+    """Whether a map of `size` rows and columns can be made one of `to`; bilinear ones have half-pixel centres."""
+    if tuple(size) == (1, 1):
+        return True
+    ratios = [n / m for n, m in zip(to, size, strict=True)]
+    if not small:
+        return max(ratios) <= _LARGEST_RATIO if not bilinear else all(ratio in _POWERS for ratio in ratios)
+    if not bilinear and tuple(size) == tuple(to):
+        return True
+    return ratios[0] == ratios[1] and ratios[0] in ((2,) if bilinear else (2, 4, 8))

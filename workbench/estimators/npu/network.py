@@ -92,7 +92,7 @@ def _constant_bytes(machine: Machine, passes: Sequence[Pass], steps: Sequence[St
     for i, (pass_, step) in enumerate(zip(passes, steps, strict=True)):
         if pass_.weight_bytes:
             stored[pass_.weights or f"{i}"] = sum(
-                weight_ranges(machine, pass_.work, step.block, (0, pass_.ofm.channels))
+                weight_ranges(machine, pass_.work, step.block, (0, pass_.work.outputs))
             )
     tables = sum(link.op == "LUT" for pass_ in passes for link in pass_.chain)
     return sum(stored.values()) + tables * _TABLE_BYTES

@@ -119,6 +119,11 @@ class Work:
             return self.ofm.channels
         return (self.ofm.height, self.ofm.width, self.ofm.channels)[self.turn.index(2)]
 
+    @property
+    def turns_channels(self) -> bool:
+        """Whether the channels it makes are written as rows or columns."""
+        return self.turn is not None and self.turn[2] != 2
+
     def part(self, rows: int, rows_in: int, channels: int) -> "Work":
         """The part of it that makes `rows` rows of `channels` channels of `rows_in` rows."""
         ifm, ofm, ifm2 = self.ifm, self.ofm, self.ifm2

@@ -59,9 +59,8 @@ class Step:
     """One pass as scheduled so far.
 
     rows, rows_in: height of the stripe it makes and of the one it reads. cascade: number of the last pass of the
-    cascade it belongs to, or -1. slices: output channels at which its weights are cut, 0 and the last included.
-    slack_cycles, slack_bytes: what the pass after it may use to fetch its weights. near_ifm: whether its input
-    should be near rather than its weights.
+    cascade it belongs to, or -1. slices: output channels, before a turn, at which its weights are cut, 0 and the last
+    included. slack_cycles, slack_bytes: what the pass after it may use to fetch its weights.
     """
 
     rows: int
@@ -111,13 +110,12 @@ def rows_needed(work: Work, rows: int) -> int:
 
 
 def weight_ranges(machine: Machine, work: Work, block: Block, slices: tuple[int, ...]) -> tuple[int, ...]:
-    """Bytes of the weights and scales of every slice, stored in lines of 16. Slices are of the channels written, those
-    of a turned map, too.
+    """Bytes of the weights and scales of every slice, stored in lines of 16. Slices are of the channels made, before
+    a turn.
     """
-    total = work.ofm.channels
+    total = work.outputs
     return tuple(
-        ceil(work.weight_bytes * (high - low) / total / 16) * 16
-        + up(scale_bytes(machine, block, (high - low) * work.outputs // total), 16)
+        ceil(work.weight_bytes * (high - low) / total / 16) * 16 + up(scale_bytes(machine, block, high - low), 16)
         for low, high in pairwise(slices)
     )
 
@@ -129,7 +127,8 @@ def run_of(
     """Cost of a pass cut into slices of output channels.
 
     weights_from: the memory its weights are read from; where it is not the one they are stored in they are copied
-    first, `slack_cycles` of it unseen. twice: while one slice computes the next is copied.
+    first, `slack_cycles` of it unseen. twice: while one slice computes the next is copied. Of a turned map the
+    compiler takes rows and columns as they are written and channels as they are made.
     """
     repeats = max(1.0, work.ofm.height / rows)
     ranges = weight_ranges(machine, work, block, slices)
@@ -170,7 +169,7 @@ def striped(machine: Machine, work: Work, rows: int) -> Step:
     """The pass made in stripes of `rows` rows, weights where they are stored."""
     rows_in = rows_needed(work, rows) if rows < work.ofm.height else work.ifm.height
     block = block_of(machine, work.part(rows, rows_in, work.ofm.channels))
-    slices = (0, work.ofm.channels)
+    slices = (0, work.outputs)
     weighted = work.weight_bytes > 0
     run = None
     if weighted:
