@@ -6,12 +6,14 @@ from workbench.estimators.memory import peak_bytes, replay
 from workbench.estimators.npu.issue import issue
 from workbench.estimators.npu.machine import machine_of
 from workbench.estimators.sampling import sample
+from workbench.graph.trace import trace
 from workbench.targets import EthosU
 from workbench.targets.lowering import lower
 from workbench.targets.quantisation import assign_scales
 from workbench.targets.tflite import write_tflite
 from workbench.targets.vela_worker import shared_pool
 
+from ..graph.networks import Decoder
 from ..graph.zoo import traced
 
 TARGET = EthosU("ethos-u55-128")
@@ -36,6 +38,13 @@ def compiled_peak(graph):
 )  # fmt: skip
 def test_peak_equals_the_compilers(name):
     graph = traced(name, 224)
+    assert peak_bytes(passes_of(graph)) == compiled_peak(graph)
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+@pytest.mark.parametrize("width", [16, 24])
+def test_peak_of_larger_maps_equals_the_compilers(mode, width):
+    graph = trace(Decoder(mode, width=width).eval(), (3, 48, 48))
     assert peak_bytes(passes_of(graph)) == compiled_peak(graph)
 
 

@@ -1,9 +1,10 @@
 """Small networks whose widths are constructor arguments: building one is the independent route to a resized graph."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Concat", "Grouped", "PartialResidual", "Residual", "SqueezeExcite"]
+__all__ = ["Concat", "Decoder", "Grouped", "PartialResidual", "Residual", "SqueezeExcite"]
 
 
 class Residual(nn.Module):
@@ -86,3 +87,20 @@ class Grouped(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.grouped(self.stem(x))).mean((2, 3))
+
+
+class Decoder(nn.Module):
+    """A step of a feature pyramid: a map made larger and added to a finer one."""
+
+    def __init__(self, mode: str = "nearest", ratio: int = 2, width: int = 16) -> None:
+        super().__init__()
+        self.mode, self.ratio = mode, ratio
+        self.fine = nn.Conv2d(3, width, 3, padding=1)
+        self.coarse = nn.Conv2d(width, width, ratio, stride=ratio)
+        self.head = nn.Conv2d(width, 8, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        fine = self.fine(x)
+        corners = {} if self.mode == "nearest" else {"align_corners": False}
+        larger = F.interpolate(self.coarse(fine), scale_factor=float(self.ratio), mode=self.mode, **corners)
+        return self.head(torch.relu(fine + larger))

@@ -13,7 +13,7 @@ from workbench.targets.lowering import lower, unsupported
 from workbench.targets.tflite import write_tflite
 
 from ..graph.execute import tensors
-from ..graph.networks import Concat, Grouped, PartialResidual, Residual, SqueezeExcite
+from ..graph.networks import Concat, Decoder, Grouped, PartialResidual, Residual, SqueezeExcite
 from ..graph.zoo import traced
 
 
@@ -56,7 +56,8 @@ def agreement(model: nn.Module, size: int = 32) -> float:
         interpreter.set_tensor(source["index"], data)
         interpreter.invoke()
         out_scale, out_zero = target["quantization"]
-        got.append((interpreter.get_tensor(target["index"]).astype(float) - out_zero) * out_scale)
+        value = (interpreter.get_tensor(target["index"]).astype(float) - out_zero) * out_scale
+        got.append(np.moveaxis(value, -1, 1) if value.ndim == 4 else value)
         y = model(image[None])
         want.append((y[-1] if isinstance(y, tuple) else y).detach().numpy())
     return float(np.corrcoef(np.ravel(got), np.ravel(want))[0, 1])
@@ -75,6 +76,12 @@ def test_int8_follows_float(act):
 @pytest.mark.parametrize("cls", [Residual, PartialResidual, SqueezeExcite, Grouped])
 def test_structures_follow_float(cls):
     assert agreement(cls()) > 0.97
+
+
+@pytest.mark.parametrize("ratio", [2, 3])
+@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+def test_larger_maps_follow_float(mode, ratio):
+    assert agreement(Decoder(mode, ratio), 16 * ratio) > 0.97
 
 
 @settings(max_examples=5, deadline=None)

@@ -32,6 +32,7 @@ from ethosu.vela.tflite import (
     QuantizationParameters,
     ReducerOptions,
     ResizeBilinearOptions,
+    ResizeNearestNeighborOptions,
     SoftmaxOptions,
     SubGraph,
     SubOptions,
@@ -303,6 +304,8 @@ class _Writer:
             return self._table(SoftmaxOptions, "SoftmaxOptions", Beta=1.0)
         if op.kind == "RESIZE_BILINEAR":
             return self._table(ResizeBilinearOptions, "ResizeBilinearOptions", HalfPixelCenters=True)
+        if op.kind == "RESIZE_NEAREST_NEIGHBOR":
+            return self._table(ResizeNearestNeighborOptions, "ResizeNearestNeighborOptions", HalfPixelCenters=False)
         if op.kind == "LEAKY_RELU":
             assert op.const is not None
             return self._table(LeakyReluOptions, "LeakyReluOptions", Alpha=op.const[1])

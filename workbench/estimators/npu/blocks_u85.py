@@ -12,7 +12,7 @@ buffer.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import sqrt
+from math import ceil, gcd, sqrt
 
 import numpy as np
 
@@ -147,6 +147,13 @@ def _find(
     elif bits == 32 or (macs <= 256 and micro[2] == 16):
         depth_in = 32
     return _search(fit, op, conv, matmul, part_kernel, depth_in, source, ofm, kernel, reach)
+
+
+def _resize_width(engine: Engine, bits: int, width: int, to: int) -> int:
+    """Columns of output whose input fits the chaining buffer; the ratio is counted in halves of an element."""
+    half, bricks = gcd(width, to), engine.chain_bytes // 6 // (16 * (bits // 8))
+    most = ceil(((bricks - 2) * (2 * to // half) + 1) / (2 * width // half))
+    return max(1, min(most, _LIMIT[1]))
 
 
 def takes_taps_first(channels: int, taps: int) -> bool:
@@ -371,7 +378,8 @@ def _search(
     step = (fit.granule[0], fit.granule[1], max(micro[2], fit.granule[2]))
     end = [up(max(min(n, most), s), m) for n, most, s, m in zip(ofm, fit.limit, step, micro, strict=True)]
     if op == "Resize":
-        step, end = (1, min(step[1], 128), step[2]), [1, 128, 16]
+        most = _resize_width(engine, fit.bits, ifm[1], ofm[1])
+        step, end = (1, min(step[1], most), step[2]), [1, most, 16]
     depths, depth = [], max(micro[2], min(end[2], 16))
     if depth < ofm[2]:
         depth = up(depth, 16)

@@ -59,7 +59,7 @@ def compute_cycles(
     reads = _read_block(machine, work, block, ifm_memory, ifm2_memory)
     writes = _write_block(machine, work, block, ofm_memory)
     per_element = output_cycles(machine, work)
-    if kind == "elementwise":
+    if kind == "elementwise" or work.op == "Resize":
         shape = work.ofm
         elements = shape.height * shape.width * (up(shape.channels, 16) if shape.bricks else shape.channels)
         tile = block.ofm[0] * block.ofm[1] * block.ofm[2]
@@ -248,6 +248,8 @@ def element_access(machine: Machine, work: Work, block: Block) -> Access:
         if second is not None and second.elements > 1:
             two = _like(second if u85 else work.ofm, first)
         return Access(one, two, ofm, 0)
+    if work.op == "Resize":
+        return Access(_like(work.ifm, work.ifm), 0, ofm, 0)
     kind = _kind(machine, work)
     if kind == "turn":
         return Access(work.ifm.elements, 0, ofm, 0)

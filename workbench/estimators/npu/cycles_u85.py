@@ -48,6 +48,9 @@ def output_cycles(machine: Machine, work: Work) -> float:
     bits = work.ofm.bits
     if work.op == "Div":
         return _DIVISION
+    if work.op == "Resize":  # faster where every element is used often
+        ratio = min((2 * to + of) // (2 * of) for to, of in _sides(work))
+        return engine.resize[int(ratio >= machine.macs // 512)][work.ifm.bits // 16]
     current = _output(engine, 8 if plain else work.ifm.bits, 8 if plain else bits, work.ifm2 is not None, bool(fused))
     total = 0.0
     for link in work.chain:
@@ -59,6 +62,10 @@ def output_cycles(machine: Machine, work: Work) -> float:
             current = _output(engine, bits, link.bits, link.other is not None, bool(fused))
             bits = link.bits
     return total + max(current, turning)
+
+
+def _sides(work: Work) -> tuple[tuple[int, int], tuple[int, int]]:
+    return (work.ofm.height, work.ifm.height), (work.ofm.width, work.ifm.width)
 
 
 def _output(engine: Engine, bits_in: int, bits: int, pair: bool, chained: bool) -> float:

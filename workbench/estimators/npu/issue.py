@@ -13,7 +13,7 @@ Rules, read off the compiler (Ethos-U Vela 5.2):
 * elementwise work turns a map of fewer than 8 channels to have 16 or more
 
 Operators that are put together of others come from `expand.py`, where maps are is in `layout.py`, and what becomes of
-an operator in `single.py`, `several.py` and `copies.py`.
+an operator in `single.py`, `several.py`, `resizing.py` and `copies.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +29,7 @@ from .host import left_to_host
 from .layout import LOOKED_UP, Layout, deepened, is_batched, squared
 from .machine import Machine
 from .passes import ELEMENTWISE, Link, Map, Pass, Values
+from .resizing import resized
 from .several import MAX_STRIDE, batch, groups, matrices, patches, pieces, sums, taps
 from .single import plain, weighted
 
@@ -128,6 +129,8 @@ class _Issuer:
             self.passes.extend(matrices(at, machine, op))
         elif op.kind in ("AVERAGE_POOL_2D", "MAX_POOL_2D") and far and not op.same:
             self.passes.extend(patches(at, op))
+        elif op.kind in ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"):
+            self.passes.extend(resized(at, machine, op))
         elif op.kind in _COPIES:
             self.passes.extend(_COPIES[op.kind](at, op))
         else:
@@ -253,7 +256,8 @@ class _Issuer:
     def _fuses(self, before: Pass, source: HwOp, order: tuple[int, int, int]) -> bool:
         """Whether the pass before can write its output turned."""
         alone = len(self.passes) < 2 or self.passes[-2].output != before.output
-        if not alone or before.output != source.name or before.whole is not None or before.turn is not None:
+        free = before.whole is None and before.turn is None and before.op != "Resize"
+        if not alone or before.output != source.name or not free:
             return False
         if len(self.at.readers[source.name]) > 1 or len(self.at.real_readers(source.name)) > 1:
             return False
@@ -286,6 +290,8 @@ class _Issuer:
 
 
 def _fits_chain(before: Pass, link: Link) -> bool:
+    if before.op == "Resize":  # it works in the memory that chains pass their maps on in
+        return False
     length = 1 + sum(other.op in ELEMENTWISE for other in before.chain)
     return length < _CHAIN and _outside(replace(before, chain=(*before.chain, link))) <= _CHAIN_INPUTS
 

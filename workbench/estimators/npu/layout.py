@@ -4,7 +4,8 @@ channels lie.
 * a reshape is its input; a slice is, where nobody cuts it again; so is padding that convolutions do themselves;
 * what a concatenation or padding reads is written into it where nobody else reads it;
 * maps are in bricks of 16 channels, except the network's inputs and outputs, constants, what is read or written at a
-  channel that is no multiple of 16, what a grouped convolution reads, and what a reshape turns
+  channel that is no multiple of 16, what a grouped convolution reads, what is interpolated (U55, U65), and what a
+  reshape turns
 """
 
 from collections.abc import Mapping, Sequence
@@ -175,6 +176,8 @@ class Layout:
                     at += self.made[name].shape[-1]
             if op.kind in _PLAIN[self.family] or (op.kind == "MEMORY_COPY" and op.bits > 8 and self.family != "u85"):
                 found.update(self.tensor(name) for name in (op.name, *op.inputs))
+            if op.kind == "RESIZE_BILINEAR" and self.family != "u85":
+                found.add(self.tensor(op.name))
             if op.kind == "MEAN" and sums_channels(op, self.made[op.inputs[0]]):
                 found.add(self.tensor(op.inputs[0]))
             if op.kind == "CONV_2D" and op.groups > 1:

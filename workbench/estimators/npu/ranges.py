@@ -72,7 +72,7 @@ def live_ranges(
             name for name in (*pass_.inputs, *(link.other_name for link in pass_.chain)) if name in names
         )
         if output in names and output not in of and not striped[i] and _one_to_one(pass_):
-            reused = next((name for name in pass_.inputs if name in names and _replaceable(tensors, name, output)), "")
+            reused = next((name for name in _alike(pass_) if name in names and _replaceable(tensors, name, output)), "")
             if reused:
                 if reused not in of:
                     of[reused] = Range(times[i], times[i] + 1, tensors.bytes[reused], [reused])
@@ -117,6 +117,12 @@ def _one_to_one(pass_: Pass) -> bool:
     return pass_.op in ELEMENTWISE or (
         pass_.kernel == (1, 1) and pass_.op in ("AvgPool", "MaxPool", "Quantize", "MemoryCopy")
     )
+
+
+def _alike(pass_: Pass) -> list[str]:
+    """The inputs whose channels lie as those of the output do."""
+    read = zip(pass_.inputs, (pass_.ifm, pass_.ifm2), strict=False)
+    return [name for name, shape in read if shape is not None and shape.bricks == pass_.written.bricks]
 
 
 def _replaceable(tensors: Tensors, name: str, output: str) -> bool:

@@ -1,0 +1,60 @@
+"""Maps made larger.
+
+Rules, read off the compiler (Ethos-U Vela 5.2):
+
+* the U85 has an operation of its own for any ratio
+* the U55 and U65 double with a pool that reads every element twice, as often as it takes; bilinear doubling is the
+  map with mirrored edges and a depthwise convolution for every element of the 2 x 2 that come of one
+"""
+
+from dataclasses import replace
+from math import log2
+
+from ...targets.lowering import HwOp
+from .layout import Layout
+from .machine import Machine
+from .passes import Map, Pass
+from .single import packed, plain
+
+__all__ = ["resized"]
+
+
+def resized(at: Layout, machine: Machine, op: HwOp) -> list[Pass]:
+    """The passes that make a map larger (or, on the U85, smaller)."""
+    one = plain(at, op)
+    if one.ifm == replace(one.ofm, bricks=one.ifm.bricks):
+        return [replace(one, op="MemoryCopy")]
+    if machine.family == "u85":
+        return [replace(one, op="Resize")]
+    if op.kind == "RESIZE_NEAREST_NEIGHBOR":
+        return _doubled(op, one)
+    return _interpolated(machine, op, one)
+
+
+def _doubled(op: HwOp, one: Pass) -> list[Pass]:
+    times = int(log2(one.ofm.height // one.ifm.height))
+    names = [*one.inputs, *(f"{op.name}_{k}" for k in range(1, times)), one.output]
+    maps = [replace(one.ifm, height=one.ifm.height << k, width=one.ifm.width << k) for k in range(times)] + [one.ofm]
+    return [
+        replace(
+            one, op="AvgPool", inputs=(names[k],), output=names[k + 1], ifm=maps[k], ofm=maps[k + 1],
+            whole=one.whole if k == times - 1 else None,
+        )
+        for k in range(times)
+    ]  # fmt: skip
+
+
+def _interpolated(machine: Machine, op: HwOp, one: Pass) -> list[Pass]:
+    ifm, framed = one.ifm, f"{op.name}_framed"
+    total = Map(ifm.height + 2, ifm.width + 2, ifm.channels, False)
+    copy = replace(one, op="MemoryCopy", output=framed, whole=total)
+    row, column = replace(ifm, height=1), replace(total, width=1)
+    found = [replace(copy, ofm=replace(ifm, bricks=False))]
+    found += [replace(copy, ifm=row, ofm=replace(row, bricks=False))] * 2
+    found += [replace(copy, inputs=(framed,), ifm=column, ofm=column)] * 2
+    quarter = replace(
+        one, op="DepthwiseConv2D", inputs=(framed,), ifm=replace(total, height=total.height - 1, width=total.width - 1),
+        ofm=replace(one.ofm, height=one.ofm.height - 1, width=one.ofm.width - 1), kernel=(2, 2),
+        whole=one.whole or one.ofm,
+    )  # fmt: skip
+    return found + [packed(machine, replace(quarter, weights=f"{op.name}/{k}")) for k in range(4)]
