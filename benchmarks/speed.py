@@ -2,15 +2,20 @@
 
     make bench-speed
 
-The promise is about `apply + estimate`, after a warm-up, on MobileNetV2: under 100 ms. Sessions and the estimator
-remember what they were asked; every run of it makes them forget first.
+`apply + estimate` is a click in a session; sessions and the estimator remember what they were asked, so every run of it
+makes them forget first. A search asks for edited blocks nobody saw, and for candidates made of blocks it knows. The
+compiler's own time is in the same run.
 """
 
 import argparse
+import platform
 import statistics
 import time
 from collections.abc import Callable
+from datetime import date
 from functools import partial
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,9 +25,12 @@ from workbench.estimators import estimate
 from workbench.estimators.candidates import block_costs
 from workbench.estimators.ethos_u import forget, modelled
 from workbench.estimators.window import delta_cycles
+from workbench.files import write_atomic
 from workbench.graph import Graph, rewrite
 from workbench.targets import EthosU
 from workbench.transforms import DenseDepthwise, FuseIBN
+
+HERE = Path(__file__).parent
 
 
 def milliseconds(call: Callable[[], object], repeats: int) -> tuple[float, float]:
@@ -48,7 +56,7 @@ def edits(graph: Graph, target: EthosU) -> list[Graph]:
     return [rewrite(graph, step.plan(graph, target)) for step in steps]
 
 
-def parts(session: wb.Session, repeats: int) -> None:
+def parts(session: wb.Session, repeats: int) -> list[str]:
     """What an estimate is made of, and the ways around a whole one; all in one process, after a warm-up."""
     graph, target = session.graph, session.target
     assert isinstance(target, EthosU)
@@ -68,35 +76,47 @@ def parts(session: wb.Session, repeats: int) -> None:
     costs.latency_ms(choices)
     rate = len(choices) / (time.perf_counter() - started)
     one = statistics.median(taken)
-    print(f"\n{'whole model, asked again':<44}{again:>9.2f} ms")
-    print(f"{'whole model, its operators known':<44}{whole:>9.2f} ms")
-    print(f"{'one edited block, never seen':<44}{one:>9.2f} ms  ({1e3 / one:,.0f} a second)")
-    print(f"{'candidates of known variants':<44}{rate:>9,.0f} a second")
+    compiled, _ = milliseconds(lambda: target.measure_graph(graph), 3)
+    return [
+        f"{'whole model, asked again':<40}{again:>10.2f} ms     must: <= 10 ms",
+        f"{'whole model, its operators known':<40}{whole:>10.2f} ms",
+        f"{'one edited block, never seen':<40}{one:>10.2f} ms     must: <= 2 ms",
+        f"{'':<40}{1e3 / one:>10,.0f} a second     must: >= 300",
+        f"{'candidates of known variants':<40}{rate:>10,.0f} a second     must: >= 5,000",
+        f"{'the compiler, whole model':<40}{compiled:>10,.0f} ms     {compiled / whole:,.0f} times ours",
+    ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="mobilenetv2_100")
+    parser.add_argument("--model", default="efficientnet_b0")
     parser.add_argument("--target", default="ethos-u65-512")
     parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "speed.txt")
     arguments = parser.parse_args()
 
     started = time.perf_counter()
     session = wb.open(arguments.model, target=arguments.target)
-    print(f"{arguments.model} on {arguments.target}\nopen, the first time: {time.perf_counter() - started:.1f} s")
+    lines = [
+        "make bench-speed",
+        f"{date.today()}, {platform.machine()}, Python {platform.python_version()}, vela {version('ethos-u-vela')}",
+        "",
+        f"{arguments.model} on {arguments.target}; opened in {time.perf_counter() - started:.1f} s",
+        "",
+    ]
     steps = {
         "FuseIBN": wb.FuseIBN(blocks="blocks.1.*"),
         "EvenChannels": wb.EvenChannels(direction="up"),
         "DepthMultiplier": wb.DepthMultiplier(ratio=0.75),
         "DenseDepthwise": wb.DenseDepthwise(blocks="blocks.2.*"),
     }
-    print(f"\n{'apply + estimate':<22}{'median':>10}{'slowest':>10}   of {arguments.repeats} runs")
+    lines.append(f"{'apply + estimate':<40}{'median':>13}{'slowest':>13}   of {arguments.repeats} runs")
     for name, step in steps.items():
         median, slowest = milliseconds(partial(answer, session, step), arguments.repeats)
-        print(f"{name:<22}{median:>7.0f} ms{slowest:>7.0f} ms")
-    parts(session, arguments.repeats)
-    median, slowest = milliseconds(session.verify, 3)
-    print(f"\n{'verify (compile)':<22}{median:>7.0f} ms{slowest:>7.0f} ms")
+        lines.append(f"{name:<40}{median:>10.1f} ms{slowest:>10.1f} ms")
+    lines += ["", *parts(session, arguments.repeats)]
+    print("\n".join(lines))
+    write_atomic(arguments.out, ("\n".join(lines) + "\n").encode())
 
 
 if __name__ == "__main__":

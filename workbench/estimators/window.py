@@ -1,11 +1,13 @@
 """What an edit changes, from the part of the network around it.
 
 The difference of two whole estimates looks at every operator twice. Where an edit touches one block, the passes some
-operators away cost the same before and after, so both networks are cut to the edited operators and `MARGIN` to either
-side, and only these windows are modelled. What is lost: a map that is near or far because of something outside the
-window. `delta_cycles` falls back to the whole networks where the window is most of them.
+operators away cost the same before and after, so both networks are cut to the edited blocks and at least `MARGIN`
+operators to either side, up to where a block begins, and only these windows are modelled: all edits of a block have the
+same window before, so that it is modelled once. What is lost: a map that is near or far because of something outside
+the window. `delta_cycles` falls back to the whole networks where the window is most of them.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -17,8 +19,7 @@ from .npu.passes import Values
 
 __all__ = ["MARGIN", "changed", "cut", "delta_cycles"]
 
-MARGIN = 10  # graph operators; a convolution with its norm and activation is three
-_STARTS = frozenset(["conv2d", "linear", "input", "add", "cat", "max_pool2d", "avg_pool2d", "mean", "mul"])
+MARGIN = 8  # graph operators; a convolution with its norm and activation is three
 _NOTHING: Mapping[str, Values] = MappingProxyType({})
 
 
@@ -52,19 +53,26 @@ def cut(graph: Graph, start: int, stop: int) -> Graph:
 
 def delta_cycles(before: Graph, after: Graph, target: EthosU, values: Mapping[str, Values] = _NOTHING) -> float:
     """Modelled cycles of `after` minus those of `before`."""
-    first, end_before, end_after = changed(before, after)
+    first, end_before, _ = changed(before, after)
     if first == len(before.ops) == len(after.ops):
         return 0.0
-    start = max(first - MARGIN, 0)
-    while start and before.ops[start].kind not in _STARTS:
-        start -= 1
-    beyond = min(MARGIN, len(before.ops) - end_before)
-    if end_after + beyond - start > len(after.ops) // 2:
+    start, end = _window(before, first, end_before)
+    grown = len(after.ops) - len(before.ops)
+    if end + grown - start > len(after.ops) // 2:
         return sum(modelled(after, target, values).cycles) - sum(modelled(before, target, values).cycles)
-    small, large = cut(before, start, end_before + beyond), cut(after, start, end_after + beyond)
+    small, large = cut(before, start, end), cut(after, start, end + grown)
     if values:
         return sum(modelled(large, target, values).cycles) - sum(modelled(small, target, values).cycles)
     return _cycles(large.ops, large.outputs, target) - _cycles(small.ops, small.outputs, target)
+
+
+def _window(graph: Graph, first: int, end: int) -> tuple[int, int]:
+    """The blocks that hold first..end and the margins around them, as operators start..stop."""
+    place = {op.name: i for i, op in enumerate(graph.ops)}
+    begins = sorted({0, len(graph.ops), *(place[block.ops[0]] for block in graph.blocks)})
+    own = begins[bisect_right(begins, first) - 1], begins[bisect_left(begins, end)]
+    start = begins[bisect_right(begins, max(own[0] - MARGIN, 0)) - 1]
+    return start, begins[bisect_left(begins, min(own[1] + MARGIN, len(graph.ops)))]
 
 
 @lru_cache(maxsize=1 << 14)
