@@ -107,47 +107,49 @@ def _search(
             depth = up(depth, _SPLIT)
     if not depths:
         depths = [top[2]]
-    d, h, w = np.meshgrid(np.array(depths), np.arange(uh, top[0] + 1, uh), np.arange(uw, top[1] + 1, uw), indexing="ij")
+    d = np.array(depths)[:, None, None]
+    h, w = np.arange(uh, top[0] + 1, uh)[:, None], np.arange(uw, top[1] + 1, uw)
     conv1d = ofm[0] == 1 and kernel[0] == 1 and uh == 2
     real_h = np.minimum(h, ofm[0]) if conv1d else h
     rows = up((h - 1) * stride[0] + min(reach[0], _KERNEL), uh)
     cols = up((w - 1) * stride[1] + min(reach[1], _KERNEL), uw)
-    deep = d if equal_depth else np.full_like(d, in_depth)
-    banks_ifm = up(-(-(rows * cols * up(deep * (bits // 8), 8)) // 1024) * 2, granule)
+    deep = d if equal_depth else in_depth
+    area, read_area = real_h * w, rows * cols
+    banks_ifm = up(-(-(read_area * up(deep * (bits // 8), 8)) // 1024) * 2, granule)
     if elementwise:
         fits = 2 + banks_ifm * (1 if scalar and bits <= 16 else 2) <= array.banks - lut
     else:
-        sums = up(-(-(real_h * w * up(d, 8) * 4) // 1024) * 2, array.granule_sums)
+        sums = up(-(-(area * (up(d, 8) * 4)) // 1024) * 2, array.granule_sums)
         fits = 2 + banks_ifm <= array.banks - lut - sums
     f32 = np.float32
     blocks_h, blocks_w, blocks_d = ofm[0] / real_h.astype(f32), ofm[1] / w.astype(f32), ofm[2] / d.astype(f32)
-    full_hw = -(-ofm[0] // real_h) * -(-ofm[1] // w)
     elements = ofm[0] * ofm[1] * ofm[2]
     if elementwise:
-        cost = (f32(elements) / (h * w * d).astype(f32)).astype(f32)
+        cost = f32(elements) / (h * w * d).astype(f32)
     else:
+        full_hw = -(-ofm[0] // real_h) * -(-ofm[1] // w)
         fetched = (weights * ifm[2] * full_hw).astype(f32)
         if kind != "depthwise":
             fetched = fetched * (blocks_d * d).astype(f32)
-        read = (rows * cols * ifm[2] * repeats).astype(f32) * blocks_w * blocks_h
+        read = (read_area * (ifm[2] * repeats)).astype(f32) * blocks_w * blocks_h
         if not equal_depth:
             read = read * -(-ofm[2] // d)
         cost = ((read + fetched) / f32(elements)).astype(f32)
-    cost = np.where(ifm[0] * ifm[1] * ifm[2] < rows * cols * deep * 2, cost / f32(2), cost)
-    cost = np.where(fits, cost, np.inf).ravel()
-    best = cost.min()
-    equal = np.flatnonzero(cost == best)
-    at = equal[0]
-    flat = [x.ravel() for x in (h, w, d, rows, cols, deep)]
+    cost = np.where(ifm[0] * ifm[1] * ifm[2] < read_area * (deep * 2), cost / f32(2), cost)
+    cost = np.where(fits, cost, np.inf)
+    equal = np.argwhere(cost == cost.min())
+    best = equal[0]
     # among equals a later one wins only while it is small and covers no less of the input
     covered = np.inf
-    for k in equal[1:]:
-        area = min(ifm[0], flat[3][k]) * min(ifm[1], flat[4][k])
-        share = ifm[0] * ifm[1] / max(area, 1)
-        if share <= covered and flat[0][k] <= 4 and flat[1][k] <= 4:
-            covered, at = share, k
-    th, tw, td, ih, iw, idp = (int(x[at]) for x in flat)
-    return Block((ih, iw, idp), (th, tw, td), array.micro, part_kernel)
+    for i, j, k in equal[1:]:
+        seen = min(ifm[0], int(rows[j, 0])) * min(ifm[1], int(cols[k]))
+        share = ifm[0] * ifm[1] / max(seen, 1)
+        if share <= covered and h[j, 0] <= 4 and w[k] <= 4:
+            covered, best = share, (i, j, k)
+    i, j, k = (int(n) for n in best)
+    depth = depths[i]
+    source = int(rows[j, 0]), int(cols[k]), depth if equal_depth else in_depth
+    return Block(source, (int(h[j, 0]), int(w[k]), depth), array.micro, part_kernel)
 
 
 def product_blocks(machine: Machine, work: Work) -> tuple[Block, Block]:
