@@ -113,7 +113,7 @@ def _search(
     real_h = np.minimum(h, ofm[0]) if conv1d else h
     rows = up((h - 1) * stride[0] + min(reach[0], _KERNEL), uh)
     cols = up((w - 1) * stride[1] + min(reach[1], _KERNEL), uw)
-    deep = d if equal_depth else in_depth
+    deep = d if equal_depth else np.array(in_depth)
     area, read_area = real_h * w, rows * cols
     banks_ifm = up(-(-(read_area * up(deep * (bits // 8), 8)) // 1024) * 2, granule)
     if elementwise:
