@@ -126,7 +126,8 @@ class Worker:
         self.pipe.send(name)
         try:
             if self.pipe.poll(self.limit_s):
-                return self.pipe.recv()
+                answer: tuple[str, str] = self.pipe.recv()
+                return answer
             found = ("trace", f"TimeoutError: longer than {self.limit_s:g} s")
         except EOFError:
             self.process.join()

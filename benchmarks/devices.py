@@ -27,22 +27,23 @@ from datetime import date
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.neighbors import KNeighborsRegressor
-from workbench.estimators.latency import DATA
 
 from workbench.estimators.device import Row, fit
 from workbench.estimators.device.measuring import cache_folder, measure
 from workbench.estimators.device.work import work_of
+from workbench.estimators.measured import DATA, measured
 from workbench.estimators.networks import backbone
 from workbench.estimators.sampling import sample
 from workbench.files import write_atomic
 from workbench.graph import Graph, Op
 from workbench.graph.document import graph_from_json, graph_to_json
-from workbench.targets import OnnxRuntimeCpu, Target, resolve
+from workbench.targets import EthosU, OnnxRuntimeCpu, Target
 from workbench.targets.onnxruntime_cpu import processor
 
 SEEN = ("ethos-u55-128", "ethos-u65-512")  # the model was designed looking at these
@@ -128,7 +129,7 @@ def time_alone(target: Target, rows: Sequence[Row], most: int) -> pd.DataFrame:
     return known[known.signature.isin(order)].dropna()
 
 
-def kernels(rows: Sequence[Row], timed: pd.DataFrame, make: Callable[[], object]) -> Predictor:
+def kernels(rows: Sequence[Row], timed: pd.DataFrame, make: Callable[[], Any]) -> Predictor:
     """A regressor per class of operator on those timed alone, from networks the model may see; predictions add up."""
     latency = dict(zip(timed.signature, timed.latency_ms, strict=True))
     tables = {}
@@ -172,10 +173,13 @@ def graph_of(name: str, folder: Path) -> Graph | None:
 
 def blind_rows(name: str, folder: Path) -> list[Row]:
     """The compiler's totals as a lab would hand them over: a name and a latency each."""
-    target = resolve(name)
-    table = pd.read_parquet(DATA / f"{name}.parquet", columns=["network", "family", "network_cycles"])
+    target = EthosU(name)
+    table = measured(DATA)
+    table = table[
+        (table.target == name) & ~table.composed & ~table.network.str.contains(" ")
+    ]  # edited ones have spaces
     rows, random = [], 0
-    for network, family, cycles in table.drop_duplicates("network").itertuples(index=False):
+    for network, family, cycles in table[["network", "family", "cycles"]].itertuples(index=False):
         random += family == "sample"
         graph = graph_of(network, folder) if family != "sample" or random <= TOTALS else None
         if graph is not None:

@@ -1,0 +1,16 @@
+"""The benchmarks, which no other test runs, still find what they import."""
+
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = sorted((Path(__file__).parents[1] / "benchmarks").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
+def test_a_benchmark_can_start(path):
+    spec = spec_from_file_location(f"benchmark_{path.stem}", path)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert callable(module.main)
