@@ -172,7 +172,10 @@ def calibrate(
         else:
             assert measured is not None
             path = device.calibrate(measured, networks or 120, report=report)
-            said = [f"{name.replace('_', ' ')} {100 * value:.0f} %" for name, value in device.model_of(measured).errors]
+            model = device.model_of(measured)
+            said = [f"{name.replace('_', ' ')} {100 * value:.0f} %" for name, value in model.errors]
+            if isinstance(model, device.KnownModel):
+                Console().print(f"behaves like {model.base}: its estimates, corrected, are taken")
             Console().print(f"families held out: {', '.join(said)}")
             lacking = measured.missing() if isinstance(measured, TableTarget) else ()
             if lacking:

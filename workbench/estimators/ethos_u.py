@@ -22,7 +22,7 @@ from .npu.passes import Pass, Values
 from .outside import outside
 from .own import kept_stamp, own_factors
 
-__all__ = ["Modelled", "estimate", "forget", "modelled"]
+__all__ = ["Modelled", "estimate", "forget", "modelled", "operator_ms"]
 
 _NOTHING: Mapping[str, Values] = MappingProxyType({})
 _MOST_ASKED = 512
@@ -81,6 +81,11 @@ def modelled(graph: Graph, target: EthosU, values: Mapping[str, Values] = _NOTHI
     host = left_to_host(ops, machine.family)
     missing = unsupported(ops) + tuple(f"{op.kind} {op.sources[0]}" for op in run if op.name in host)
     return Modelled(machine, run, missing, passes, analyse(machine, passes))
+
+
+def operator_ms(found: Modelled, target: EthosU) -> dict[str, float]:
+    """Milliseconds by graph operator as modelled, without what own compiles say."""
+    return _by_graph_operator(found.run, found.cycles, [{}] * len(found.run), target)[0]
 
 
 def estimate(graph: Graph, target: EthosU, values: Mapping[str, Values] = _NOTHING) -> Estimate:

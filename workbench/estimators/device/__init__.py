@@ -2,9 +2,10 @@
 
 from .correction import Correction, correct
 from .estimating import calibrate, estimate, is_calibrated, model_of
+from .known import KnownModel, fit_known
 from .model import DeviceModel, Row, fit, held_out
 
 __all__ = [
-    "Correction", "DeviceModel", "Row", "calibrate", "correct", "estimate", "fit", "held_out", "is_calibrated",
-    "model_of",
+    "Correction", "DeviceModel", "KnownModel", "Row", "calibrate", "correct", "estimate", "fit", "fit_known",
+    "held_out", "is_calibrated", "model_of",
 ]  # fmt: skip

@@ -1,0 +1,133 @@
+"""A device that one of the known accelerators explains: the accelerator's model, moved towards the device's totals.
+
+A lab measures what it ships, and that is often a chip whose compiler the workbench knows. Which one it is shows in the
+totals: those of the right accelerator differ from them by one factor. That accelerator's estimates are then corrected
+(`correction.py`), and compete with the model that knows nothing (`model.py`) on families held out.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from ...errors import FileFormatError
+from ...files import write_atomic
+from ...graph import Graph
+from ...targets import ETHOS_U, EthosU, Target
+from ..ethos_u import modelled, operator_ms
+from .correction import Correction, correct
+from .model import LEAST_ROWS, Row, judged
+
+__all__ = ["KnownModel", "fit_known"]
+
+_VERSION = 1
+_ASKED = 12  # networks that tell which accelerator it is
+_FAMILIAR = 0.5  # of the totals' logarithms: how far they may lie from one factor
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """The estimates of `base`, an accelerator by name, corrected.
+
+    rows: networks it was fitted to. interval: (low, high) factors that hold 90 % of networks held out. errors: how the
+    fit did, by public name.
+    """
+
+    target: str
+    digest: str
+    compiler: str
+    base: str
+    correction: Correction
+    interval: tuple[float, float] = (1.0, 1.0)
+    errors: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Networks it was fitted to."""
+        return self.correction.rows
+
+    def predict_ops(self, graph: Graph) -> Mapping[str, float]:
+        """Milliseconds per graph operator; what runs fused is charged to the first of its group."""
+        return self.correction.apply(graph, _base_ms(graph, self.base)[0])
+
+    def predict(self, graph: Graph) -> float:
+        """Milliseconds of one inference."""
+        return sum(self.predict_ops(graph).values())
+
+    def with_errors(self, ratio: np.ndarray) -> Self:
+        """The same with what held-out networks say (`ratio`: predicted over measured)."""
+        interval, errors = judged(ratio)
+        return replace(self, interval=interval, errors=errors)
+
+    def save(self, path: Path) -> Path:
+        """Write it as JSON."""
+        said: dict[str, Any] = {
+            "version": _VERSION, "target": self.target, "digest": self.digest, "compiler": self.compiler,
+            "base": self.base, "factors": self.correction.factors, "operator_ms": self.correction.operator_ms,
+            "rows": self.rows, "interval": self.interval, "errors": dict(self.errors),
+        }  # fmt: skip
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return write_atomic(path, (json.dumps(said, indent=1) + "\n").encode())
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote; FileFormatError where it is damaged or of another version."""
+        try:
+            said = json.loads(path.read_text(encoding="utf-8"))
+            if said["version"] != _VERSION or said["base"] not in ETHOS_U:
+                raise ValueError("of another version")
+            factors = tuple(float(x) for x in said["factors"])
+            low, high = said["interval"]
+            return cls(
+                said["target"], said["digest"], said["compiler"], said["base"],
+                Correction(factors, float(said["operator_ms"]), int(said["rows"])), (float(low), float(high)),
+                tuple((str(k), float(v)) for k, v in said["errors"].items()),
+            )  # fmt: skip
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise FileFormatError(f"{path}: not a device model of this version ({error}); calibrate again") from None
+
+
+def fit_known(target: Target, rows: Sequence[Row]) -> KnownModel | None:
+    """The accelerator whose estimates the totals are nearest to, corrected; None where they are near to none's or are too few.
+
+    Rows of parts are left out.
+    """
+    whole = sorted((row for row in rows if not row.part), key=lambda row: row.latency_ms)
+    if len(whole) < LEAST_ROWS:
+        return None
+    some = [whole[i] for i in np.linspace(0, len(whole) - 1, min(_ASKED, len(whole))).round().astype(int)]
+    spread = {base: _spread(some, base) for base in ETHOS_U}
+    base = min(spread, key=spread.__getitem__)
+    if spread[base] > _FAMILIAR:
+        return None
+    taken = [(row, *_base_ms(row.graph, base)) for row in whole]
+    used = [(row, ms) for row, ms, complete in taken if complete]
+    if len(used) < LEAST_ROWS:
+        return None
+    found = correct([row.graph for row, _ in used], [ms for _, ms in used], [row.latency_ms for row, _ in used])
+    return KnownModel(target.name, target.digest, target.compiler, base, found)
+
+
+def _spread(rows: Sequence[Row], base: str) -> float:
+    """How far the totals are from one factor times the accelerator's: the median deviation of their logarithms."""
+    ratios = []
+    for row in rows:
+        spent, complete = _base_ms(row.graph, base)
+        if complete:
+            ratios.append(row.latency_ms / sum(spent.values()))
+    if len(ratios) < LEAST_ROWS:
+        return float("inf")
+    logs = np.log(ratios)
+    return float(np.median(np.abs(logs - np.median(logs))))
+
+
+@lru_cache(maxsize=4096)
+def _base_ms(graph: Graph, base: str) -> tuple[Mapping[str, float], bool]:
+    """Milliseconds by graph operator, and whether the accelerator takes all of them."""
+    target = EthosU(base)
+    found = modelled(graph, target)
+    return operator_ms(found, target), not found.missing
