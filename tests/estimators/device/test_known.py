@@ -41,7 +41,7 @@ def test_the_accelerator_is_recognised_and_corrected(rows):
 
 
 def test_another_device_is_nobodys():
-    rows = [Row(g, 1e-3 + 1e-9 * g.macs * (1 + i % 5), f"sample{i}") for i, g in enumerate(NETWORKS[:12])]
+    rows = [Row(g, 1e-3 + 1e-9 * g.macs * (1 + i % 5), f"sample{i}", "sample") for i, g in enumerate(NETWORKS[:12])]
     known, plain = (held_out(partial(learn, TARGET), rows, folds=3) for learn in (fit_known, fit))
     assert np.isnan(known).any() or np.abs(known - 1).mean() > np.abs(plain - 1).mean()
 

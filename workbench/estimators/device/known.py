@@ -92,9 +92,9 @@ class KnownModel:
 
 
 def fit_known(target: Target, rows: Sequence[Row]) -> KnownModel | None:
-    """The accelerator whose estimates the totals are nearest to, corrected; None where they are near to none's or are too few.
+    """The accelerator whose estimates the totals are nearest to, corrected; None where they are near to none's.
 
-    Rows of parts are left out.
+    Rows of parts are left out; fewer than five others are too few to tell.
     """
     whole = sorted((row for row in rows if not row.part), key=lambda row: row.latency_ms)
     if len(whole) < LEAST_ROWS:
