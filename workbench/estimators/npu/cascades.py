@@ -246,10 +246,11 @@ def _widened(
     for i, step in enumerate(buffers, first):
         weights[i] = step.buffer.bytes if step.buffer and len(step.buffer.parts) == 1 else 0
 
+    least = [step.rows for step in current]
     chosen: tuple[list[int], list[Cascade]] | None = None
     count = 0
     for height in range(current[last].rows + 1, (passes[last].ofm.height + 1) // 2 + 1):
-        rows, rows_in = [step.rows for step in current], [0] * len(passes)
+        rows, rows_in = list(least), [0] * len(passes)
         want = height
         for i in range(last, first - 1, -1):
             rows[i] = min(want, passes[i].ofm.height)

@@ -197,7 +197,7 @@ class Pass:
 
     @cached_property
     def work(self) -> Work:
-        chain = tuple(Link(link.op, link.other, "", link.bits) for link in self.chain)
+        chain = tuple([Link(link.op, link.other, "", link.bits) for link in self.chain]) if self.chain else ()
         return _known(
             Work(
                 self.op, self.ifm, self.ofm, self.ifm2, self.kernel, self.stride, self.dilation, self.weight_bytes,

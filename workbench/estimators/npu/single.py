@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from math import prod
 
 from ...targets.lowering import HwOp
 from .blocks import block_of
 from .layout import OPS, TURNED, Layout, constant_of, deepened, is_batched, squared
 from .machine import Machine
-from .passes import Map, Pass, Values
+from .passes import Map, Pass, Values, Work
 from .weights import packed_bytes
 
 __all__ = ["packed", "plain", "weighted"]
@@ -37,7 +38,12 @@ def weighted(at: Layout, machine: Machine, op: HwOp, values: Mapping[str, Values
 
 def packed(machine: Machine, pass_: Pass) -> Pass:
     """The pass with the bytes its weights are stored in."""
-    return replace(pass_, weight_bytes=packed_bytes(machine, pass_, block_of(machine, pass_.work)))
+    return replace(pass_, weight_bytes=_packed_bytes(machine, pass_.work, pass_.values))
+
+
+@lru_cache(maxsize=1 << 16)
+def _packed_bytes(machine: Machine, work: Work, values: Values | None) -> int:
+    return packed_bytes(machine, work, values, block_of(machine, work))
 
 
 def plain(at: Layout, op: HwOp) -> Pass:

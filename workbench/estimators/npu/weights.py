@@ -23,7 +23,7 @@ import numpy as np
 
 from .blocks_u55 import takes_taps_first
 from .machine import Machine
-from .passes import Block, Pass, Values, up
+from .passes import Block, Values, Work, up
 
 __all__ = ["ONES", "distribution", "packed_bytes"]
 
@@ -51,16 +51,16 @@ def distribution(weight: np.ndarray, axis: int = 0) -> Values:
 ONES = Values(np.eye(1, 511, _ZERO + 1).ravel().tobytes())  # a mean's weights
 
 
-def packed_bytes(machine: Machine, pass_: Pass, block: Block) -> int:
-    """Bytes of the weights of a pass, 0 where it has none."""
-    if pass_.kind not in ("conv", "depthwise"):
+def packed_bytes(machine: Machine, work: Work, values: Values | None, block: Block) -> int:
+    """Bytes of the weights of a pass, 0 where it has none. values: how they are distributed, None where unknown."""
+    if work.kind not in ("conv", "depthwise"):
         return 0
-    depthwise = pass_.kind == "depthwise"
-    taps = pass_.kernel[0] * pass_.kernel[1]
-    summed = taps if depthwise else taps * pass_.ifm.channels
-    streams = min(machine.cores, pass_.ofm.channels)
-    stored = (_stored_u85 if machine.family == "u85" else _stored_u55)(machine, pass_, block)
-    bits = _bits(pass_.values or _normal(_near(summed)), summed * pass_.ofm.channels, stored, streams)
+    depthwise = work.kind == "depthwise"
+    taps = work.kernel[0] * work.kernel[1]
+    summed = taps if depthwise else taps * work.ifm.channels
+    streams = min(machine.cores, work.ofm.channels)
+    stored = (_stored_u85 if machine.family == "u85" else _stored_u55)(machine, work, block)
+    bits = _bits(values or _normal(_near(summed)), summed * work.ofm.channels, stored, streams)
     return streams * up(ceil(bits / 8 / streams), 16)
 
 
@@ -70,23 +70,23 @@ def _parts(kernel: tuple[int, int]) -> list[int]:
     return [h * w for h, w in product(*sizes)]
 
 
-def _stored_u55(machine: Machine, pass_: Pass, block: Block) -> int:
+def _stored_u55(machine: Machine, work: Work, block: Block) -> int:
     """Weights read, zeros that fill up included."""
-    taps, outputs = _parts(pass_.kernel), pass_.ofm.channels
-    if pass_.kind == "depthwise":
+    taps, outputs = _parts(work.kernel), work.ofm.channels
+    if work.kind == "depthwise":
         return sum(up(n, 4) for n in taps) * up(outputs, block.micro[2])
-    if takes_taps_first(pass_.ifm.channels, prod(pass_.kernel)):
-        return up(pass_.ifm.channels, 8) * sum(up(n, 4) for n in taps) * up(outputs, block.micro[2])
-    return up(pass_.ifm.channels, 32) * sum(taps) * up(outputs, block.micro[2])
+    if takes_taps_first(work.ifm.channels, prod(work.kernel)):
+        return up(work.ifm.channels, 8) * sum(up(n, 4) for n in taps) * up(outputs, block.micro[2])
+    return up(work.ifm.channels, 32) * sum(taps) * up(outputs, block.micro[2])
 
 
-def _stored_u85(machine: Machine, pass_: Pass, block: Block) -> int:
-    taps, outputs = _parts(pass_.kernel), up(pass_.ofm.channels, block.micro[2])
-    if pass_.kind == "depthwise":
+def _stored_u85(machine: Machine, work: Work, block: Block) -> int:
+    taps, outputs = _parts(work.kernel), up(work.ofm.channels, block.micro[2])
+    if work.kind == "depthwise":
         gap = 0 if machine.macs <= 256 else 2 if machine.macs <= 512 else 6
         return outputs * sum(up(n, 10) + gap * -(-n // 10) for n in taps)
     rounded = sum(up(n, 5) for n in taps) if block.part_kernel else sum(taps)
-    return up(pass_.ifm.channels, block.ifm[2]) * rounded * outputs
+    return up(work.ifm.channels, block.ifm[2]) * rounded * outputs
 
 
 def _near(n: int) -> int:
