@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ..targets import EthosU
 from .figures import block_figure, memory_figure
 from .markup import Markup, el
 from .overview import PICTURE_CSS, incomplete_note, legend, title_text, totals
@@ -110,7 +111,9 @@ def _comparison(session: "Session", compiled: "Measurement | None", before: "Mea
     ]
     if compiled is not None or before is not None:
         rows += _compiled_rows(compiled, before)
-    said = "Latencies are the compiler cycle model's or estimates of it, batch 1; no chip was measured."
+    said = "Latencies are estimates learned from what was measured on the device, batch 1."
+    if isinstance(session.target, EthosU):
+        said = "Latencies are the compiler cycle model's or estimates of it, batch 1; no chip was measured."
     return el(
         "div",
         _table(["metric", "figures", "as opened", "now", "change"], rows, text=2),
