@@ -388,17 +388,18 @@ def _search(
         depth += micro[2]
         if depth < ofm[2]:
             depth = up(depth, 16)
-    d, h, w = np.meshgrid(
-        np.array(depths), np.arange(step[0], end[0] + 1, step[0]), np.arange(step[1], end[1] + 1, step[1]),
-        indexing="ij",
-    )  # fmt: skip
-    units = np.array([fit.unit(x if same_depth else depth_in) for x in depths])[:, None, None, :]
-    rows = up((h - 1) * fit.stride[0] + min(reach[0], _KERNEL), units[..., 0])
-    cols = up((w - 1) * fit.stride[1] + min(reach[1], _KERNEL), units[..., 1])
-    block_depth = up(d if same_depth else np.full_like(d, depth_in), units[..., 2])
-    held = up(d if same_depth else np.minimum(block_depth, ifm[2]), units[..., 2])
-    in_bytes = rows * cols * held * (fit.bits // 8)
-    sums = h * w * up(d, _GRANULE) * 4
+    d = np.array(depths)[:, None, None]
+    h = np.arange(step[0], end[0] + 1, step[0])[:, None]
+    w = np.arange(step[1], end[1] + 1, step[1])
+    deep = d if same_depth else np.array([[[depth_in]]])
+    units = np.array([fit.unit(n) for n in deep.ravel()])[:, :, None, None]
+    rows = up((h - 1) * fit.stride[0] + min(reach[0], _KERNEL), units[:, 0])
+    cols = up((w - 1) * fit.stride[1] + min(reach[1], _KERNEL), units[:, 1])
+    block_depth = up(deep, units[:, 2])
+    held = block_depth if same_depth else up(np.minimum(block_depth, ifm[2]), units[:, 2])
+    area = rows * cols
+    in_bytes = area * (held * (fit.bits // 8))
+    sums = h * w * (up(d, _GRANULE) * 4)
     f32 = np.float32
     elements = f32(ofm[0] * ofm[1] * ofm[2])
     whole_input = conv and reach == (ifm[0], ifm[1]) and ofm[0] * ofm[1] == 1
@@ -409,25 +410,26 @@ def _search(
         fetched = f32(kernel[0] * kernel[1] if conv else 0) * f32(ifm[2]) * (np.ceil(bw) * np.ceil(bh))
         fetched = fetched * (bd * d.astype(f32))
         repeats = -(-reach[0] // _KERNEL) * -(-reach[1] // _KERNEL)
-        read = (rows * cols).astype(f32) * f32(ifm[2]) * f32(repeats) * (bw * bh)
+        read = area.astype(f32) * f32(ifm[2]) * f32(repeats) * (bw * bh)
         if not same_depth:
             read = read * np.ceil(bd)
         cost = (read + fetched) / elements
-    cost = np.where(ifm[0] * ifm[1] * ifm[2] < rows * cols * block_depth * 2, cost / f32(2), cost)
+    cost = np.where(ifm[0] * ifm[1] * ifm[2] < area * (block_depth * 2), cost / f32(2), cost)
     for copies in (2, 1):
         fits = (in_bytes * copies <= engine.input_bytes) & (sums * copies <= engine.sum_bytes)
         if op == "Resize":
             fits = np.ones_like(fits)
         if fits.any():
             break
-    cost = np.where(fits, cost, np.inf).ravel()
-    equal = np.flatnonzero(cost == cost.min())
-    at, covered = int(equal[0]), np.inf
-    flat = [x.ravel() for x in (h, w, d, rows, cols)]
-    for k in equal[1:]:
-        area = min(ifm[0], flat[3][k]) * min(ifm[1], flat[4][k])
-        share = ifm[0] * ifm[1] / max(area, 1)
-        if share <= covered and ((flat[0][k] <= 4 and flat[1][k] <= 4) or matmul):
-            covered, at = share, int(k)
-    th, tw, td, ih, iw = (int(x[at]) for x in flat)
-    return Block((ih, iw, td if same_depth else depth_in), (th, tw, td), micro, part_kernel)
+    cost = np.where(fits, cost, np.inf)
+    equal = np.argwhere(cost == cost.min())
+    best, covered = equal[0], np.inf
+    rows, cols = np.broadcast_to(rows, (len(d), *rows.shape[1:])), np.broadcast_to(cols, (len(d), *cols.shape[1:]))
+    for i, j, k in equal[1:]:
+        seen = min(ifm[0], rows[i, j, 0]) * min(ifm[1], cols[i, 0, k])
+        share = ifm[0] * ifm[1] / max(seen, 1)
+        if share <= covered and ((h[j, 0] <= 4 and w[k] <= 4) or matmul):
+            covered, best = share, (i, j, k)
+    i, j, k = (int(n) for n in best)
+    source = int(rows[i, j, 0]), int(cols[i, 0, k]), depths[i] if same_depth else depth_in
+    return Block(source, (int(h[j, 0]), int(w[k]), depths[i]), micro, part_kernel)
