@@ -168,9 +168,9 @@ def report(rows: pd.DataFrame) -> list[str]:
     line("design phase (unbuilt clocks, memories)", rows.design)
     for kind in ("normal", *KINDS):
         line(f"weights {kind}", rows.weights == kind)
-    factor = (rows.cycles / rows.macs).groupby(rows.target).transform("median")
+    factor = (rows.cycles / rows.macs).groupby(rows.accelerator).transform("median")
     macs_only = rows.macs * factor / rows.cycles - 1
-    lines.append(f"{'MACs, a factor for every configuration':<44}{share(macs_only)}")
+    lines.append(f"{'MACs, a factor for every accelerator':<44}{share(macs_only)}")
     low, high = (rows.interval.str[i] for i in (0, 1))
     inside = (rows.cycles / rows.modelled).between(low, high)
     lines += [
