@@ -96,6 +96,7 @@ def find(machine: Machine, work: Work, ifm: Map, ofm: Map) -> Block:
     return _find(
         machine.macs, work.op, _KINDS.get(work.kind, work.kind), first, second, ifm.bits,
         (ofm.height, ofm.width, ofm.channels), work.kernel, work.stride, work.dilation, work.turn, ofm.bricks,
+        work.sparse,
     )  # fmt: skip
 
 
@@ -120,7 +121,7 @@ def _turned_limits(
 def _find(
     macs: int, op: str, kind: str, ifm: tuple[int, int, int], ifm2: tuple[int, int, int] | None, bits: int,
     ofm: tuple[int, int, int], kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int],
-    turn: tuple[int, int, int] | None = None, bricks: bool = False,
+    turn: tuple[int, int, int] | None = None, bricks: bool = False, sparse: bool = False,
 ) -> Block:  # fmt: skip
     engine = _ENGINES[macs]
     source = ifm
@@ -128,7 +129,7 @@ def _find(
         source = ifm2
     conv = kind == "conv"
     matmul = op == "MatMul"
-    part_kernel = conv and not matmul and takes_taps_first(source[2], kernel[0] * kernel[1])
+    part_kernel = conv and not matmul and takes_taps_first(source[2], kernel[0] * kernel[1], sparse)
     micro = _micro(engine, macs, op, kind, ofm, kernel == (1, 1) and not part_kernel, bits)
     reach = ((kernel[0] - 1) * dilation[0] + 1, (kernel[1] - 1) * dilation[1] + 1)
     fit = _Fit(engine, micro, bits, reach, stride, *_turned_limits(micro, turn, bricks))
@@ -144,8 +145,10 @@ def _find(
     depth_in = 64
     if part_kernel:
         depth_in = 16
-    elif bits == 32 or (macs <= 256 and micro[2] == 16):
+    elif bits == 32 or (macs <= 256 and micro[2] == 16 and not sparse):
         depth_in = 32
+    elif sparse and bits == 8:
+        depth_in = 128
     return _search(fit, op, conv, matmul, part_kernel, depth_in, source, ofm, kernel, reach)
 
 
@@ -156,11 +159,12 @@ def _resize_width(engine: Engine, bits: int, width: int, to: int) -> int:
     return max(1, min(most, _LIMIT[1]))
 
 
-def takes_taps_first(channels: int, taps: int) -> bool:
+def takes_taps_first(channels: int, taps: int, sparse: bool) -> bool:
     """Whether taps rather than input channels fill the multipliers."""
-    rounded = taps // 5 * 5 + max(taps % 5, 2)
+    together, least = (10, 4) if sparse else (5, 2)
+    rounded = taps // together * together + max(taps % together, least)
     by_taps = channels / up(channels, 16) * (taps / rounded)
-    return bool(by_taps >= channels / up(channels, 64))
+    return bool(by_taps >= channels / up(channels, 128 if sparse else 64))
 
 
 def _micro(

@@ -147,11 +147,11 @@ def _mac_cycles(
                 cycles = max(decode, 4 * area * (bits // 8)) * steps * deep
             elif taps_first:
                 steps = -(-taps // (2 if bits == 16 else 4))
-                cycles = max(decode, 4 * area) * steps * deep * -(-ic // 8)
+                cycles = max(decode, 4 * area) * steps * deep * -(-ic // 8) // (2 if work.sparse else 1)
             else:
                 steps = taps
                 if u85:
-                    cycles = max(decode, ic // 8 * area) * steps * deep * (bits // 8)
+                    cycles = max(decode, ic // 8 * area) * steps * deep * (bits // 8) // (2 if work.sparse else 1)
                 else:
                     cycles = max(decode, 4 * area) * steps * deep
             wait = _delay(machine, steps, area, deep)

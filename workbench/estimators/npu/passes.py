@@ -102,6 +102,7 @@ class Work:
     chain: tuple[Link, ...]
     whole: Map | None
     turn: tuple[int, int, int] | None
+    sparse: bool = False
 
     __hash__ = kept_hash
 
@@ -141,6 +142,7 @@ class Work:
             self.chain,
             self.whole,
             self.turn,
+            self.sparse,
         )
 
 
@@ -157,9 +159,13 @@ def _known(work: Work) -> Work:
 
 @dataclass(frozen=True)
 class Values:
-    """How often each int8 value is there: shares[v + 255] of value v, as the bytes of a float64 array (hashable)."""
+    """How often each int8 value is there: shares[v + 255] of value v, as the bytes of a float64 array (hashable).
+
+    sparse: whether of every four input channels two weights are zero (2:4).
+    """
 
     data: bytes
+    sparse: bool = False
 
     @property
     def shares(self) -> np.ndarray:
@@ -175,7 +181,8 @@ class Pass:
     is charged). ifm2: the second input of an elementwise operation. kernel, stride, dilation: (rows, columns).
     weight_bytes: as stored, compressed. weights: their name, as several passes may share them. values: how they are
     distributed, None where unknown. inputs, output: tensor names. whole: the map `ofm` is a part of, where a
-    concatenation is written in place. turn: the order a TRANSPOSE gives rows, columns and channels.
+    concatenation is written in place. turn: the order a TRANSPOSE gives rows, columns and channels. sparse: whether
+    weights that are zero, two of every four input channels, are left out (U85).
     """
 
     op: str
@@ -194,6 +201,7 @@ class Pass:
     chain: tuple[Link, ...] = ()
     whole: Map | None = None
     turn: tuple[int, int, int] | None = None
+    sparse: bool = False
 
     @cached_property
     def work(self) -> Work:
@@ -201,7 +209,7 @@ class Pass:
         return _known(
             Work(
                 self.op, self.ifm, self.ofm, self.ifm2, self.kernel, self.stride, self.dilation, self.weight_bytes,
-                chain, self.whole, self.turn,
+                chain, self.whole, self.turn, self.sparse,
             )
         )  # fmt: skip
 

@@ -7,12 +7,15 @@ from math import prod
 
 from ...targets.lowering import HwOp
 from .blocks import block_of
+from .cycles import compute_cycles, read_cycles
 from .layout import OPS, TURNED, Layout, constant_of, deepened, is_batched, squared
 from .machine import Machine
 from .passes import Map, Pass, Values, Work
 from .weights import packed_bytes
 
 __all__ = ["packed", "plain", "weighted"]
+
+_FEW = 2  # input channels that are sparse whatever the weights, as those that fill up are zero
 
 
 def weighted(at: Layout, machine: Machine, op: HwOp, values: Mapping[str, Values]) -> Pass:
@@ -37,13 +40,30 @@ def weighted(at: Layout, machine: Machine, op: HwOp, values: Mapping[str, Values
 
 
 def packed(machine: Machine, pass_: Pass) -> Pass:
-    """The pass with the bytes its weights are stored in."""
-    return replace(pass_, weight_bytes=_packed_bytes(machine, pass_.work, pass_.values))
+    """The pass with the bytes its weights are stored in, and whether zeros are left out."""
+    stored, sparse = _stored(machine, pass_.work, pass_.values)
+    return replace(pass_, weight_bytes=stored, sparse=sparse)
 
 
 @lru_cache(maxsize=1 << 16)
-def _packed_bytes(machine: Machine, work: Work, values: Values | None) -> int:
-    return packed_bytes(machine, work, values, block_of(machine, work))
+def _stored(machine: Machine, work: Work, values: Values | None) -> tuple[int, bool]:
+    """Bytes of the weights, and whether they are sparse: where they may be, what takes fewer cycles."""
+    dense = packed_bytes(machine, work, values, block_of(machine, work))
+    may = work.ifm.channels <= _FEW or (values is not None and values.sparse)
+    if machine.family != "u85" or work.kind != "conv" or work.ifm.bits != 8 or not dense or not may:
+        return dense, False
+    thin = replace(work, sparse=True)
+    fewer = packed_bytes(machine, thin, values, block_of(machine, thin))
+    if _cycles(machine, thin, fewer) <= _cycles(machine, work, dense):
+        return fewer, True
+    return dense, False
+
+
+def _cycles(machine: Machine, work: Work, stored: int) -> int:
+    """Of the pass and of reading its weights once."""
+    far, constants = machine.far, machine.constants
+    cycles = compute_cycles(machine, work, block_of(machine, work), far, far, far, constants)
+    return cycles + read_cycles(machine, constants, stored, "weights")
 
 
 def plain(at: Layout, op: HwOp) -> Pass:

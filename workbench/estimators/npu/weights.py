@@ -41,11 +41,20 @@ def distribution(weight: np.ndarray, axis: int = 0) -> Values:
 
     >>> float(distribution(np.array([[0.0, 1.0], [0.0, -2.0]])).shares[255])
     0.5
+
+    Of a weight [outputs, inputs, ..] it tells, too, whether it is sparse, 2:4.
     """
     other = tuple(i for i in range(weight.ndim) if i != axis)
     peak = np.abs(weight).max(axis=other, keepdims=True)
     scaled = np.rint(weight * (127 / np.where(peak > 0, peak, 1))).astype(np.int64)
-    return Values((np.bincount(scaled.ravel() + _ZERO, minlength=511) / scaled.size).tobytes())
+    shares = np.bincount(scaled.ravel() + _ZERO, minlength=511) / scaled.size
+    return Values(shares.tobytes(), axis == 0 and scaled.ndim > 1 and _is_sparse(scaled))
+
+
+def _is_sparse(weight: np.ndarray) -> bool:
+    """Whether of every four input channels (axis 1) two are zero."""
+    used = np.count_nonzero
+    return all(int(used(weight[:, i : i + 4], axis=1).max()) <= 2 for i in range(0, weight.shape[1], 4))
 
 
 ONES = Values(np.eye(1, 511, _ZERO + 1).ravel().tobytes())  # a mean's weights
@@ -85,7 +94,7 @@ def _stored_u85(machine: Machine, work: Work, block: Block) -> int:
     if work.kind == "depthwise":
         gap = 0 if machine.macs <= 256 else 2 if machine.macs <= 512 else 6
         return outputs * sum(up(n, 10) + gap * -(-n // 10) for n in taps)
-    rounded = sum(up(n, 5) for n in taps) if block.part_kernel else sum(taps)
+    rounded = sum(up(n, 10 if work.sparse else 5) for n in taps) if block.part_kernel else sum(taps)
     return up(work.ifm.channels, block.ifm[2]) * rounded * outputs
 
 
