@@ -62,6 +62,7 @@ def _stored(machine: Machine, work: Work, values: Values | None) -> tuple[int, b
 def _cycles(machine: Machine, work: Work, stored: int) -> int:
     """Of the pass and of reading its weights once."""
     far, constants = machine.far, machine.constants
+    work = replace(work, weight_bytes=stored)
     cycles = compute_cycles(machine, work, block_of(machine, work), far, far, far, constants)
     return cycles + read_cycles(machine, constants, stored, "weights")
 
