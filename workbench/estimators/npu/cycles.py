@@ -323,7 +323,7 @@ def access_cycles(
 def scale_bytes(machine: Machine, block: Block, channels: int) -> int:
     """Bytes of the biases and scales of so many output channels, ten each."""
     if machine.family == "u85":
-        return 10 * up(channels, block.micro[2])
+        return 10 * up(channels, max(block.micro[2], 16))
     share = [(channels + machine.cores - 1 - core) // machine.cores for core in range(machine.cores)]
     return sum(up(10 * n, 16) for n in share)
 

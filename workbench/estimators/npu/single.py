@@ -11,7 +11,7 @@ from .cycles import compute_cycles, read_cycles
 from .layout import OPS, TURNED, Layout, constant_of, deepened, is_batched, squared
 from .machine import Machine
 from .passes import Map, Pass, Values, Work
-from .weights import packed_bytes
+from .weights import decode_cycles, packed_bytes
 
 __all__ = ["packed", "plain", "weighted"]
 
@@ -54,17 +54,16 @@ def _stored(machine: Machine, work: Work, values: Values | None) -> tuple[int, b
         return dense, False
     thin = replace(work, sparse=True)
     fewer = packed_bytes(machine, thin, values, block_of(machine, thin))
-    if _cycles(machine, thin, fewer) <= _cycles(machine, work, dense):
-        return fewer, True
-    return dense, False
+    mine, theirs = _cycles(machine, thin, values, fewer), _cycles(machine, work, values, dense)
+    return (fewer, True) if mine[0] <= theirs[0] and sum(mine) <= sum(theirs) else (dense, False)
 
 
-def _cycles(machine: Machine, work: Work, stored: int) -> int:
-    """Of the pass and of reading its weights once."""
-    far, constants = machine.far, machine.constants
-    work = replace(work, weight_bytes=stored)
-    cycles = compute_cycles(machine, work, block_of(machine, work), far, far, far, constants)
-    return cycles + read_cycles(machine, constants, stored, "weights")
+def _cycles(machine: Machine, work: Work, values: Values | None, stored: int) -> tuple[int, int]:
+    """Of the pass, and of reading and unpacking its weights once."""
+    far, constants, block = machine.far, machine.constants, block_of(machine, work)
+    cycles = compute_cycles(machine, replace(work, weight_bytes=stored), block, far, far, far, constants)
+    read = read_cycles(machine, constants, stored, "weights")
+    return cycles, max(read, decode_cycles(machine, work, values, block))
 
 
 def plain(at: Layout, op: HwOp) -> Pass:
