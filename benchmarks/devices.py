@@ -26,6 +26,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
@@ -36,7 +37,7 @@ import pandas as pd
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.neighbors import KNeighborsRegressor
 
-from workbench.estimators.device import Row, fit, fit_known
+from workbench.estimators.device import DeviceModel, KnownModel, Row, fit, fit_known
 from workbench.estimators.device.measuring import cache_folder, measure
 from workbench.estimators.device.work import work_of
 from workbench.estimators.measured import DATA, measured
@@ -83,20 +84,20 @@ def score(rows: Sequence[Row], totals: int, predict: Predictor) -> tuple[str, li
     return figures(np.array(ratio)), worst
 
 
-def ours(target: Target) -> Predictor:
-    def predict(known: Sequence[Row], scored: Sequence[Row]) -> list[float]:
-        model = fit(target, known)
+def learned(learn: Callable[[Sequence[Row]], DeviceModel | KnownModel]) -> Predictor:
+    def predict(rows: Sequence[Row], scored: Sequence[Row]) -> list[float]:
+        model = learn(rows)
         return [model.predict(row.graph) for row in scored]
 
     return predict
+
+
+def ours(target: Target) -> Predictor:
+    return learned(partial(fit, target))
 
 
 def known(target: Target) -> Predictor:
-    def predict(known: Sequence[Row], scored: Sequence[Row]) -> list[float]:
-        model = fit_known(target, known) or fit(target, known)
-        return [model.predict(row.graph) for row in scored]
-
-    return predict
+    return learned(lambda rows: fit_known(target, rows) or fit(target, rows))
 
 
 def by_macs(known: Sequence[Row], scored: Sequence[Row]) -> list[float]:
@@ -185,9 +186,8 @@ def blind_rows(name: str, folder: Path) -> list[Row]:
     """The compiler's totals as a lab would hand them over: a name and a latency each."""
     target = EthosU(name)
     table = measured(DATA)
-    table = table[
-        (table.target == name) & ~table.composed & ~table.network.str.contains(" ")
-    ]  # edited ones have spaces
+    edited = table.network.str.contains(" ")
+    table = table[(table.target == name) & ~table.composed & ~edited]
     rows, random = [], 0
     for network, family, cycles in table[["network", "family", "cycles"]].itertuples(index=False):
         random += family == "sample"

@@ -13,12 +13,12 @@ import numpy as np
 
 from .machine import Machine
 from .passes import Block, Map, Work, up
+from .tiles import depths_of, least
 
 __all__ = ["U55Array", "array_of", "find", "product_blocks", "takes_taps_first"]
 
 _LIMIT = (32, 64, 128)
 _KERNEL = 8  # a larger kernel is applied in parts of 8 x 8
-_SPLIT = 16
 
 
 @dataclass(frozen=True)
@@ -96,17 +96,7 @@ def _search(
     weights = kernel[0] * kernel[1] if kind in ("conv", "depthwise") else 0
 
     top = [up(min(n, most), m) for n, most, m in zip(ofm, _LIMIT, array.micro, strict=True)]
-    depth = max(ud, min(top[2], _SPLIT))
-    if depth < ofm[2]:
-        depth = up(depth, _SPLIT)
-    depths = []
-    while depth <= top[2]:
-        depths.append(depth)
-        depth += ud
-        if depth < ofm[2]:
-            depth = up(depth, _SPLIT)
-    if not depths:
-        depths = [top[2]]
+    depths = depths_of(ud, top[2], ofm[2])
     d = np.array(depths)[:, None, None]
     h, w = np.arange(uh, top[0] + 1, uh)[:, None], np.arange(uw, top[1] + 1, uw)
     conv1d = ofm[0] == 1 and kernel[0] == 1 and uh == 2
@@ -137,16 +127,7 @@ def _search(
         cost = ((read + fetched) / f32(elements)).astype(f32)
     cost = np.where(ifm[0] * ifm[1] * ifm[2] < read_area * (deep * 2), cost / f32(2), cost)
     cost = np.where(fits, cost, np.inf)
-    equal = np.argwhere(cost == cost.min())
-    best = equal[0]
-    # among equals a later one wins only while it is small and covers no less of the input
-    covered = np.inf
-    for i, j, k in equal[1:]:
-        seen = min(ifm[0], int(rows[j, 0])) * min(ifm[1], int(cols[k]))
-        share = ifm[0] * ifm[1] / max(seen, 1)
-        if share <= covered and h[j, 0] <= 4 and w[k] <= 4:
-            covered, best = share, (i, j, k)
-    i, j, k = (int(n) for n in best)
+    i, j, k = least(cost, h, w, rows, cols, ifm)
     depth = depths[i]
     source = int(rows[j, 0]), int(cols[k]), depth if equal_depth else in_depth
     return Block(source, (int(h[j, 0]), int(w[k]), depth), array.micro, part_kernel)

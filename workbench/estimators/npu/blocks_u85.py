@@ -18,6 +18,7 @@ import numpy as np
 
 from .machine import Machine
 from .passes import Block, Map, Work, up
+from .tiles import depths_of, least
 
 __all__ = ["Engine", "engine_of", "find", "takes_taps_first"]
 
@@ -384,14 +385,7 @@ def _search(
     if op == "Resize":
         most = _resize_width(engine, fit.bits, ifm[1], ofm[1])
         step, end = (1, min(step[1], most), step[2]), [1, most, 16]
-    depths, depth = [], max(micro[2], min(end[2], 16))
-    if depth < ofm[2]:
-        depth = up(depth, 16)
-    while depth <= end[2]:
-        depths.append(depth)
-        depth += micro[2]
-        if depth < ofm[2]:
-            depth = up(depth, 16)
+    depths = depths_of(micro[2], end[2], ofm[2])
     d = np.array(depths)[:, None, None]
     h = np.arange(step[0], end[0] + 1, step[0])[:, None]
     w = np.arange(step[1], end[1] + 1, step[1])
@@ -426,14 +420,7 @@ def _search(
         if fits.any():
             break
     cost = np.where(fits, cost, np.inf)
-    equal = np.argwhere(cost == cost.min())
-    best, covered = equal[0], np.inf
-    rows, cols = np.broadcast_to(rows, (len(d), *rows.shape[1:])), np.broadcast_to(cols, (len(d), *cols.shape[1:]))
-    for i, j, k in equal[1:]:
-        seen = min(ifm[0], rows[i, j, 0]) * min(ifm[1], cols[i, 0, k])
-        share = ifm[0] * ifm[1] / max(seen, 1)
-        if share <= covered and ((h[j, 0] <= 4 and w[k] <= 4) or matmul):
-            covered, best = share, (i, j, k)
-    i, j, k = (int(n) for n in best)
-    source = int(rows[i, j, 0]), int(cols[i, 0, k]), depths[i] if same_depth else depth_in
+    i, j, k = least(cost, h, w, rows, cols, ifm, matmul)
+    rows, cols = np.broadcast_to(rows, cost.shape), np.broadcast_to(cols, cost.shape)
+    source = int(rows[i, j, k]), int(cols[i, j, k]), depths[i] if same_depth else depth_in
     return Block(source, (int(h[j, 0]), int(w[k]), depths[i]), micro, part_kernel)

@@ -60,8 +60,7 @@ def compute_cycles(
     writes = _write_block(machine, work, block, ofm_memory)
     per_element = output_cycles(machine, work)
     if kind == "elementwise" or work.op == "Resize":
-        shape = work.ofm
-        elements = shape.height * shape.width * (up(shape.channels, 16) if shape.bricks else shape.channels)
+        elements = _stored(work.ofm)
         tile = block.ofm[0] * block.ofm[1] * block.ofm[2]
         return max(ceil((max(reads, writes) / tile + per_element) / 4 * elements), ceil(per_element * elements))
     oh, ow, oc = (
@@ -249,7 +248,7 @@ def element_access(machine: Machine, work: Work, block: Block) -> Access:
             two = _like(second if u85 else work.ofm, first)
         return Access(one, two, ofm, 0)
     if work.op == "Resize":
-        return Access(_like(work.ifm, work.ifm), 0, ofm, 0)
+        return Access(_stored(work.ifm), 0, ofm, 0)
     kind = _kind(machine, work)
     if kind == "turn":
         return Access(work.ifm.elements, 0, ofm, 0)

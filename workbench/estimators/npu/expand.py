@@ -9,7 +9,7 @@ Rules, read off the compiler (Ethos-U Vela 5.2):
 * a product of matrices reads its second one turned, see `turning.py`
 * a RESHAPE of what others read too copies it for all of them, if the shape changes
 
-COMPOSED are the kinds that attention and layer norms bring. New kinds: ASR, CLZ, SHL, REDUCE_SUM, MATMUL, MEMORY_COPY
+COMPOSED are the kinds that attention and layer norms bring. New kinds: ASR, CLZ, SHL, REDUCE_SUM, MATMUL, MEMORY_COPY,
 TILE and STACK (parts written one after the other). What is computed on 32 bits has `bits` 32.
 """
 

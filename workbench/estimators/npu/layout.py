@@ -190,9 +190,8 @@ class Layout:
                     found.add(self.tensor(op.inputs[0]))
         seen: dict[str, set[tuple[int, int]]] = {}
         for op in self.ops:
-            if (
-                op.kind in ("INPUT", "HOST") or op.name in self.views or op.kind in LOOKED_UP
-            ):  # mostly part of what makes its input
+            # what is looked up is mostly part of what makes its input
+            if op.kind in ("INPUT", "HOST") or op.name in self.views or op.kind in LOOKED_UP:
                 continue
             kind = OPS.get(op.kind, "LUT" if op.kind in LOOKED_UP else "")
             if op.kind == "MEMORY_COPY":

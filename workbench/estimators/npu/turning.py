@@ -12,6 +12,7 @@ from dataclasses import replace
 from math import prod
 
 from ...targets.lowering import HwOp
+from .layout import hwc
 
 __all__ = ["swaps", "turned"]
 
@@ -137,15 +138,6 @@ def turned(ops: Sequence[HwOp], family: str) -> list[HwOp]:
     return found
 
 
-def _of_rank4(shape: Shape) -> Shape:
-    return (*[1] * (4 - len(shape)), *shape)
-
-
-def _plain(shape: Shape) -> Shape:
-    """Rows, columns, channels."""
-    return (prod(shape[:-2]), *shape[-2:]) if len(shape) > 1 else (1, 1, *shape)
-
-
 def _composed(first: HwOp, second: HwOp) -> Shape | None:
     """The order both together give the first one's axes; None where they fold these differently."""
     a, b = tuple(first.extra), tuple(second.extra)
@@ -179,7 +171,7 @@ def _turned(op: HwOp, shape: Shape, family: str) -> list[HwOp]:
     """The swaps a TRANSPOSE is made of; every map folded to rank three first."""
     order = tuple(op.extra)
     if len(order) == 3 < len(shape):
-        shape = _plain(shape)
+        shape = hwc(shape)
     shape = (*[1] * (len(order) - len(shape)), *shape)
     found: list[HwOp] = []
     source = op.inputs[0]
