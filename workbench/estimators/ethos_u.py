@@ -9,7 +9,7 @@ from types import MappingProxyType
 from ..graph import Graph
 from ..targets import EthosU
 from ..targets.lowering import HwOp, lower, unsupported
-from ..targets.quantisation import assign_scales
+from ..targets.quantisation import requantised
 from .estimate import Detail, Estimate
 from .intervals import interval
 from .memory import peak_bytes, replay
@@ -74,7 +74,7 @@ def modelled(graph: Graph, target: EthosU, values: Mapping[str, Values] = _NOTHI
     """
     if not target.is_real:
         return _between(target, *(modelled(graph, neighbour, values) for neighbour in target.neighbours))
-    ops, _ = assign_scales(lower(graph))
+    ops = requantised(lower(graph))
     run = tuple(op for op in ops if op.kind != "INPUT")
     machine = machine_of(target)
     passes = issue(ops, machine, _by_operator(graph, run, values))

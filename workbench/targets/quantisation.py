@@ -9,13 +9,13 @@ then has the structure of a calibrated file, if not its numbers.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import exp
 from zlib import crc32
 
 from .lowering import HwOp
 
-__all__ = ["Ranges", "Scale", "assign_scales"]
+__all__ = ["Ranges", "Scale", "assign_scales", "requantised"]
 
 Ranges = Mapping[str, tuple[float, float]]
 
@@ -72,6 +72,13 @@ def assign_scales(ops: tuple[HwOp, ...], ranges: Ranges | None = None) -> tuple[
     return _requantised(ops, scales), scales
 
 
+def requantised(ops: tuple[HwOp, ...]) -> tuple[HwOp, ...]:
+    """The operators with QUANTIZE inserted before concatenations where scales of their own differ."""
+    if not any(op.kind == "CONCATENATION" for op in ops):
+        return ops
+    return assign_scales(ops)[0]
+
+
 def _requantised(ops: tuple[HwOp, ...], scales: dict[str, Scale]) -> tuple[HwOp, ...]:
     out: list[HwOp] = []
     known: dict[tuple[str, Scale], str] = {}
@@ -87,7 +94,7 @@ def _requantised(ops: tuple[HwOp, ...], scales: dict[str, Scale]) -> tuple[HwOp,
                         scales[made] = wanted
                     name = known[name, wanted]
                 inputs.append(name)
-            op = replace(op, inputs=tuple(inputs))
+            op = op._replace(inputs=tuple(inputs))
         out.append(op)
     return tuple(out)
 

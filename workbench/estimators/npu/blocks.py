@@ -1,7 +1,5 @@
 """The tile a pass is cut into."""
 
-from dataclasses import replace
-
 from . import blocks_u55, blocks_u85
 from .machine import Machine
 from .passes import Block, Work
@@ -16,5 +14,5 @@ def block_of(machine: Machine, work: Work) -> Block:
     if work.turn is not None:  # tiles are cut in the order before
         made = (ofm.height, ofm.width, ofm.channels)
         h, w, c = (made[work.turn.index(axis)] for axis in range(3))
-        ofm = replace(ofm, height=h, width=w, channels=c)
+        ofm = ofm._replace(height=h, width=w, channels=c)
     return search.find(machine, work, work.ifm, ofm)

@@ -41,7 +41,7 @@ def buffered(
     total = sum(weight_ranges(machine, work, step.block, (0, depth)))
     transfer = mem_to_mem_cycles(machine, machine.near, machine.constants, total)
     step = replace(step, slices=(0, depth), transfer_cycles=transfer)
-    stripes = -(-work.ofm.height // step.rows) if step.cascade >= 0 else 1
+    stripes = -(-work.ofm.height // step.rows) if step.cascaded else 1
     refetches = step.access.refetches * stripes
     unmoved = read_cycles(machine, machine.constants, total, "weights") * refetches
     moved = read_cycles(machine, machine.near, total, "weights") * refetches
@@ -51,13 +51,13 @@ def buffered(
     slack = before.cycles if before else 0
     slack_bytes = before.bytes if before else near_bytes_left
     smallest = int(transfer * min(depth, SPLIT) / depth)
-    ahead_allowed = before is not None and (step.cascade < 0 or step.leads)
+    ahead_allowed = before is not None and (not step.cascaded or step.leads)
     at_start = before is None and refetches > 1 and (smallest < unmoved // 10 or smallest <= STARTUP_CYCLES)
     assert step.run is not None
     compute_bound = step.run.cycles > unmoved
     seen = max(transfer - slack, 0)
     pays = moved + seen < unmoved
-    can_slice = step.cascade < 0 and not work.turns_channels
+    can_slice = not step.cascaded and not work.turns_channels
     slices: tuple[int, ...] = (0, depth)
     forced = shares and total <= near_bytes_left and (pays or not compute_bound)
     if not forced and can_slice:

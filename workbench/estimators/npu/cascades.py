@@ -7,17 +7,19 @@ and these take more than the budget. Then its stripes grow while the buffers fit
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Self
 
 import numpy as np
 
 from .buffering import buffered
 from .machine import Machine
-from .passes import ELEMENTWISE, Pass
+from .passes import ELEMENTWISE, Pass, Work, up
 from .ranges import Range, live_ranges, rolling_bytes, times_of, usage
-from .steps import Cascade, Slack, Step, rows_needed, striped
+from .steps import Cascade, Slack, Step, cascaded_step, rows_needed
 from .tensors import Tensors
 
-__all__ = ["cascaded", "near_usage", "widened"]
+__all__ = ["Joints", "cascaded", "near_usage", "widened"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,42 @@ class _Needs:
         return self.own[i] + self.beside[i]
 
 
+@dataclass(frozen=True)
+class Joints:
+    """What of passes and those that follow them does not depend on stripes, by number.
+
+    height: rows made. stripable: whether it can be made in stripes. follows: whether the next one can read it stripe by
+    stripe. line: bytes of a row of the rolling buffer between. in_place: whether it may write its rolling buffer over
+    the one it reads. alone: bytes of what it reads and makes, whole.
+    """
+
+    height: list[int]
+    stripable: list[bool]
+    follows: list[bool]
+    line: list[int]
+    in_place: list[bool]
+    alone: list[int]
+
+    @classmethod
+    def of(cls, passes: Sequence[Pass], tensors: Tensors) -> Self:
+        stripable = [_stripable(pass_.work) for pass_ in passes]
+        in_place = [_in_place(tensors, pass_) for pass_ in passes]
+        alone = []
+        for pass_, place in zip(passes, in_place, strict=True):
+            full_in, full_out = pass_.ifm.stored_bytes, pass_.ofm.stored_bytes
+            alone.append(full_in if place and full_in == full_out else full_in + full_out)
+        follows, line = [], []
+        for i, (one, user) in enumerate(pairwise(passes)):
+            follows.append(stripable[i + 1] and tensors.only_reader(one) == i + 1 and _linked(tensors, one, user))
+            line.append(user.ifm.width * up(one.ofm.channels, 16))
+        return cls([p.ofm.height for p in passes], stripable, [*follows, False], line, in_place, alone)
+
+    def rolling(self, i: int, rows: Sequence[int], rows_in: Sequence[int]) -> int:
+        """Bytes of the rolling buffer between pass i and the next."""
+        read = rows_in[i + 1]
+        return -(-(rows[i] + read) // read) * read * self.line[i]
+
+
 _STRIPED = ELEMENTWISE | {"Conv2D", "DepthwiseConv2D", "AvgPool", "MaxPool", "Quantize", "MemoryCopy"}
 
 
@@ -52,37 +90,38 @@ def _near_ranges(
 ) -> list[Range]:
     rolling = rolling_bytes(passes, tensors, cascades)
     names = set(rolling) if machine.spills else set(tensors.bytes)
-    striped = [step.cascade >= 0 for step in steps]
+    striped = [step.cascaded for step in steps]
     return live_ranges(passes, tensors, striped, times_of(steps), names, rolling)
 
 
 def cascaded(
-    machine: Machine, passes: Sequence[Pass], tensors: Tensors, whole: Sequence[Step], limit: int
+    machine: Machine, passes: Sequence[Pass], tensors: Tensors, joints: Joints, whole: Sequence[Step], limit: int
 ) -> tuple[list[Step], list[Cascade]]:
     """Steps with cascades of the smallest stripes where the maps between passes take more than `limit` bytes."""
     least = _least_rows(passes)
     rows_in = [rows_needed(p.work, r) if r < p.ofm.height else p.ifm.height for p, r in zip(passes, least, strict=True)]
     needs = _needs(machine, passes, tensors, whole, [])
-    found = _build(machine, passes, tensors, least, rows_in, [0] * len(passes), 0, len(passes), limit, needs)
+    none = [0] * len(passes)
+    found = _build(machine, passes, tensors, joints, least, rows_in, none, 0, len(passes), limit, needs)
     steps = list(whole)
     for cascade in found:
         for i in range(cascade.first, cascade.last + 1):
-            steps[i] = replace(
-                striped(machine, passes[i].work, least[i]), cascade=cascade.last, leads=i == cascade.first
-            )
+            steps[i] = cascaded_step(machine, passes[i].work, least[i], i == cascade.first)
     return steps, found
 
 
 def widened(
-    machine: Machine, passes: Sequence[Pass], tensors: Tensors, whole: Sequence[Step], steps: Sequence[Step],
-    cascades: Sequence[Cascade], limit: int,
+    machine: Machine, passes: Sequence[Pass], tensors: Tensors, joints: Joints, whole: Sequence[Step],
+    steps: Sequence[Step], cascades: Sequence[Cascade], limit: int,
 ) -> tuple[list[Step], list[Cascade]]:  # fmt: skip
     """The same with the highest stripes that fit, weights buffered where that pays."""
+    if not cascades:
+        return list(steps), []
     used = near_usage(machine, passes, tensors, steps, cascades)
     needs = _needs(machine, passes, tensors, steps, cascades)
     done, kept = list(steps), []
     for cascade in cascades:
-        chosen, parts = _widened(machine, passes, tensors, whole, steps, cascade, used, needs, limit)
+        chosen, parts = _widened(machine, passes, tensors, joints, whole, steps, cascade, used, needs, limit)
         done[cascade.first : cascade.last + 1] = chosen
         kept += parts
     return done, kept
@@ -100,7 +139,7 @@ def _needs(
     own = []
     for pass_, step in zip(passes, steps, strict=True):
         ifm = tensors.primary(pass_)
-        shared = step.cascade < 0 and ifm in of and of[ifm] is of[pass_.output]
+        shared = not step.cascaded and ifm in of and of[ifm] is of[pass_.output]
         own.append(tensors.bytes.get(ifm, 0) + (0 if shared else tensors.bytes[pass_.output]))
     return _Needs([int(used[t]) - n for t, n in zip(times, own, strict=True)], own, of, times)
 
@@ -113,27 +152,29 @@ def _least_rows(passes: Sequence[Pass]) -> list[int]:
     return rows
 
 
-def _stripable(pass_: Pass, rows: int) -> bool:
-    chained = any(link.op in ELEMENTWISE for link in pass_.chain)
-    return pass_.op in _STRIPED and not chained and pass_.turn is None and rows < pass_.ofm.height
+def _stripable(work: Work) -> bool:
+    chained = any(link.op in ELEMENTWISE for link in work.chain)
+    return work.op in _STRIPED and not chained and work.turn is None
 
 
-def _rolling_bytes(producer: Pass, rows: int, user: Pass, rows_in: int) -> int:
-    height = -(-(rows + rows_in) // rows_in) * rows_in
-    return height * user.ifm.width * -(-producer.ofm.channels // 16) * 16
+def _linked(tensors: Tensors, one: Pass, user: Pass) -> bool:
+    """Whether the next pass goes through the very map that a pass makes."""
+    if tensors.primary(user) != one.output or tensors.shared(one.output):
+        return False
+    return one.ofm.bricks and user.ifm.bricks and user.ifm[:3] == one.ofm[:3]
 
 
-def _in_place(tensors: Tensors, passes: Sequence[Pass], i: int, rows: int, rows_in: int) -> bool:
-    """Whether pass i may write its rolling buffer over the one it reads."""
-    pass_ = passes[i]
+def _in_place(tensors: Tensors, pass_: Pass) -> bool:
+    """Whether a pass that reads as many rows as it makes may write its rolling buffer over the one it reads."""
     alone = pass_.op in ELEMENTWISE or (pass_.op in _STRIPED and pass_.kernel == (1, 1) and "Pool" in pass_.op)
-    same = rows == rows_in and pass_.ifm.channels == pass_.ofm.channels
-    return alone and same and len(tensors.readers[tensors.primary(pass_)]) == 1
+    return (
+        alone and pass_.ifm.channels == pass_.ofm.channels and len(tensors.readers.get(tensors.primary(pass_), ())) == 1
+    )
 
 
 def _build(
-    machine: Machine, passes: Sequence[Pass], tensors: Tensors, rows: Sequence[int], rows_in: Sequence[int],
-    weights: Sequence[int], start: int, stop: int, limit: int, needs: _Needs,
+    machine: Machine, passes: Sequence[Pass], tensors: Tensors, joints: Joints, rows: Sequence[int],
+    rows_in: Sequence[int], weights: Sequence[int], start: int, stop: int, limit: int, needs: _Needs,
 ) -> list[Cascade]:  # fmt: skip
     """Cascades among passes start..stop made in the given stripes; weights: bytes buffered near for each pass."""
     found = []
@@ -141,8 +182,8 @@ def _build(
     i = start
     while i < stop:
         best = None
-        if _stripable(passes[i], rows[i]):
-            best = _longest(machine, passes, tensors, rows, rows_in, weights, i, stop, peak, needs)
+        if joints.follows[i] and joints.stripable[i] and rows[i] < joints.height[i]:
+            best = _longest(machine, passes, tensors, joints, rows, rows_in, weights, i, stop, peak, needs)
         if not machine.spills:
             peak = max(peak, best.bytes if best is not None else needs.alone(i))
         if best is not None:
@@ -152,40 +193,31 @@ def _build(
 
 
 def _longest(
-    machine: Machine, passes: Sequence[Pass], tensors: Tensors, rows: Sequence[int], rows_in: Sequence[int],
-    weights: Sequence[int], i: int, stop: int, peak: int, needs: _Needs,
+    machine: Machine, passes: Sequence[Pass], tensors: Tensors, joints: Joints, rows: Sequence[int],
+    rows_in: Sequence[int], weights: Sequence[int], i: int, stop: int, peak: int, needs: _Needs,
 ) -> Cascade | None:  # fmt: skip
     """The best cascade that begins with pass i, or None."""
     used, best = weights[i], None
     least = needs.alone(i)
     given = 0 if machine.spills else tensors.bytes.get(tensors.primary(passes[i]), 0)
-    beside = _Beside(needs, tensors.primary(passes[i]), i)
+    beside = None if machine.spills else _Beside(needs, tensors.primary(passes[i]), i)
     rolling: list[int] = []
     before = 0
     j = i
-    while j + 1 < stop and tensors.only_reader(passes[j]) == j + 1:
-        user = passes[j + 1]
-        linked = tensors.primary(user) == passes[j].output and passes[j].ofm.bricks and user.ifm.bricks
-        same = (user.ifm.height, user.ifm.width, user.ifm.channels) == (
-            passes[j].ofm.height, passes[j].ofm.width, passes[j].ofm.channels,
-        )  # fmt: skip
-        if not linked or not same or not _stripable(user, rows[j + 1]) or tensors.shared(passes[j].output):
-            break
-        size = _rolling_bytes(passes[j], rows[j], user, rows_in[j + 1])
-        reused = before == size and _in_place(tensors, passes, j, rows[j], rows_in[j])
+    while j + 1 < stop and joints.follows[j] and rows[j + 1] < joints.height[j + 1]:
+        size = joints.rolling(j, rows, rows_in)
+        reused = before == size and joints.in_place[j] and rows[j] == rows_in[j]
         used += weights[j + 1] + (0 if reused else size)
         rolling.append(0 if reused else size)
         before = size
-        if machine.spills:
-            full_in, full_out = user.ifm.stored_bytes, user.ofm.stored_bytes
-            in_place = full_in == full_out and _in_place(tensors, passes, j + 1, 1, 1)
-            alone = full_in if in_place else full_in + full_out
-            if alone < peak or used > peak:
+        if beside is None:
+            if joints.alone[j + 1] < peak or used > peak:
                 break
             best = Cascade(i, j + 1, tuple(rolling), used, used)
         else:
-            most = beside.with_(j + 1, (passes[j].output, user.output))
-            own = given + used + tensors.bytes[user.output]
+            output = passes[j + 1].output
+            most = beside.with_(j + 1, (passes[j].output, output))
+            own = given + used + tensors.bytes[output]
             if own + most < max(least, needs.alone(j + 1)):
                 least = own + most
                 best = Cascade(i, j + 1, tuple(rolling), own + most, own)
@@ -216,8 +248,8 @@ class _Beside:
 
 
 def _widened(
-    machine: Machine, passes: Sequence[Pass], tensors: Tensors, whole: Sequence[Step], current: Sequence[Step],
-    cascade: Cascade, used_near: np.ndarray, needs: _Needs, limit: int,
+    machine: Machine, passes: Sequence[Pass], tensors: Tensors, joints: Joints, whole: Sequence[Step],
+    current: Sequence[Step], cascade: Cascade, used_near: np.ndarray, needs: _Needs, limit: int,
 ) -> tuple[list[Step], list[Cascade]]:  # fmt: skip
     """The cascade with the highest stripes that fit, weights buffered where that pays."""
     first, last = cascade.first, cascade.last
@@ -249,8 +281,8 @@ def _widened(
     least = [step.rows for step in current]
     chosen: tuple[list[int], list[Cascade]] | None = None
     count = 0
+    rows, rows_in = list(least), [0] * len(passes)
     for height in range(current[last].rows + 1, (passes[last].ofm.height + 1) // 2 + 1):
-        rows, rows_in = list(least), [0] * len(passes)
         want = height
         for i in range(last, first - 1, -1):
             rows[i] = min(want, passes[i].ofm.height)
@@ -258,7 +290,7 @@ def _widened(
                 rows_needed(passes[i].work, rows[i]) if rows[i] < passes[i].ofm.height else passes[i].ifm.height
             )
             want = rows[i] * passes[i].stride[0]
-        parts = _build(machine, passes, tensors, rows, rows_in, weights, first, last + 1, limit, inside_needs)
+        parts = _build(machine, passes, tensors, joints, rows, rows_in, weights, first, last + 1, limit, inside_needs)
         count = count or len(parts)
         if len(parts) > count or not _fits(passes, parts, weights, first, last, limit, inside_needs):
             break
@@ -274,10 +306,8 @@ def _widened(
         if inside is None:
             steps.append(whole[i])
         else:
-            step = replace(
-                striped(machine, passes[i].work, chosen_rows[i - first]), cascade=inside.last, leads=i == inside.first
-            )
-            steps.append(replace(step, buffer=buffers[i - first].buffer if weights[i] else None))
+            step = cascaded_step(machine, passes[i].work, chosen_rows[i - first], i == inside.first)
+            steps.append(replace(step, buffer=buffers[i - first].buffer) if weights[i] else step)
     return steps, parts
 
 

@@ -7,7 +7,6 @@ Rules, read off the compiler (Ethos-U Vela 5.2):
 * of mirrored padding, strips of the input, the input, then strips of what is there
 """
 
-from dataclasses import replace
 from math import prod
 
 from ...targets.lowering import HwOp
@@ -45,7 +44,7 @@ def tile(at: Layout, op: HwOp) -> list[Pass]:
     count = ofm.height if prod(op.extra[:-2]) < ofm.height else 1
     bricks = bool(op.inputs) and at.map_of(op.inputs[0]).bricks
     source = at.input_name(op.inputs[0]) if op.inputs else ""
-    return [_copy(at, op, source, replace(ofm, height=ofm.height // count, bricks=bricks), ofm)] * count
+    return [_copy(at, op, source, ofm._replace(height=ofm.height // count, bricks=bricks), ofm)] * count
 
 
 def padding(at: Layout, op: HwOp) -> list[Pass]:
@@ -55,7 +54,7 @@ def padding(at: Layout, op: HwOp) -> list[Pass]:
     found = []
     if at.home.get(at.root(source)) != op.name:
         ifm = at.map_of(source)
-        ifm = replace(ifm, height=min(ifm.height, total.height), width=min(ifm.width, total.width))  # it may crop
+        ifm = ifm._replace(height=min(ifm.height, total.height), width=min(ifm.width, total.width))  # it may crop
         found.append(_copy(at, op, at.input_name(source), ifm, total))
     edges = [*op.extra, 0, 0] if len(op.extra) == 4 else list(op.extra)
     top, bottom, left, right, front, back = ([0] * 6 + edges)[-6:]
@@ -70,7 +69,7 @@ def mirrored(at: Layout, op: HwOp) -> list[Pass]:
     name, total, whole = at.output(op)
     source, ifm = at.input_name(op.inputs[0]), at.map_of(op.inputs[0])
     top, bottom, left, right = ([0] * 6 + list(op.extra))[-6:-2]
-    row = replace(ifm, height=1)
+    row = ifm._replace(height=1)
     column = Map(total.height, 1, ifm.channels, total.bricks)
     return [
         *[_copy(at, op, source, row, whole or total)] * (top + bottom),
@@ -82,5 +81,5 @@ def mirrored(at: Layout, op: HwOp) -> list[Pass]:
 def _copy(at: Layout, op: HwOp, source: str, ifm: Map, whole: Map) -> Pass:
     """A copy of a map into a part of another, that of `op`; source: "" for constants."""
     output, _, _ = at.output(op)
-    ofm = replace(ifm, bricks=whole.bricks)
+    ofm = ifm._replace(bricks=whole.bricks)
     return Pass("MemoryCopy", (at.number[op.name],), (source,), output, ifm, ofm, whole=whole)

@@ -11,8 +11,8 @@ Bytes that a short run leaves of a burst are paid for: moved = bytes * burst / r
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from math import ceil
+from typing import NamedTuple
 
 from .blocks_u55 import array_of, product_blocks
 from .cycles_u85 import channel_rate, channels_cycles
@@ -33,8 +33,7 @@ __all__ = [
 _KERNEL = 8
 
 
-@dataclass(frozen=True)
-class Access:
+class Access(NamedTuple):
     """Elements a pass reads of each input and writes, and how often it reads its weights."""
 
     ifm: int
@@ -297,7 +296,7 @@ def access_cycles(
                 n = _moved(machine, link.other, block.ifm, memory, n, read=True)
                 moved.append((memory, "ifm stream", n))
             elif k == len(work.chain) - 1:
-                last = replace(written, bits=link.bits)
+                last = written._replace(bits=link.bits)
                 moved.append((out, "write", _moved(machine, last, block.ofm, out, _stored(last), read=False)))
     else:
         moved.append((ofm, "write", _moved(machine, written, block.ofm, ofm, _stored(written), read=False)))

@@ -14,7 +14,6 @@ TILE and STACK (parts written one after the other). What is computed on 32 bits 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from math import prod
 
 from ...targets.lowering import HwOp
@@ -191,8 +190,8 @@ class _Expansion:
         h, w = op.shape[1:3]
         parts = []
         for k in range(times):
-            part = replace(
-                op, name=f"{op.name}/part{k}", shape=(1, h, w, channels), weight=(*op.weight[:-1], channels), act="NONE"
+            part = op._replace(
+                name=f"{op.name}/part{k}", shape=(1, h, w, channels), weight=(*op.weight[:-1], channels), act="NONE"
             )
             self._keep(part)
             parts.append(part.name)
@@ -225,7 +224,7 @@ def _copied(ops: Sequence[HwOp], numbers: dict[str, int]) -> tuple[tuple[HwOp, .
         if op.name not in numbers:
             numbers[op.name] = numbers[op.name.rpartition("/")[0]]
         taken = tuple(copies[name][-1].name if name in copies else name for name in op.inputs)
-        found.append(replace(op, inputs=taken) if taken != op.inputs else op)
+        found.append(op._replace(inputs=taken) if taken != op.inputs else op)
         for copy in copies.get(op.name, ()):
-            found.append(replace(copy, shape=op.shape))
+            found.append(copy._replace(shape=op.shape))
     return tuple(found), numbers

@@ -51,7 +51,7 @@ def issue(ops: Sequence[HwOp], machine: Machine, values: Mapping[str, Values] = 
     the number of the operator it is charged to, inputs of the network not counted.
     """
     host = left_to_host(ops, machine.family)
-    taken = [replace(op, kind="HOST") if op.name in host else op for op in ops]
+    taken = [op._replace(kind="HOST") if op.name in host else op for op in ops]
     expanded, number = expand(taken, machine.family)
     return _Issuer(expanded, number, machine, values).run()
 
@@ -142,17 +142,17 @@ class _Issuer:
         raw = f"{op.name}_act" if op.act != "NONE" else out
         self.passes.extend(groups(self.at, self.machine, op, self.values, raw))
         if op.act != "NONE":
-            total = replace(ofm, bricks=raw not in self.at.linear)
+            total = ofm._replace(bricks=raw not in self.at.linear)
             self.passes.append(Pass(_ACTS[op.act], (self.at.number[op.name],), (raw,), out, total, ofm, whole=whole))
 
     def _add(self, op: HwOp, pass_: Pass, act: str) -> None:
         """Issue the pass, or chain it on the one before (U85)."""
         if act != "NONE" and pass_.kind != "elementwise" and self.at.is_shallow(op):
             raw = f"{op.name}_act"
-            self.passes.append(replace(pass_, output=raw, ofm=replace(pass_.ofm, bricks=False)))
+            self.passes.append(replace(pass_, output=raw, ofm=pass_.ofm._replace(bricks=False)))
             turned = deepened(pass_.ofm)
             self.passes.append(
-                Pass(_ACTS[act], pass_.sources, (raw,), pass_.output, replace(turned, bricks=False), turned)
+                Pass(_ACTS[act], pass_.sources, (raw,), pass_.output, turned._replace(bricks=False), turned)
             )
             return
         lead = prod(op.shape[:-3])
@@ -227,7 +227,7 @@ class _Issuer:
                 self._link(Link(kind), name, whole)
                 if not any(link.op in ELEMENTWISE for link in before.chain):
                     self.passes[-1] = replace(
-                        self.passes[-1], ofm=replace(before.ofm, bricks=ofm.bricks, bits=ofm.bits)
+                        self.passes[-1], ofm=before.ofm._replace(bricks=ofm.bricks, bits=ofm.bits)
                     )
                 return
         ifm = self.at.map_of(op.inputs[0])
@@ -285,7 +285,7 @@ class _Issuer:
         if chains:
             self._link(Link("Mul", scalar, ""), out, whole)
         else:
-            ofm = replace(seen, bricks=ofm.bricks, bits=ofm.bits)
+            ofm = seen._replace(bricks=ofm.bricks, bits=ofm.bits)
             self.passes.append(Pass("Mul", number, (total, ""), out, seen, ofm, ifm2=scalar, whole=whole))
 
 

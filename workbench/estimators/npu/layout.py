@@ -9,7 +9,6 @@ channels lie.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from math import ceil, prod, sqrt
 
 from ...targets.lowering import HwOp
@@ -66,7 +65,7 @@ _PLAIN = {  # what reads and writes channels last only
 def hwc(shape: Sequence[int]) -> tuple[int, int, int]:
     """(rows, columns, channels) of a tensor."""
     if len(shape) < 2:
-        return 1, 1, shape[-1]
+        return 1, 1, shape[-1] if shape else 1
     return prod(shape[:-2]), shape[-2], shape[-1]
 
 
@@ -74,8 +73,8 @@ class Layout:
     """The maps of a lowered network.
 
     family: the accelerator's. number: of every operator, as costs are charged. made: operators by name. readers: by
-    name. views: what looks at another tensor. home: tensor -> what it is written into. linear: memories whose channels
-    lie side by side.
+    name. size: (rows, columns, channels) by name. views: what looks at another tensor. home: tensor -> what it is
+    written into. linear: memories whose channels lie side by side.
     """
 
     def __init__(self, ops: Sequence[HwOp], family: str, number: Mapping[str, int]) -> None:
@@ -87,6 +86,7 @@ class Layout:
         for op in ops:
             for name in dict.fromkeys(op.inputs):
                 self.readers[name].append(op)
+        self.size = {op.name: hwc(op.shape) for op in ops}
         self.views = {op.name: op.inputs[0] for op in ops if self._is_view(op)}
         self.home = self._homes()
         self.linear = self._linear()
@@ -189,6 +189,7 @@ class Layout:
                 if axis == len(op.shape) - 1:
                     found.add(self.tensor(op.inputs[0]))
         seen: dict[str, set[tuple[int, int]]] = {}
+        whole = {op.name for op in self.ops if self._straight(op.name)}
         for op in self.ops:
             # what is looked up is mostly part of what makes its input
             if op.kind in ("INPUT", "HOST") or op.name in self.views or op.kind in LOOKED_UP:
@@ -197,14 +198,16 @@ class Layout:
             if op.kind == "MEMORY_COPY":
                 kind = "LUT"  # turned alike
             turns = self.is_shallow(op) and (kind in TURNED or op.act != "NONE")
+            folds = op.kind == "FULLY_CONNECTED" or is_batched(op)
             for name in (*op.inputs, op.name):
-                shape = Map(*hwc(self.made[self.unpadded(name)].shape))
-                if op.kind == "FULLY_CONNECTED" or is_batched(op):
-                    shape = squared(shape)
-                if (turns and shape.elements > 1 and (kind in TURNED)) or (turns and name == op.name):
-                    shape = deepened(shape)
-                if self._straight(name):
-                    seen.setdefault(self.tensor(name), set()).add((shape.width, shape.channels))
+                if name not in whole:
+                    continue
+                shape = self.size[self.unpadded(name)]
+                if folds:
+                    shape = squared(Map(*shape))[:3]
+                if turns and (name == op.name or (kind in TURNED and prod(shape) > 1)):
+                    shape = deepened(Map(*shape))[:3]
+                seen.setdefault(self.tensor(name), set()).add(shape[1:])
         return frozenset(found | {name for name, shapes in seen.items() if len(shapes) > 1})
 
     def _straight(self, name: str) -> bool:
@@ -220,8 +223,7 @@ class Layout:
 
     def map_of(self, name: str) -> Map:
         """The map a reader of `name` sees."""
-        h, w, c = hwc(self.made[name].shape)
-        return Map(h, w, c, self.tensor(name) not in self.linear, self.made[name].bits)
+        return Map(*self.size[name], self.tensor(name) not in self.linear, self.made[name].bits)
 
     def unpadded(self, name: str) -> str:
         """What a convolution reads of its input: padding is its own."""
@@ -236,23 +238,20 @@ class Layout:
     def output(self, op: HwOp) -> tuple[str, Map, Map | None]:
         """Memory, map and, where it is a part of another one, the whole map an operator writes."""
         name = self.tensor(op.name)
-        h, w, c = hwc(op.shape)
         bricks = name not in self.linear
-        whole = None
-        if name != op.name:
-            a, b, d = hwc(self.made[name].shape)
-            whole = Map(a, b, d, bricks, op.bits)
-        return name, Map(h, w, c, bricks, op.bits), whole
+        whole = Map(*self.size[name], bricks, op.bits) if name != op.name else None
+        return name, Map(*self.size[op.name], bricks, op.bits), whole
 
     def is_shallow(self, op: HwOp) -> bool:
         """Whether elementwise work on this operator's output turns the map to have more channels."""
-        _, _, c = hwc(op.shape)
+        if self.size[op.name][2] >= _SHALLOW:
+            return False
         sliced = op.name in self.home or (
             op.weight is None and any(self.made[name].kind in ("SLICE", "STRIDED_SLICE") for name in op.inputs)
         )
         shapes = {self.made[name].shape for name in op.inputs if self.made[name].elements > 1}
-        each = op.const is not None and constant_of(op, Map(*hwc(op.shape))).elements > 1
-        return c < _SHALLOW and op.elements > 2 * _SHALLOW and not sliced and len(shapes) < 2 and not each
+        each = op.const is not None and constant_of(op, Map(*self.size[op.name])).elements > 1
+        return op.elements > 2 * _SHALLOW and not sliced and len(shapes) < 2 and not each
 
 
 def is_batched(op: HwOp) -> bool:
@@ -266,7 +265,7 @@ def squared(shape: Map) -> Map:
     width = max(n // 16, ceil(sqrt(n)))
     while n % width:
         width += 1
-    return replace(shape, height=n // width, width=width)
+    return shape._replace(height=n // width, width=width)
 
 
 def sums_channels(op: HwOp, source: HwOp) -> bool:
@@ -296,7 +295,7 @@ def deepened(shape: Map) -> Map:
             width *= factor
         else:
             height *= factor
-    return replace(shape, height=max(height, width), width=min(height, width), channels=channels)
+    return shape._replace(height=max(height, width), width=min(height, width), channels=channels)
 
 
 def constant_of(op: HwOp, ofm: Map) -> Map:
@@ -305,4 +304,4 @@ def constant_of(op: HwOp, ofm: Map) -> Map:
     elements = {"scalar": 1, "value": op.extra[0] if op.extra else 1}.get(op.const[0], ofm.channels)
     if op.const[0] != "full" and elements in (1, ofm.channels):
         return Map(1, 1, elements, False, ofm.bits)
-    return replace(ofm, bricks=False)
+    return ofm._replace(bricks=False)

@@ -1,8 +1,9 @@
 """An Ethos-U accelerator and the memories around it, as the compiler's configuration files describe them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import NamedTuple
 
 from ...errors import InputError
 from ...targets import EthosU
@@ -15,8 +16,7 @@ _NAMES = {"sram": "Sram", "dram": "Dram", "onchipflash": "OnChipFlash", "offchip
 _UNLIMITED = 1 << 32
 
 
-@dataclass(frozen=True)
-class Memory:
+class Memory(NamedTuple):
     """One memory: cycles are the accelerator's.
 
     read_latency, write_latency: cycles. burst_bytes: longest transfer; a shorter run of bytes costs as much.
@@ -31,8 +31,6 @@ class Memory:
     ports: int
     reads: int
     writes: int
-
-    __hash__ = kept_hash
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def machine_of(target: EthosU) -> Machine:
     near, far, constants = at("cache_mem_area"), at("arena_mem_area"), at("const_mem_area")
     one_bus = constants == near
     if one_bus:  # constants never share a region with maps, only the bus
-        constants = replace(constants, name="OnChipFlash")
+        constants = constants._replace(name="OnChipFlash")
     return Machine(
         family,
         macs,

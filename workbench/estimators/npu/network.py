@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 from .buffering import buffered
-from .cascades import cascaded, near_usage, widened
+from .cascades import Joints, cascaded, near_usage, widened
 from .cycles import access_cycles, compute_cycles, mem_to_mem_cycles
 from .machine import Machine, Memory
 from .passes import Pass, Work
@@ -80,7 +80,7 @@ def scheduled(machine: Machine, passes: Sequence[Pass]) -> Schedule:
     names, far = frozenset(tensors.bytes), np.zeros_like(near)
     if machine.spills:
         names, near = near_maps(machine, passes, tensors, steps, cascades)
-        striped = [step.cascade >= 0 for step in steps]
+        striped = [step.cascaded for step in steps]
         far_names = set(tensors.bytes) - names
         far = usage(live_ranges(passes, tensors, striped, times_of(steps), far_names, {}), len(near))
     return Schedule(tuple(steps), tuple(cascades), names, Memories(near, far, _constant_bytes(machine, passes, steps)))
@@ -111,10 +111,11 @@ def _striped(
             return steps, [], used
     if not machine.fast:
         first_limit = int(near_usage(machine, passes, tensors, whole, []).min())
-    steps, cascades = cascaded(machine, passes, tensors, whole, first_limit)
+    joints = Joints.of(passes, tensors)
+    steps, cascades = cascaded(machine, passes, tensors, joints, whole, first_limit)
     if not machine.fast:
         limit = int(near_usage(machine, passes, tensors, steps, cascades).max()) or limit
-    steps, cascades = widened(machine, passes, tensors, whole, steps, cascades, limit)
+    steps, cascades = widened(machine, passes, tensors, joints, whole, steps, cascades, limit)
     steps = _buffered(machine, passes, tensors, steps, limit, _used(machine, passes, tensors, steps, cascades))
     return steps, cascades, _used(machine, passes, tensors, steps, cascades)
 
@@ -176,7 +177,7 @@ def _placed(
         max([compute, *access.values()]),
         compute,
         access,
-        step.cascade >= 0,
+        step.cascaded,
         max(len(step.slices) - 1, 1),
         bool(step.buffer and step.buffer.ahead),
     )

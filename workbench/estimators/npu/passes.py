@@ -1,8 +1,8 @@
 """Passes: the operations an accelerator issues, in the order it issues them."""
 
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -30,8 +30,7 @@ def kept_hash(self: Any) -> int:
     return int(found)
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """The tile a pass is cut into: (rows, columns, channels) of its input and output, and of the micro-tile.
 
     part_kernel: whether the multipliers work on taps of the kernel first, else on input channels.
@@ -42,16 +41,13 @@ class Block:
     micro: tuple[int, int, int]
     part_kernel: bool
 
-    __hash__ = kept_hash
-
 
 def up(n: Number, m: Any) -> Number:
     """n, a number or an array, rounded up to a multiple of m."""
     return -(-n // m) * m
 
 
-@dataclass(frozen=True)
-class Map:
+class Map(NamedTuple):
     """A feature map [height, width, channels].
 
     bricks: stored in bricks of 16 channels (NHCWB16), else channels last. A scalar has one element.
@@ -73,8 +69,7 @@ class Map:
         return self.height * self.width * channels * self.bits // 8
 
 
-@dataclass(frozen=True)
-class Link:
+class Link(NamedTuple):
     """An operator that runs on a pass's output before it is written: an activation or a chained elementwise one.
 
     op: the compiler's name ("Relu", "LUT", "Add"). other: the map it reads besides; None where there is none.
@@ -89,7 +84,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Work:
-    """What of a pass its cost depends on; the same work, wherever it is found, is the same object."""
+    """What of a pass its cost depends on."""
 
     op: str
     ifm: Map
@@ -112,6 +107,18 @@ class Work:
         on the U55 and U65, "pool" and "conv" on the U85.
         """
         return "elementwise" if self.op in ELEMENTWISE else _KINDS.get(self.op, "pool")
+
+    @cached_property
+    def written_bytes(self) -> int:
+        """Bytes of the map it writes: that of the last operator chained on it."""
+        bits = next((link.bits for link in reversed(self.chain) if link.op in ELEMENTWISE), self.ofm.bits)
+        return self.ofm._replace(bits=bits).stored_bytes
+
+    @cached_property
+    def one_to_one(self) -> bool:
+        """Whether it makes one element of one element, so that these may lie in the same place."""
+        alone = self.kernel == (1, 1) and self.op in ("AvgPool", "MaxPool", "Quantize", "MemoryCopy")
+        return alone or self.op in ELEMENTWISE
 
     @property
     def outputs(self) -> int:
@@ -146,15 +153,10 @@ class Work:
         )
 
 
-_KNOWN: dict[Work, Work] = {}
-_MOST_KNOWN = 1 << 18
-
-
-def _known(work: Work) -> Work:
-    """The one object for equal work: caches then find it by identity."""
-    if len(_KNOWN) > _MOST_KNOWN:
-        _KNOWN.clear()
-    return _KNOWN.setdefault(work, work)
+@lru_cache(maxsize=1 << 18)
+def _work(*of: Any) -> Work:
+    """The same object for the same work, wherever it is found, so that caches find it by identity."""
+    return Work(*of)
 
 
 @dataclass(frozen=True)
@@ -206,19 +208,18 @@ class Pass:
     @cached_property
     def work(self) -> Work:
         chain = tuple([Link(link.op, link.other, "", link.bits) for link in self.chain]) if self.chain else ()
-        return _known(
-            Work(
-                self.op, self.ifm, self.ofm, self.ifm2, self.kernel, self.stride, self.dilation, self.weight_bytes,
-                chain, self.whole, self.turn, self.sparse,
-            )
+        return _work(
+            self.op, self.ifm, self.ofm, self.ifm2, self.kernel, self.stride, self.dilation, self.weight_bytes,
+            chain, self.whole, self.turn, self.sparse,
         )  # fmt: skip
-
-    @property
-    def written(self) -> Map:
-        """The map it writes: that of the last operator chained on it."""
-        bits = next((link.bits for link in reversed(self.chain) if link.op in ELEMENTWISE), self.ofm.bits)
-        return self.ofm if bits == self.ofm.bits else replace(self.ofm, bits=bits)
 
     @property
     def kind(self) -> str:
         return self.work.kind
+
+    def packed(self, weight_bytes: int, sparse: bool) -> "Pass":
+        """The same pass with its weights stored so."""
+        return Pass(
+            self.op, self.sources, self.inputs, self.output, self.ifm, self.ofm, self.ifm2, self.kernel, self.stride,
+            self.dilation, weight_bytes, self.weights, self.values, self.chain, self.whole, self.turn, sparse,
+        )  # fmt: skip

@@ -24,12 +24,12 @@ def near_maps(
 ) -> tuple[frozenset[str], np.ndarray]:
     """Names of the maps that are near, rolling buffers included, and the bytes near at every time."""
     times = times_of(steps)
-    striped = [step.cascade >= 0 for step in steps]
+    striped = [step.cascaded for step in steps]
     rolling = rolling_bytes(passes, tensors, cascades)
     candidates = {
         p.output
         for p, step in zip(passes, steps, strict=True)
-        if step.cascade < 0 and tensors.readers[p.output] and p.output not in rolling
+        if not step.cascaded and tensors.readers[p.output] and p.output not in rolling
     }
     ranges = live_ranges(passes, tensors, striped, times, candidates, {})
     staged = live_ranges(passes, tensors, striped, times, set(rolling), rolling)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .passes import ELEMENTWISE, Pass, up
+from .passes import Pass, up
 from .steps import Cascade, Step
 from .tensors import Tensors
 
@@ -31,15 +31,11 @@ class Range:
 def times_of(steps: Sequence[Step]) -> list[int]:
     """When every pass runs."""
     times: list[int] = []
-    now = 0
-    begun: dict[int, int] = {}
+    now = -2
     for step in steps:
-        if step.cascade >= 0 and step.cascade in begun:
-            times.append(begun[step.cascade])
-            continue
-        begun[step.cascade] = now
+        if not step.cascaded or step.leads:
+            now += 2
         times.append(now)
-        now += 2
     return times
 
 
@@ -62,32 +58,37 @@ def live_ranges(
     striped: whether a pass is in a cascade. rolling: the bytes of maps of which only some rows exist at a time.
     """
     ranges: list[Range] = []
-    if not names:
-        return ranges
     of: dict[str, Range] = {}
     last = max(times, default=0) + 2
-    for i, pass_ in enumerate(passes):
-        output = pass_.output
-        inputs = dict.fromkeys(
-            name for name in (*pass_.inputs, *(link.other_name for link in pass_.chain)) if name in names
-        )
-        if output in names and output not in of and not striped[i] and _one_to_one(pass_):
-            reused = next((name for name in _alike(pass_) if name in names and _replaceable(tensors, name, output)), "")
+    makers, readers = tensors.makers, tensors.readers
+    touched = {i for name in names for found in (makers.get(name, ()), readers.get(name, ())) for i in found}
+    for i in sorted(touched):
+        output, now = passes[i].output, times[i]
+        made = output in names
+        if made and output not in of and tensors.replaceable[i] and not striped[i]:
+            reused = next((name for name in tensors.replaceable[i] if name in names), "")
             if reused:
                 if reused not in of:
-                    of[reused] = Range(times[i], times[i] + 1, tensors.bytes[reused], [reused])
+                    of[reused] = Range(now, now + 1, tensors.bytes[reused], [reused])
                     ranges.append(of[reused])
                 of[output] = of[reused]
                 of[reused].names.append(output)
-        for name in (*inputs, *([output] if output in names else [])):
-            if name not in of:
+        for name in (*tensors.read[i], output) if made else tensors.read[i]:
+            if name not in names:
+                continue
+            range_ = of.get(name)
+            if range_ is None:
                 size = up(rolling.get(name, tensors.bytes[name]), 16)
-                of[name] = Range(times[i], times[i] + 1, size, [name])
-                ranges.append(of[name])
-            found = of[name]
-            given = name not in tensors.makers
-            found.start = 0 if given else min(found.start, times[i])
-            found.end = last if name == output and not tensors.readers[name] else max(found.end, times[i] + 1)
+                range_ = of[name] = Range(now, now + 1, size, [name])
+                ranges.append(range_)
+            if name not in makers:
+                range_.start = 0
+            elif now < range_.start:
+                range_.start = now
+            if name == output and not readers[name]:
+                range_.end = last
+            elif now >= range_.end:
+                range_.end = now + 1
     return ranges
 
 
@@ -107,27 +108,8 @@ def weight_buffers(steps: Sequence[Step], times: Sequence[int]) -> list[Range]:
 
 def usage(ranges: Sequence[Range], length: int) -> np.ndarray:
     """Bytes needed at every time."""
-    used = np.zeros(length, np.int64)
+    change = [0] * (length + 1)
     for r in ranges:
-        used[r.start : r.end + 1] += r.size
-    return used
-
-
-def _one_to_one(pass_: Pass) -> bool:
-    return pass_.op in ELEMENTWISE or (
-        pass_.kernel == (1, 1) and pass_.op in ("AvgPool", "MaxPool", "Quantize", "MemoryCopy")
-    )
-
-
-def _alike(pass_: Pass) -> list[str]:
-    """The inputs whose channels lie as those of the output do."""
-    read = zip(pass_.inputs, (pass_.ifm, pass_.ifm2), strict=False)
-    return [name for name, shape in read if shape is not None and shape.bricks == pass_.written.bricks]
-
-
-def _replaceable(tensors: Tensors, name: str, output: str) -> bool:
-    return (
-        len(tensors.readers[name]) == 1
-        and len(tensors.makers[output]) == 1
-        and tensors.bytes[name] == tensors.bytes[output]
-    )
+        change[min(r.start, length)] += r.size
+        change[min(r.end + 1, length)] -= r.size
+    return np.cumsum(change[:length], dtype=np.int64)

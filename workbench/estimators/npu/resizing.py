@@ -22,7 +22,7 @@ __all__ = ["resized"]
 def resized(at: Layout, machine: Machine, op: HwOp) -> list[Pass]:
     """The passes that make a map larger (or, on the U85, smaller)."""
     one = plain(at, op)
-    if one.ifm == replace(one.ofm, bricks=one.ifm.bricks):
+    if one.ifm == one.ofm._replace(bricks=one.ifm.bricks):
         return [replace(one, op="MemoryCopy")]
     if machine.family == "u85":
         return [replace(one, op="Resize")]
@@ -34,7 +34,7 @@ def resized(at: Layout, machine: Machine, op: HwOp) -> list[Pass]:
 def _doubled(op: HwOp, one: Pass) -> list[Pass]:
     times = int(log2(one.ofm.height // one.ifm.height))
     names = [*one.inputs, *(f"{op.name}_{k}" for k in range(1, times)), one.output]
-    maps = [replace(one.ifm, height=one.ifm.height << k, width=one.ifm.width << k) for k in range(times)] + [one.ofm]
+    maps = [one.ifm._replace(height=one.ifm.height << k, width=one.ifm.width << k) for k in range(times)] + [one.ofm]
     return [
         replace(
             one, op="AvgPool", inputs=(names[k],), output=names[k + 1], ifm=maps[k], ofm=maps[k + 1],
@@ -48,13 +48,13 @@ def _interpolated(machine: Machine, op: HwOp, one: Pass) -> list[Pass]:
     ifm, framed = one.ifm, f"{op.name}_framed"
     total = Map(ifm.height + 2, ifm.width + 2, ifm.channels, False)
     copy = replace(one, op="MemoryCopy", output=framed, whole=total)
-    row, column = replace(ifm, height=1), replace(total, width=1)
-    found = [replace(copy, ofm=replace(ifm, bricks=False))]
-    found += [replace(copy, ifm=row, ofm=replace(row, bricks=False))] * 2
+    row, column = ifm._replace(height=1), total._replace(width=1)
+    found = [replace(copy, ofm=ifm._replace(bricks=False))]
+    found += [replace(copy, ifm=row, ofm=row._replace(bricks=False))] * 2
     found += [replace(copy, inputs=(framed,), ifm=column, ofm=column)] * 2
     quarter = replace(
-        one, op="DepthwiseConv2D", inputs=(framed,), ifm=replace(total, height=total.height - 1, width=total.width - 1),
-        ofm=replace(one.ofm, height=one.ofm.height - 1, width=one.ofm.width - 1), kernel=(2, 2),
+        one, op="DepthwiseConv2D", inputs=(framed,), ifm=total._replace(height=total.height - 1, width=total.width - 1),
+        ofm=one.ofm._replace(height=one.ofm.height - 1, width=one.ofm.width - 1), kernel=(2, 2),
         whole=one.whole or one.ofm,
     )  # fmt: skip
     return found + [packed(machine, replace(quarter, weights=f"{op.name}/{k}")) for k in range(4)]

@@ -32,8 +32,8 @@ def patches(at: Layout, op: HwOp) -> list[Pass]:
     """A pool with a long stride."""
     one = plain(at, op)
     part = replace(
-        one, ifm=replace(one.ifm, height=op.kernel[0], width=op.kernel[1]), stride=(1, 1),
-        ofm=replace(one.ofm, height=1, width=1), whole=one.whole or one.ofm,
+        one, ifm=one.ifm._replace(height=op.kernel[0], width=op.kernel[1]), stride=(1, 1),
+        ofm=one.ofm._replace(height=1, width=1), whole=one.whole or one.ofm,
     )  # fmt: skip
     return [part] * (one.ofm.height * one.ofm.width)
 
@@ -46,11 +46,11 @@ def groups(at: Layout, machine: Machine, op: HwOp, values: Mapping[str, Values],
     ifm, source = at.map_of(padded), at.input_name(padded)
     cut = max(op.stride) > MAX_STRIDE
     bricks = output not in at.linear if output in at.linear or output != out else ofm.bricks
-    total = replace(ofm, bricks=bricks)
+    total = ofm._replace(bricks=bricks)
     ic, oc = ifm.channels // op.groups, ofm.channels // op.groups
     rows, cols = ((op.weight[1] - 1) * op.dilation[0] + 1, (op.weight[2] - 1) * op.dilation[1] + 1)
-    part = Map(rows, cols, ic, ifm.bricks) if cut else replace(ifm, channels=ic)
-    made = replace(total, height=1, width=1, channels=oc) if cut else replace(total, channels=oc)
+    part = Map(rows, cols, ic, ifm.bricks) if cut else ifm._replace(channels=ic)
+    made = total._replace(height=1, width=1, channels=oc) if cut else total._replace(channels=oc)
     one = Pass(
         "Conv2D", (at.number[op.name],), (source,), output, part, made, kernel=(op.weight[1], op.weight[2]),
         stride=(1, 1) if cut else op.stride, dilation=op.dilation, weights=op.name,
@@ -73,8 +73,8 @@ def taps(at: Layout, machine: Machine, op: HwOp, values: Mapping[str, Values]) -
     rows, columns, channels = (min(a, b) for a, b in zip(tile, (ofm.height, ofm.width, ofm.channels), strict=True))
     reach = (rows - 1) * op.stride[0] + op.weight[1], (columns - 1) * op.stride[1] + op.weight[2]
     one = replace(
-        tap, ifm=replace(tap.ifm, height=min(reach[0], tap.ifm.height), width=min(reach[1], tap.ifm.width)),
-        ofm=replace(ofm, height=rows, width=columns, channels=channels), whole=tap.whole or ofm,
+        tap, ifm=tap.ifm._replace(height=min(reach[0], tap.ifm.height), width=min(reach[1], tap.ifm.width)),
+        ofm=ofm._replace(height=rows, width=columns, channels=channels), whole=tap.whole or ofm,
     )  # fmt: skip
     one = packed(machine, one)
     each = [replace(one, weights=f"{op.name}/{k}") for k in range(op.weight[1] * op.weight[2])]
@@ -92,7 +92,7 @@ def matrices(at: Layout, machine: Machine, op: HwOp) -> list[Pass]:
     if machine.family != "u85":
         return [one]
     part = replace(
-        one, ifm=replace(left, height=1), ifm2=replace(right, height=1), ofm=replace(ofm, height=1),
+        one, ifm=left._replace(height=1), ifm2=right._replace(height=1), ofm=ofm._replace(height=1),
         whole=(whole or ofm) if ofm.height > 1 else whole,
     )  # fmt: skip
     return [part] * ofm.height
@@ -127,7 +127,7 @@ def sums(at: Layout, machine: Machine, op: HwOp) -> Sums:
         name = f"{op.name}_sum{k}"
         one = Pass(
             "DepthwiseConv2D", (at.number[op.name],), (source,), name,
-            replace(ifm, height=size if h > 1 else ifm.height), made, kernel=(size, w), weights=name, values=ONES,
+            ifm._replace(height=size if h > 1 else ifm.height), made, kernel=(size, w), weights=name, values=ONES,
         )  # fmt: skip
         found.append(packed(machine, one))
     shallow = ifm.channels < 8 and made.elements > 16
@@ -138,7 +138,7 @@ def batch(pass_: Pass, count: int) -> list[Pass]:
     """The pass as `count` of them, each a map of those in a row."""
 
     def piece(shape: Map) -> Map:
-        return replace(shape, height=shape.height // count) if shape.height % count == 0 else shape
+        return shape._replace(height=shape.height // count) if shape.height % count == 0 else shape
 
     ifm2 = None if pass_.ifm2 is None else piece(pass_.ifm2)
     one = replace(pass_, ifm=piece(pass_.ifm), ifm2=ifm2, ofm=piece(pass_.ofm), whole=pass_.whole or pass_.ofm)

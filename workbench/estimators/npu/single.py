@@ -42,7 +42,7 @@ def weighted(at: Layout, machine: Machine, op: HwOp, values: Mapping[str, Values
 def packed(machine: Machine, pass_: Pass) -> Pass:
     """The pass with the bytes its weights are stored in, and whether zeros are left out."""
     stored, sparse = _stored(machine, pass_.work, pass_.values)
-    return replace(pass_, weight_bytes=stored, sparse=sparse)
+    return pass_.packed(stored, sparse)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -74,10 +74,10 @@ def plain(at: Layout, op: HwOp) -> Pass:
     if op.const is not None and op.const[0] != "alpha":
         first = 0 if op.const_first else len(inputs)
         inputs.insert(first, "")
-        maps.insert(first, constant_of(op, replace(ofm, bits=maps[0].bits)))
+        maps.insert(first, constant_of(op, ofm._replace(bits=maps[0].bits)))
     names = tuple(inputs[:2]) if len(inputs) > 1 and inputs[0] != inputs[1] else tuple(inputs[:1])
     if op.kind in ("SLICE", "STRIDED_SLICE"):
-        maps = [replace(ofm, bricks=maps[0].bricks)]
+        maps = [ofm._replace(bricks=maps[0].bricks)]
     if (OPS.get(op.kind) in TURNED or op.kind == "MEMORY_COPY") and at.is_shallow(op):
         maps = [deepened(m) if m.elements > 1 else m for m in maps]
         ofm = deepened(ofm)

@@ -1,6 +1,6 @@
 """What the scheduler knows of a pass while it decides: its stripe, its tile and what they cost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from math import ceil
@@ -11,7 +11,19 @@ from .cycles import Access, compute_cycles, element_access, mem_to_mem_cycles, r
 from .machine import Machine, Memory
 from .passes import Block, Work, kept_hash, up
 
-__all__ = ["Buffer", "Cascade", "Run", "Slack", "Step", "rows_needed", "run_of", "step_of", "striped", "weight_ranges"]
+__all__ = [
+    "Buffer",
+    "Cascade",
+    "Run",
+    "Slack",
+    "Step",
+    "cascaded_step",
+    "rows_needed",
+    "run_of",
+    "step_of",
+    "striped",
+    "weight_ranges",
+]
 
 
 class Slack(NamedTuple):
@@ -21,8 +33,7 @@ class Slack(NamedTuple):
     bytes: int
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """Cycles of a pass run slice by slice, and of the reads it needs (cycles, bytes)."""
 
     cycles: int
@@ -34,16 +45,13 @@ class Run:
     ifm_bytes: int
     weight_cycles: int
 
-    __hash__ = kept_hash
-
     @property
     def compute_bound(self) -> bool:
         """Whether computing takes longer than either read."""
         return self.cycles > self.weight_cycles and self.cycles > self.ifm_cycles
 
 
-@dataclass(frozen=True)
-class Buffer:
+class Buffer(NamedTuple):
     """Weights copied near before use: bytes of its one or two parts, and whether the first is filled beforehand."""
 
     parts: tuple[int, ...]
@@ -58,9 +66,9 @@ class Buffer:
 class Step:
     """One pass as scheduled so far.
 
-    rows, rows_in: height of the stripe it makes and of the one it reads. cascade: number of the last pass of the
-    cascade it belongs to, or -1. slices: output channels, before a turn, at which its weights are cut, 0 and the last
-    included. slack_cycles, slack_bytes: what the pass after it may use to fetch its weights.
+    rows, rows_in: height of the stripe it makes and of the one it reads. cascaded: whether it runs in stripes with
+    others, the first of which leads. slices: output channels, before a turn, at which its weights are cut, 0 and the
+    last included. slack_cycles, slack_bytes: what the pass after it may use to fetch its weights.
     """
 
     rows: int
@@ -69,7 +77,7 @@ class Step:
     cycles: int
     access: Access
     run: Run | None
-    cascade: int = -1
+    cascaded: bool = False
     leads: bool = False
     slices: tuple[int, ...] = ()
     buffer: Buffer | None = None
@@ -85,7 +93,7 @@ class Step:
 
     @property
     def reads_rolling_buffer(self) -> bool:
-        return self.cascade >= 0 and not self.leads
+        return self.cascaded and not self.leads
 
 
 @dataclass(frozen=True)
@@ -137,15 +145,19 @@ def run_of(
     read = weight_bytes = fetches = total = waiting = last = 0
     slack = slack_cycles
     count = len(slices) - 1
+    known: dict[tuple[int, bool, bool], tuple[Access, int]] = {}  # most slices are alike
     for i, (low, high) in enumerate(pairwise(slices)):
-        part = work.part(rows, rows_in, high - low)
-        access = element_access(machine, part, block)
+        kind = high - low, i == 0, i == count - 1
+        if kind not in known:
+            part = work.part(rows, rows_in, kind[0])
+            known[kind] = (
+                element_access(machine, part, block),
+                compute_cycles(machine, part, block, ifm_memory, ifm_memory, machine.far, weights_from, *kind[1:]),
+            )
+        access, last = known[kind]
         read += access.ifm
         weight_bytes += ranges[i] * access.refetches
         fetches += access.refetches
-        last = compute_cycles(
-            machine, part, block, ifm_memory, ifm_memory, machine.far, weights_from, first=i == 0, last=i == count - 1
-        )
         if copied:
             waiting += max(0, mem_to_mem_cycles(machine, machine.near, machine.constants, ranges[i]) - slack)
         total += last
@@ -183,6 +195,12 @@ def striped(machine: Machine, work: Work, rows: int) -> Step:
         run,
         slices=slices,
     )
+
+
+@lru_cache(maxsize=1 << 16)
+def cascaded_step(machine: Machine, work: Work, rows: int, leads: bool) -> Step:
+    """The pass made in stripes, one of several that are."""
+    return replace(striped(machine, work, rows), cascaded=True, leads=leads)
 
 
 def step_of(machine: Machine, work: Work) -> Step:

@@ -4,20 +4,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from .passes import Map, Pass
+from .passes import Pass
 
 __all__ = ["Tensors"]
 
 
 @dataclass(frozen=True)
 class Tensors:
-    """makers, readers: numbers of the passes by tensor name, in order. bytes: of every map, those the
-    network is given included.
+    """makers, readers: numbers of the passes by tensor name, in order. bytes: of every map, those the network is given
+    included. read: names of the maps each pass reads. replaceable: those of them whose place its output could take,
+    one element being made of one and nobody else reading it.
     """
 
     makers: dict[str, list[int]]
     readers: dict[str, list[int]]
     bytes: dict[str, int]
+    read: list[tuple[str, ...]]
+    replaceable: list[tuple[str, ...]]
 
     @classmethod
     def of(cls, passes: Sequence[Pass]) -> Self:
@@ -26,32 +29,41 @@ class Tensors:
         size: dict[str, int] = {}
         given: dict[str, int] = {}
         wholes: dict[str, int] = {}
+        names = []
         for i, pass_ in enumerate(passes):
-            makers.setdefault(pass_.output, []).append(i)
-            readers.setdefault(pass_.output, [])
+            output = pass_.output
+            makers.setdefault(output, []).append(i)
+            readers.setdefault(output, [])
             if pass_.whole is not None:
-                wholes[pass_.output] = pass_.whole.stored_bytes
-            size[pass_.output] = size.get(pass_.output, 0) + pass_.written.stored_bytes
-            others = ((link.other_name, link.other) for link in pass_.chain)
-            read = dict([*zip(pass_.inputs, (pass_.ifm, pass_.ifm2), strict=False), *others])
+                wholes[output] = pass_.whole.stored_bytes
+            size[output] = size.get(output, 0) + pass_.work.written_bytes
+            read = dict(zip(pass_.inputs, (pass_.ifm, pass_.ifm2), strict=False))
+            for link in pass_.chain:
+                read[link.other_name] = link.other
+            read.pop("", None)
             for name, shape in read.items():
-                if name:
-                    readers.setdefault(name, []).append(i)
-                    if name not in makers and shape is not None:
-                        given[name] = max(given.get(name, 0), shape.stored_bytes)
+                readers.setdefault(name, []).append(i)
+                if name not in makers and shape is not None:
+                    given[name] = max(given.get(name, 0), shape.stored_bytes)
+            names.append(tuple(read))
         size.update(wholes)
         size.update({name: n for name, n in given.items() if name not in makers})
-        return cls(makers, readers, size)
+        taken = [
+            tuple([
+                name for name in _alike(pass_)
+                if len(readers[name]) == 1 and len(makers[pass_.output]) == 1 and size[name] == size[pass_.output]
+            ])
+            if pass_.work.one_to_one else ()
+            for pass_ in passes
+        ]  # fmt: skip
+        return cls(makers, readers, size, names, taken)
 
     def primary(self, pass_: Pass) -> str:
         """The input a cascade passes through: the first, or the second where the first is broadcast."""
-        if (
-            pass_.ifm2 is not None
-            and len(pass_.inputs) > 1
-            and _area(pass_.ifm2) == _area(pass_.ofm) != _area(pass_.ifm)
-        ):
-            return pass_.inputs[1]
-        return pass_.inputs[0] if pass_.inputs else ""
+        inputs, second = pass_.inputs, pass_.ifm2
+        if second is not None and len(inputs) > 1 and second[:3] == pass_.ofm[:3] != pass_.ifm[:3]:
+            return inputs[1]
+        return inputs[0] if inputs else ""
 
     def only_reader(self, pass_: Pass) -> int:
         """The one pass that reads the output, or -1."""
@@ -63,5 +75,7 @@ class Tensors:
         return len(self.makers.get(name, ())) > 1 or len(self.readers.get(name, ())) > 1
 
 
-def _area(shape: Map) -> tuple[int, int, int]:
-    return shape.height, shape.width, shape.channels
+def _alike(pass_: Pass) -> list[str]:
+    """The inputs whose channels lie as those of the output do."""
+    read = zip(pass_.inputs, (pass_.ifm, pass_.ifm2), strict=False)
+    return [name for name, shape in read if name and shape is not None and shape.bricks == pass_.ofm.bricks]

@@ -8,7 +8,6 @@ Rules, read off the compiler (Ethos-U Vela 5.2):
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from math import prod
 
 from ...targets.lowering import HwOp
@@ -110,7 +109,7 @@ def turned(ops: Sequence[HwOp], family: str) -> list[HwOp]:
                 source = made[folded.inputs[0]].shape
                 if _longer(source) == _longer(folded.shape):
                     gone.add(folded.name)
-                    op = replace(op, inputs=folded.inputs, extra=_among(source, _wide(op.extra, folded.shape)))
+                    op = op._replace(inputs=folded.inputs, extra=_among(source, _wide(op.extra, folded.shape)))
             before, between = op.inputs[0], []
             while made[before].kind == "RESHAPE" and readers[before] == 1:
                 between.append(before)
@@ -123,9 +122,9 @@ def turned(ops: Sequence[HwOp], family: str) -> list[HwOp]:
                 if order is not None:
                     gone.update([first.name, *between])
                     shape = made[first.inputs[0]].shape
-                    op = replace(op, inputs=first.inputs, extra=order)
+                    op = op._replace(inputs=first.inputs, extra=order)
                     if all(a < b for a, b in zip(_wide(order, shape), _wide(order, shape)[1:], strict=False)):
-                        op = replace(op, kind="RESHAPE", extra=())
+                        op = op._replace(kind="RESHAPE", extra=())
         done[op.name] = op
     found = []
     for op in done.values():
@@ -183,5 +182,5 @@ def _turned(op: HwOp, shape: Shape, family: str) -> list[HwOp]:
         made = tuple(whole[i] for i in turn)
         found.append(HwOp(source, "TRANSPOSE", (folded,), made, op.sources, extra=turn))
     if not found:
-        return [replace(op, kind="RESHAPE", extra=())]
+        return [op._replace(kind="RESHAPE", extra=())]
     return [*found, HwOp(op.name, "RESHAPE", (source,), op.shape, op.sources)]

@@ -1,15 +1,14 @@
 """One operator of the deployed network."""
 
-from dataclasses import dataclass
 from math import prod
+from typing import NamedTuple
 
 __all__ = ["HwOp", "Shape"]
 
 Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class HwOp:
+class HwOp(NamedTuple):
     """One operator of the deployed file and the tensor it makes.
 
     kind: TFLite's name ("CONV_2D"), "INPUT", or "UNSUPPORTED:<kind>". shape: as deployed (channels last).

@@ -1,6 +1,5 @@
 """Convolutions and fully connected layers, with what folds into their weights."""
 
-from dataclasses import replace
 from math import prod
 
 from ...graph import Op
@@ -129,7 +128,7 @@ def _layer(low: Lowering, op: Op, layer: HwOp) -> list[str]:
         if norm is not None and norm.kind == "batch_norm":
             low.done.add(row.name)
             low.plain.discard(op.name)
-            end, axis, layer = row, 1, replace(layer, shape=row.shape)
+            end, axis, layer = row, 1, layer._replace(shape=row.shape)
     turned = row is not None and row.kind == "permute" and len(op.shape) == 4 and row["axes"] == (0, 3, 1, 2)
     if axis > 1 and row is not None and turned:
         scale = low.only_user(row)  # of a layer on maps
@@ -144,8 +143,8 @@ def _layer(low: Lowering, op: Op, layer: HwOp) -> list[str]:
     if user is not None and user.kind == "hard_sigmoid":
         low.done.add(user.name)
         folds.append(user.name)
-        layer = replace(layer, name=f"{user.name}.relu6", act="RELU6", bias=True, folds=tuple(folds))
-        clipped = low.emit(replace(layer, sources=tuple(folds)))
+        layer = layer._replace(name=f"{user.name}.relu6", act="RELU6", bias=True, folds=tuple(folds))
+        clipped = low.emit(layer._replace(sources=tuple(folds)))
         if op.name in low.plain:
             low.plain.add(user.name)
         low.finish(user, low.step(user, "", "MUL", (clipped,), layer.shape, const=("scalar", 1 / 6)))
@@ -156,7 +155,7 @@ def _layer(low: Lowering, op: Op, layer: HwOp) -> list[str]:
         folds.append(end.name)
     if op.name in low.plain:
         low.plain.update(folds)
-    layer = replace(layer, name=end.name, act=act, bias=bias, folds=tuple(folds), sources=tuple(folds))
+    layer = layer._replace(name=end.name, act=act, bias=bias, folds=tuple(folds), sources=tuple(folds))
     for name in folds:
         low.at[name] = layer.name
     low.emit(layer)

@@ -5,7 +5,6 @@ rank are always in torch's order.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from ...graph import Graph, Op
 from .hwop import HwOp, Shape
@@ -63,7 +62,7 @@ class Lowering:
     def step(self, op: Op, part: str, kind: str, inputs: tuple[str, ...], shape: Shape, **more: object) -> str:
         """One of the several operators `op` becomes; part "" is the one whose result is its own."""
         name = f"{op.name}.{part}" if part else op.name
-        return self.emit(replace(HwOp(name, kind, inputs, shape, (op.name,)), **more))  # type: ignore[arg-type]
+        return self.emit(HwOp(name, kind, inputs, shape, **{"sources": (op.name,), **more}))  # type: ignore[arg-type]
 
     def real(self, op: Op, kind: str, x: str, shape: Shape) -> str:
         """An operator that runs on real numbers, between the two conversions."""
