@@ -1,7 +1,7 @@
 # Two commands for a machine that has Python >= 3.11, make and git: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-devices bench-speed clean
+.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-devices bench-speed clean
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -44,7 +44,10 @@ bench-configurations: $(CORE)  ## the same on any configuration, with any weight
 bench-coverage: $(CORE)  ## how many of timm's architectures trace and lower, and what the others lack
 	$(BIN)/python benchmarks/coverage.py $(ARGS)
 
-bench-devices: $(CORE)  ## how well a device is learned from totals: this CPU, and a compiler behind a table
+bench-cpu: $(CORE)  ## how well this CPU is learned from networks its runtime profiled
+	$(BIN)/python benchmarks/cpu.py
+
+bench-devices: $(CORE)  ## how well a device is learned from totals: a compiler behind a table
 	$(BIN)/python benchmarks/devices.py
 
 bench-speed: $(CORE)  ## how long an estimate takes

@@ -9,7 +9,8 @@ BENCHMARKS = sorted((Path(__file__).parents[1] / "benchmarks").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
-def test_a_benchmark_can_start(path):
+def test_a_benchmark_can_start(path, monkeypatch):
+    monkeypatch.syspath_prepend(path.parent)
     spec = spec_from_file_location(f"benchmark_{path.stem}", path)
     module = module_from_spec(spec)
     spec.loader.exec_module(module)

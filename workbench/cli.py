@@ -171,7 +171,7 @@ def calibrate(
             path = calibrate(ethos_u, networks or 240, out=out, report=report)
         else:
             assert measured is not None
-            path = device.calibrate(measured, networks or 120, report=report)
+            path = device.calibrate(measured, networks or device.NETWORKS, report=report)
             model = device.model_of(measured)
             said = [f"{name.replace('_', ' ')} {100 * value:.0f} %" for name, value in model.errors]
             if isinstance(model, device.KnownModel):

@@ -95,6 +95,8 @@ def test_a_graph_is_timed(name):
     assert measured.complete, measured.reason
     assert (measured.kind, measured.latency_ms) == ("measured", min(measured.rounds_ms))
     assert len(measured.rounds_ms) == target.rounds
+    assert list(measured.ops.columns) == ["source", "kind", "latency_ms"]
+    assert (measured.ops.latency_ms > 0).any()
 
 
 def test_one_bad_network_does_not_spoil_the_others():

@@ -31,7 +31,8 @@ class Measurement:
     cpu_ops: operators left to the host, whose time the compiler counts as one cycle.
     rounds_ms: what each round of a timed device gave; latency_ms is the quickest one.
     ops: one row per hardware operator: source (the graph operator or file operator it came from), kind,
-    op_cycles, npu_cycles, macs, staging_bytes and one "..._cycles" column per memory.
+    op_cycles, npu_cycles, macs, staging_bytes and one "..._cycles" column per memory; of a profiled runtime one row
+    per node it runs: source, kind, latency_ms.
     """
 
     status: str

@@ -2,19 +2,23 @@
 
 Imports nothing of the workbench, so that it starts in a fraction of a second and dies alone.
 
-    request   {"files": [path, ...], "threads": n, "rounds": n, "seconds": s}
-    answer    [{"rounds": [ms, ...], "error": "" or why}, ...]      one for each file
+    request   {"files": [path, ...], "threads": n, "rounds": n, "seconds": s, "nodes": whether to time these, too}
+    answer    [{"rounds": [ms, ...], "nodes": [[name, kind, ms], ...], "error": "" or why}, ...]      one for each file
 
 Every file is timed `rounds` times for about `seconds`, the files in turn, so that a slow minute of the machine falls
 on all of them and spares some rounds of each. One round's figure is the median of its undisturbed runs: with one
 thread, runs in which the scheduler gave the core to somebody else (wall clock beyond the thread's own time) are left
-out.
+out. Nodes are what the runtime's own profiler says of the network it made of the file, in rounds of their own: it
+writes while they run.
 """
 
 import json
 import os
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from time import perf_counter, perf_counter_ns, thread_time_ns
 from typing import Any
 
@@ -23,18 +27,20 @@ __all__ = ["time_files"]
 _DISTURBED = 1.02  # wall clock over the thread's own time
 _WARM_RUNS, _WARM_SECONDS = 1, 0.02
 _LEAST_RUNS, _MOST_RUNS = 3, 2000
+_PROFILED_ROUNDS = 4
+_KERNEL = "_kernel_time"
 
 
-def time_files(files: list[str], threads: int, rounds: int, seconds: float) -> list[dict[str, Any]]:
+def time_files(
+    files: list[str], threads: int, rounds: int, seconds: float, nodes: bool = False
+) -> list[dict[str, Any]]:
     """Milliseconds of one inference, per file and round."""
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 4
+    options = _options(threads)
     if threads == 1 and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    answers: list[dict[str, Any]] = [{"rounds": [], "error": ""} for _ in files]
+    answers: list[dict[str, Any]] = [{"rounds": [], "nodes": [], "error": ""} for _ in files]
     ready = []
     for file, answer in zip(files, answers, strict=True):
         try:
@@ -44,11 +50,61 @@ def time_files(files: list[str], threads: int, rounds: int, seconds: float) -> l
         except Exception as error:  # whatever the runtime makes of a file is said, not raised
             answer["error"] = " ".join(str(error).split())[:500] or type(error).__name__
         else:
-            ready.append((session, feed, answer["rounds"]))
+            ready.append((session, feed, file, answer))
     for _ in range(rounds):
-        for session, feed, timed in ready:
-            timed.append(_round(session, feed, threads, seconds))
+        for session, feed, _, answer in ready:
+            answer["rounds"].append(_round(session, feed, threads, seconds))
+    if nodes:
+        timed = _profiled([(file, feed, min(answer["rounds"])) for _, feed, file, answer in ready], threads, seconds)
+        for (_, _, _, answer), found in zip(ready, timed, strict=True):
+            answer["nodes"] = found
     return answers
+
+
+def _options(threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 4
+    return options
+
+
+def _profiled(
+    networks: Sequence[tuple[str, Any, float]], threads: int, seconds: float
+) -> list[list[tuple[str, str, float]]]:
+    """(name, kind, milliseconds) of the nodes of every network, given as (file, feed, milliseconds), in their order."""
+    import onnxruntime
+
+    with TemporaryDirectory() as folder:
+        sessions = []
+        for i, (file, _, _) in enumerate(networks):
+            options = _options(threads)
+            options.enable_profiling, options.profile_file_prefix = True, str(Path(folder) / f"{i}")
+            sessions.append(onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"]))
+        runs = [min(max(round(seconds / _PROFILED_ROUNDS * 1e3 / ms), 2), 200) for _, _, ms in networks]
+        for _ in range(_PROFILED_ROUNDS):
+            for session, (_, feed, _), count in zip(sessions, networks, runs, strict=True):
+                for _ in range(count + 1):
+                    session.run(None, feed)
+        return [
+            _nodes(json.loads(Path(session.end_profiling()).read_text(encoding="utf-8")), count + 1)
+            for session, count in zip(sessions, runs, strict=True)
+        ]
+
+
+def _nodes(events: Sequence[Any], runs: int) -> list[tuple[str, str, float]]:
+    """Of what the profiler wrote; of the `runs` of a round the first one only warms up."""
+    taken: dict[tuple[int, str, str], list[float]] = {}
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith(_KERNEL):
+            said = event["args"]
+            key = int(said["node_index"]), event["name"].removesuffix(_KERNEL), said["op_name"]
+            taken.setdefault(key, []).append(event["dur"] / 1e3)
+    return [
+        (name, kind, min(median(times[k + 1 : k + runs]) for k in range(0, len(times), runs)))
+        for (_, name, kind), times in taken.items()
+    ]
 
 
 def _values(given: Any) -> Any:

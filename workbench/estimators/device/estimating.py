@@ -16,12 +16,14 @@ from ..estimate import Detail, Estimate
 from .known import KnownModel, fit_known
 from .measuring import Report, cache_folder, measure, rows_of_table
 from .model import DeviceModel, Learn, Row, fit, held_out
+from .profiled import ProfiledModel, fit_profiled
 from .roofline import Batch, bounds
 from .work import work_of
 
-__all__ = ["calibrate", "estimate", "is_calibrated", "model_of"]
+__all__ = ["NETWORKS", "calibrate", "estimate", "is_calibrated", "model_of"]
 
-_NETWORKS = 120
+NETWORKS = 96  # measured and learned from within ten minutes on two cores
+Model = DeviceModel | KnownModel | ProfiledModel
 
 
 def is_calibrated(target: Target) -> bool:
@@ -29,7 +31,7 @@ def is_calibrated(target: Target) -> bool:
     return _model_path(target).is_file()
 
 
-def model_of(target: Target) -> DeviceModel | KnownModel:
+def model_of(target: Target) -> Model:
     """The model `calibrate` kept; WorkbenchError where there is none."""
     path = _model_path(target)
     if not path.is_file():
@@ -37,21 +39,22 @@ def model_of(target: Target) -> DeviceModel | KnownModel:
     return _loaded(path, path.stat().st_mtime_ns)
 
 
-def calibrate(target: Target, networks: int = _NETWORKS, report: Report | None = None) -> Path:
+def calibrate(target: Target, networks: int = NETWORKS, report: Report | None = None) -> Path:
     """Measure networks on the target (a table: read its rows), fit, keep the model; returns its path.
 
-    What stands behind a table may be an accelerator that is known: where its model explains networks held out better
-    than one that knows nothing, it is taken. A run that was stopped goes on where it was. report(done, networks, name)
-    is called after every network.
+    What stands behind a table may be an accelerator that is known, and a runtime may have profiled what it ran: where
+    the model of that explains networks held out better than one of totals alone, it is taken. A run that was stopped
+    goes on where it was. report(done, networks, name) is called after every network.
     """
     folder = cache_folder(target)
     rows = rows_of_table(target) if isinstance(target, TableTarget) else measure(target, networks, folder, report)
-    model: DeviceModel | KnownModel = fit(target, rows)
+    model: Model = fit(target, rows)
     ratio = _ratio(partial(fit, target), rows)
-    if isinstance(target, TableTarget) and (known := fit_known(target, rows)) is not None:
-        theirs = _ratio(partial(fit_known, target), rows)
+    learn = fit_known if isinstance(target, TableTarget) else fit_profiled
+    if (other := learn(target, rows)) is not None:
+        theirs = _ratio(partial(learn, target), rows)
         if len(theirs) and np.abs(theirs - 1).mean() < np.abs(ratio - 1).mean():
-            model, ratio = known, theirs
+            model, ratio = other, theirs
     return model.with_errors(ratio).save(_model_path(target))
 
 
@@ -71,7 +74,8 @@ def estimate(graph: Graph, target: Target, weights: Weights | None = None) -> Es
         return _corrected(graph, target, model)
     work, ops = work_of(graph), lower(graph)
     spent = model.predict_ops(graph)
-    held = bounds(np.array(model.rates), Batch((work,), model.grid))
+    prices = model.base if isinstance(model, ProfiledModel) else model
+    held = bounds(np.array(prices.rates), Batch((work,), prices.grid))
     limit = dict(zip(reversed(work.sources), reversed(held), strict=True))  # the first of a group wins
     size = 4 if isinstance(target, OnnxRuntimeCpu) and target.dtype == "float32" else 1
     total = sum(spent.values())
@@ -124,6 +128,9 @@ def _model_path(target: Target) -> Path:
 
 
 @cache
-def _loaded(path: Path, changed: int) -> DeviceModel | KnownModel:
+def _loaded(path: Path, changed: int) -> Model:
     """`changed` is the file's time stamp: a new calibration is read again."""
-    return KnownModel.load(path) if '"base"' in path.read_text(encoding="utf-8") else DeviceModel.load(path)
+    text = path.read_text(encoding="utf-8")
+    if text.startswith('{"profile"'):
+        return ProfiledModel.load(path)
+    return KnownModel.load(path) if '"base"' in text else DeviceModel.load(path)

@@ -2,9 +2,12 @@
 
 What was timed is kept in the user's cache (it belongs to this machine), one Parquet file per configuration:
 
-    <cache>/workbench/devices/<digest>/measured.parquet     name, family, graph, latency_ms, rounds_ms
+    <cache>/workbench/devices/<digest>/measured.parquet     name, family, graph, latency_ms, rounds_ms, nodes
+
+nodes: what the runtime's profiler said of it, if it has one, as JSON.
 """
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
 from itertools import islice
@@ -21,6 +24,7 @@ from ...targets.onnx_file import write_onnx
 from ...targets.tflite import write_tflite
 from ..networks import FAMILIES, backbone, calibration_networks
 from .model import Row
+from .profile import Node
 
 __all__ = ["cache_folder", "emit", "measure", "rows_of_table"]
 
@@ -43,6 +47,7 @@ def measure(target: Target, networks: int, folder: Path, report: Report | None =
     folder.mkdir(parents=True, exist_ok=True)
     known = pd.read_parquet(path) if path.is_file() else pd.DataFrame(columns=["name", "graph"])
     latency = dict(zip(known.name, known.get("latency_ms", ()), strict=True))
+    nodes = {name: _read_nodes(text) for name, text in zip(known.name, known.get("nodes", ()), strict=False)}
     digests = dict(zip(known.name, known.graph, strict=True))
     rows, done = [], 0
     waiting = calibration_networks(networks)
@@ -52,9 +57,11 @@ def measure(target: Target, networks: int, folder: Path, report: Report | None =
         timed = {}
         for (name, family, built), measured in zip(new, _timed(target, [g for _, _, g in new]), strict=True):
             latency[name] = measured.latency_ms if measured.complete else None
+            profile = json.dumps(_profile(measured))
+            nodes[name] = _read_nodes(profile)
             timed[name] = {
                 "name": name, "family": family, "graph": built.digest, "latency_ms": measured.latency_ms,
-                "rounds_ms": list(measured.rounds_ms), "status": measured.status,
+                "rounds_ms": list(measured.rounds_ms), "status": measured.status, "nodes": profile,
             }  # fmt: skip
         if timed:
             known = pd.concat([known[~known.name.isin(list(timed))], pd.DataFrame(timed.values())], ignore_index=True)
@@ -64,10 +71,25 @@ def measure(target: Target, networks: int, folder: Path, report: Report | None =
         for name, family, graph in graphs:
             done += 1
             if graph is not None and pd.notna(latency.get(name)):
-                rows.append(Row(graph, float(latency[name]), name, family))
+                rows.append(Row(graph, float(latency[name]), name, family, nodes=nodes.get(name, ())))
             if report is not None:
                 report(done, networks, name)
     return rows
+
+
+def _profile(measured: Measurement) -> list[list[object]]:
+    """The nodes of a runtime that has a profiler."""
+    columns = ["source", "kind", "latency_ms"]
+    found: list[list[object]] = []
+    if set(columns) <= set(measured.ops.columns):
+        found = measured.ops[columns].to_numpy().tolist()
+    return found
+
+
+def _read_nodes(text: object) -> tuple[Node, ...]:
+    """Nothing where a file of an earlier version has no profile."""
+    said = json.loads(text) if isinstance(text, str) else []
+    return tuple((str(source), str(kind), float(ms)) for source, kind, ms in said)
 
 
 def rows_of_table(target: TableTarget) -> list[Row]:

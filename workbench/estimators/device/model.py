@@ -18,10 +18,11 @@ from ...errors import FileFormatError, InputError
 from ...files import write_atomic
 from ...graph import Graph
 from ...targets import Target
+from .profile import Node
 from .roofline import GRIDS, NAMES, PRIOR_MEDIAN, PRIOR_SPREAD, Batch, Grid, costs
 from .work import Work, work_of
 
-__all__ = ["LEAST_ROWS", "TOLERANCE", "DeviceModel", "Row", "fit", "held_out", "judged", "robust"]
+__all__ = ["LEAST_ROWS", "TOLERANCE", "DeviceModel", "Row", "fit", "held_out", "judged", "robust", "unfitted"]
 
 _VERSION = 1
 TOLERANCE = 0.06  # relative error of a total that is worth one standard deviation of a prior
@@ -33,7 +34,8 @@ _FOLDS = 5
 class Row:
     """One measured latency, batch 1.
 
-    part: "" for the whole graph, else a module path or an operator's name. family: what is held out together.
+    part: "" for the whole graph, else a module path or an operator's name. family: what is held out together. nodes:
+    what the runtime's profiler says of it, nothing where it has none.
     """
 
     graph: Graph
@@ -41,6 +43,7 @@ class Row:
     name: str
     family: str = ""
     part: str = ""
+    nodes: tuple[Node, ...] = ()
 
 
 class Predicts(Protocol):
@@ -74,15 +77,16 @@ class DeviceModel:
         """Milliseconds per graph operator; what runs fused is charged to the first of its group."""
         work = work_of(graph)
         spent: dict[str, float] = {}
-        for name, ms in zip(work.sources, self._predict(work), strict=True):
+        for name, ms in zip(work.sources, self.predict_work(work), strict=True):
             spent[name] = spent.get(name, 0.0) + float(ms)
         return spent
 
     def predict(self, graph: Graph) -> float:
         """Milliseconds of one inference."""
-        return float(self._predict(work_of(graph)).sum())
+        return float(self.predict_work(work_of(graph)).sum())
 
-    def _predict(self, work: Work) -> np.ndarray:
+    def predict_work(self, work: Work) -> np.ndarray:
+        """Milliseconds per lowered operator."""
         return costs(np.array(self.rates), Batch((work,), self.grid)) * self.unit_ms
 
     def with_errors(self, ratio: np.ndarray) -> "DeviceModel":
@@ -90,30 +94,37 @@ class DeviceModel:
         interval, errors = judged(ratio)
         return replace(self, interval=interval, errors=errors)
 
-    def save(self, path: Path) -> Path:
-        """Write it as JSON."""
-        said: dict[str, Any] = {
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
             "version": _VERSION, "target": self.target, "digest": self.digest, "compiler": self.compiler,
             "rates": dict(zip(NAMES, self.rates, strict=True)), "unit_ms": self.unit_ms, "grid": self.grid,
             "rows": self.rows, "interval": self.interval, "errors": dict(self.errors),
         }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, said: Mapping[str, Any]) -> "DeviceModel":
+        """What `to_dict` gave; ValueError, KeyError or TypeError where it is anything else."""
+        if said["version"] != _VERSION or tuple(said["rates"]) != NAMES:
+            raise ValueError("of another version")
+        reads, makes, plane = said["grid"]
+        low, high = said["interval"]
+        return cls(
+            said["target"], said["digest"], said["compiler"], tuple(map(float, said["rates"].values())),
+            float(said["unit_ms"]), (int(reads), int(makes), int(plane)), int(said["rows"]),
+            (float(low), float(high)), tuple((str(k), float(v)) for k, v in said["errors"].items()),
+        )  # fmt: skip
+
+    def save(self, path: Path) -> Path:
+        """Write it as JSON."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        return write_atomic(path, (json.dumps(said, indent=1) + "\n").encode())
+        return write_atomic(path, (json.dumps(self.to_dict(), indent=1) + "\n").encode())
 
     @classmethod
     def load(cls, path: Path) -> "DeviceModel":
         """Read what `save` wrote; FileFormatError where it is damaged or of another version."""
         try:
-            said = json.loads(path.read_text(encoding="utf-8"))
-            if said["version"] != _VERSION or tuple(said["rates"]) != NAMES:
-                raise ValueError("of another version")
-            reads, makes, plane = said["grid"]
-            low, high = said["interval"]
-            return cls(
-                said["target"], said["digest"], said["compiler"], tuple(map(float, said["rates"].values())),
-                float(said["unit_ms"]), (int(reads), int(makes), int(plane)), int(said["rows"]),
-                (float(low), float(high)), tuple((str(k), float(v)) for k, v in said["errors"].items()),
-            )  # fmt: skip
+            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FileFormatError(f"{path}: not a device model of this version ({error}); calibrate again") from None
 
@@ -137,6 +148,16 @@ def fit(target: Target, rows: Sequence[Row]) -> DeviceModel:
     rates, unit, grid, _ = min((_fit(replace(batch, grid=grid), latency) for grid in GRIDS), key=lambda found: found[3])
     return DeviceModel(
         target.name, target.digest, target.compiler, tuple(map(float, rates)), float(unit), grid, len(rows)
+    )
+
+
+def unfitted(target: Target, rows: Sequence[Row]) -> DeviceModel:
+    """The model that takes of the rows how fast the device is, and everything else as it usually is."""
+    batch = Batch(tuple(work_of(row.graph) for row in rows), GRIDS[0])
+    expected = batch.totals(costs(PRIOR_MEDIAN, batch))
+    unit = float(np.exp(np.median(np.log([row.latency_ms for row in rows]) - np.log(expected))))
+    return DeviceModel(
+        target.name, target.digest, target.compiler, tuple(PRIOR_MEDIAN.tolist()), unit, GRIDS[0], len(rows)
     )
 
 

@@ -1,0 +1,71 @@
+"""What a runtime's profile says of a network's lowered operators.
+
+A runtime runs its own version of the network: several operators as one node, nodes of its own in between that bring
+maps into the order it likes. Every node is charged to the operator it does the work of:
+
+* a node named after an operator, or what is fused into it, is that operator's
+* a convolution that was given the name of what it adds or activates on the way is the convolution's
+* a node nobody asked for belongs to the one that runs next
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...targets.lowering import HwOp
+
+__all__ = ["Node", "charged"]
+
+Node = tuple[str, str, float]  # (operator of the graph, the runtime's word for what it is, milliseconds), as they run
+_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+_DEEPEST = 4  # operators between a convolution and what it does on the way
+_LEAST_SHARE = 0.7  # of the time that must be known to be somebody's
+
+
+def charged(ops: Sequence[HwOp], nodes: Sequence[Node]) -> np.ndarray | None:
+    """Milliseconds of every operator but inputs, 0 for what runs as part of another.
+
+    None where too much of the time cannot be told to be any operator's.
+
+    >>> x = HwOp("x", "INPUT", (), (1, 8, 8, 3), ("x",))
+    >>> conv = HwOp("conv", "CONV_2D", ("x",), (1, 8, 8, 16), ("conv",))
+    >>> act = HwOp("act", "HARD_SWISH", ("conv",), (1, 8, 8, 16), ("act",))
+    >>> charged([x, conv, act], [("reorder", "Reorder", 1.0), ("act", "Conv", 2.0)])
+    array([3., 0.])
+    """
+    run = [op for op in ops if op.kind != "INPUT"]
+    number = {op.name: i for i, op in enumerate(run)}
+    of: dict[str, list[int]] = {}
+    for i, op in enumerate(run):
+        for source in op.sources:
+            of.setdefault(source, []).append(i)
+    spent = np.zeros(len(run))
+    waiting = strange = 0.0
+    last = -1
+    for name, kind, ms in nodes:
+        source, _, part = name.partition(".")
+        found = of.get(name) or of.get(source)
+        if found is None:
+            waiting += ms
+            strange += ms
+            continue
+        i = found[0] if part else found[-1]
+        if "Conv" in kind and run[i].kind not in _CONVOLUTIONS:
+            i = _convolution(run, number, i)
+        spent[i] += ms + waiting
+        waiting, last = 0.0, i
+    if last < 0 or strange > (1 - _LEAST_SHARE) * (spent.sum() + waiting):
+        return None
+    spent[last] += waiting
+    return spent
+
+
+def _convolution(run: Sequence[HwOp], number: dict[str, int], i: int) -> int:
+    """The latest convolution that makes what operator i reads; i where there is none near."""
+    reached = [i]
+    for _ in range(_DEEPEST):
+        reached = [number[name] for k in reached for name in run[k].inputs if name in number]
+        found = [k for k in reached if run[k].kind in _CONVOLUTIONS]
+        if found:
+            return max(found)
+    return i
