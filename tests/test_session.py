@@ -204,6 +204,12 @@ def test_verify_stands_beside_the_estimate(fused):
     assert list(result.table.columns) == ["estimated", "compiled", "difference %"]
 
 
+def test_what_a_device_took_is_no_compilers_word():
+    result = wb.open("lcnet_050", target="onnxruntime-cpu", input_size=(3, 64, 64)).verify()
+    assert result.status == "measured"
+    assert "onnxruntime" in repr(result) and "compiler" not in repr(result)
+
+
 def test_onnx_computes_what_the_model_computes(fused, tmp_path):
     import onnxruntime
 

@@ -111,7 +111,8 @@ class Verification(Measurement):
         if self.cpu_ops:
             some = ", ".join(self.cpu_ops[:3])
             said += f"; incomplete: {len(self.cpu_ops)} operators left to the CPU count one cycle each ({some})"
-        return f"{self.target}: {said} (compiler cycle model, {self.compiler}; weights: {self.weights})"
+        by = f"compiler cycle model, {self.compiler}" if self.kind == "compiled" else self.compiler
+        return f"{self.target}: {said} ({by}; weights: {self.weights})"
 
     def _repr_html_(self) -> str:
         if self.status not in ("compiled", "measured"):
