@@ -10,7 +10,7 @@ where compute includes the wait for weights that could not be fetched while the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -55,35 +55,53 @@ class Memories:
     constants: int
 
 
-@dataclass(frozen=True)
-class Analysis:
-    """What a network costs: its passes in order, and the memory it takes."""
-
-    passes: tuple[PassCycles, ...]
-    memories: Memories
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Schedule:
-    """How passes run: a step each, the cascades, and the names of the maps that are near."""
+    """How passes run: a step each, the cascades, the names of the maps that are near, and the bytes near at every
+    time.
+    """
 
+    machine: Machine
+    passes: Sequence[Pass]
+    tensors: Tensors
     steps: tuple[Step, ...]
     cascades: tuple[Cascade, ...]
     near: frozenset[str]
-    memories: Memories
+    used: np.ndarray
+
+    @cached_property
+    def memories(self) -> Memories:
+        """The memory it takes; a search that asks for cycles alone never has it counted."""
+        passes, steps, tensors = self.passes, self.steps, self.tensors
+        far = np.zeros_like(self.used)
+        if self.machine.spills:
+            striped = [step.cascaded for step in steps]
+            names = set(tensors.bytes) - self.near
+            far = usage(live_ranges(passes, tensors, striped, times_of(steps), names, {}), len(far))
+        return Memories(self.used, far, _constant_bytes(self.machine, passes, steps))
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """What a network costs, its passes in order, and how they run."""
+
+    passes: tuple[PassCycles, ...]
+    schedule: Schedule
+
+    @property
+    def memories(self) -> Memories:
+        """The memory it takes."""
+        return self.schedule.memories
 
 
 def scheduled(machine: Machine, passes: Sequence[Pass]) -> Schedule:
     """How the passes run."""
     tensors = Tensors.of(passes)
-    steps, cascades, near = _striped(machine, passes, tensors)
-    names, far = frozenset(tensors.bytes), np.zeros_like(near)
+    steps, cascades, used = _striped(machine, passes, tensors)
+    near = frozenset(tensors.bytes)
     if machine.spills:
-        names, near = near_maps(machine, passes, tensors, steps, cascades)
-        striped = [step.cascaded for step in steps]
-        far_names = set(tensors.bytes) - names
-        far = usage(live_ranges(passes, tensors, striped, times_of(steps), far_names, {}), len(near))
-    return Schedule(tuple(steps), tuple(cascades), names, Memories(near, far, _constant_bytes(machine, passes, steps)))
+        near, used = near_maps(machine, passes, tensors, steps, cascades)
+    return Schedule(machine, passes, tensors, tuple(steps), tuple(cascades), near, used)
 
 
 def _constant_bytes(machine: Machine, passes: Sequence[Pass], steps: Sequence[Step]) -> int:
@@ -137,7 +155,7 @@ def analyse(machine: Machine, passes: Sequence[Pass]) -> Analysis:
     for pass_, step in zip(passes, schedule.steps, strict=True):
         found.append(_cycles(machine, pass_, step, previous, schedule.near))
         previous = step
-    return Analysis(tuple(found), schedule.memories)
+    return Analysis(tuple(found), schedule)
 
 
 def _cycles(machine: Machine, pass_: Pass, step: Step, previous: Step | None, near: frozenset[str]) -> PassCycles:
