@@ -1,7 +1,7 @@
 # Two commands for a machine that has Python >= 3.11, make and git: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-devices bench-speed clean
+.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-devices bench-speed bench-surgery clean
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -52,6 +52,10 @@ bench-devices: $(CORE)  ## how well a device is learned from totals: a compiler 
 
 bench-speed: $(CORE)  ## how long an estimate takes
 	$(BIN)/python benchmarks/speed.py
+
+bench-surgery: $(CORE)  ## every transform on every convolutional structure of timm, beside Torch-Pruning
+	$(BIN)/pip install --quiet "torch-pruning>=1.6.1"
+	$(BIN)/python benchmarks/surgery.py $(ARGS)
 
 chromium: $(FULL)  ## find a Chromium for the browser tests, or install one
 	@$(BIN)/python tools/chromium.py

@@ -19,18 +19,35 @@ if TYPE_CHECKING:
     from .session import Session, load, open
     from .targets import Target
     from .targets.base import Measurement
-    from .transforms import DenseDepthwise, DepthMultiplier, EvenChannels, FuseIBN
+    from .transforms import (
+        DenseDepthwise,
+        DepthMultiplier,
+        DropBlock,
+        EvenChannels,
+        FuseIBN,
+        InputSize,
+        KernelSize,
+        OutputStride,
+        RemoveSE,
+        ReplaceActivation,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
     "DenseDepthwise",
     "DepthMultiplier",
+    "DropBlock",
     "Estimate",
     "EvenChannels",
     "FuseIBN",
+    "InputSize",
+    "KernelSize",
     "Measurement",
+    "OutputStride",
     "Recipe",
+    "RemoveSE",
+    "ReplaceActivation",
     "Session",
     "Target",
     "__version__",
@@ -44,11 +61,17 @@ __all__ = [
 _WHERE = {
     "DenseDepthwise": ("transforms", "DenseDepthwise"),
     "DepthMultiplier": ("transforms", "DepthMultiplier"),
+    "DropBlock": ("transforms", "DropBlock"),
     "Estimate": ("estimators.estimate", "Estimate"),
     "EvenChannels": ("transforms", "EvenChannels"),
     "FuseIBN": ("transforms", "FuseIBN"),
+    "InputSize": ("transforms", "InputSize"),
+    "KernelSize": ("transforms", "KernelSize"),
     "Measurement": ("targets.base", "Measurement"),
+    "OutputStride": ("transforms", "OutputStride"),
     "Recipe": ("recipe", "Recipe"),
+    "RemoveSE": ("transforms", "RemoveSE"),
+    "ReplaceActivation": ("transforms", "ReplaceActivation"),
     "Session": ("session", "Session"),
     "Target": ("targets", "Target"),
     "errors": ("errors", ""),

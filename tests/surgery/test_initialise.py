@@ -1,7 +1,6 @@
 """Fused blocks: exact where they can be, better than composing everywhere else."""
 
 import numpy as np
-import pytest
 import timm
 import torch
 import torch.nn.functional as F
@@ -9,31 +8,10 @@ from torch import nn
 
 from workbench.graph.trace import trace
 from workbench.surgery import build
-from workbench.surgery.initialise import _patches, embed
 from workbench.surgery.layers import capture
 from workbench.transforms import FuseIBN
 
 from .conftest import smooth
-
-
-@pytest.mark.parametrize("multiplier", [1, 2])
-def test_embedded_kernels_do_the_same(multiplier):
-    x, weight = torch.randn(2, 6, 9, 9), torch.randn(6 * multiplier, 1, 3, 3)
-    depthwise = F.conv2d(x, weight, padding=1, groups=6)
-    torch.testing.assert_close(F.conv2d(x, embed(weight, 6), padding=1), depthwise, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("kernel", "stride", "dilation", "same"), [(3, 1, 1, False), (5, 2, 1, False), (3, 2, 2, True)]
-)
-def test_patches_are_what_the_convolution_multiplies(kernel, stride, dilation, same):
-    from timm.layers import create_conv2d
-
-    conv = create_conv2d(4, 7, kernel, stride=stride, dilation=dilation, padding="same" if same else "")
-    x = torch.randn(2, 4, 15, 15)
-    y = conv(x)
-    rows = _patches(x, conv) @ conv.weight.flatten(1).T
-    torch.testing.assert_close(rows, y.permute(0, 2, 3, 1).flatten(0, 2), rtol=1e-4, atol=1e-5)
 
 
 def linear_model():

@@ -1,15 +1,35 @@
 """What all transforms have in common."""
 
+from dataclasses import fields
+
 import pytest
 
 from workbench.errors import InputError, UnknownName
-from workbench.transforms import TRANSFORMS, DenseDepthwise, DepthMultiplier, EvenChannels, FuseIBN
+from workbench.transforms import (
+    TRANSFORMS,
+    DenseDepthwise,
+    DepthMultiplier,
+    DropBlock,
+    EvenChannels,
+    FuseIBN,
+    InputSize,
+    KernelSize,
+    OutputStride,
+    RemoveSE,
+    ReplaceActivation,
+)
 
 EACH = [
     FuseIBN(("blocks.1.*", "blocks.2.0")),
     EvenChannels("up", 24, "blocks.*"),
     DepthMultiplier(0.5),
     DenseDepthwise("*[stride==2]"),
+    KernelSize(3, "blocks.*"),
+    ReplaceActivation("relu6", of=("silu", "gelu")),
+    RemoveSE("blocks.5.*"),
+    DropBlock("blocks.5.1"),
+    InputSize(192, 256),
+    OutputStride(8),
 ]
 
 
@@ -26,10 +46,11 @@ def test_plain_data_and_back(transform):
 
 @pytest.mark.parametrize("cls", TRANSFORMS.values())
 def test_unknown_options_name_the_nearest(cls):
-    with pytest.raises(UnknownName, match="'blocs'; the nearest is 'blocks'"):
-        cls(blocs="*")
-    with pytest.raises(UnknownName, match="nearest is 'blocks'"):
-        cls.from_dict({"block": "*"})
+    option = fields(cls)[-1].name
+    with pytest.raises(UnknownName, match=f"'{option}s'; the nearest is '{option}'"):
+        cls(**{option + "s": 1})
+    with pytest.raises(UnknownName, match=f"nearest is '{option}'"):
+        cls.from_dict({option[:-1]: "*"})
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,10 @@ class Replace:
     The last new operator takes over the name, hence the consumers, of the last replaced one. `new_ops` read
     tensors from outside the replaced set or from each other.
 
-    init: how surgery fills the new weights: "embed" (exact, a depthwise kernel on the diagonal of a dense
-    one), "least-squares" (on calibration images; composed weights without them) or "random".
+    init: how surgery fills the new weights: "embed" (exact: a depthwise kernel on the diagonal of a dense one, a
+    small kernel in the middle of a larger one; layers without weights), "least-squares" (on calibration images;
+    composed or cropped weights without them; where a gate is taken out, what it multiplies by on average goes into
+    a layer beside it) or "random".
     module, template: the block whose whole module is replaced and the timm class that takes its place
     ("EdgeResidual"); empty where single layers are exchanged in their own places.
     """

@@ -16,11 +16,14 @@ __all__ = ["rewrite"]
 def rewrite(graph: Graph, plan: Plan) -> Graph:
     """The graph after the plan's edits, in their order; raises before anything is made where one does not fit.
 
-    Neighbouring Resize edits are carried out together, so two segments a constraint binds may change at once.
+    Neighbouring Resize edits are carried out together, so two segments a constraint binds may change at once; so are
+    SetSpatial edits: branches that meet change their maps at once.
     """
     for kind, edits in groupby(plan.edits, type):
         if kind is Resize:
             graph = _resize(graph, [e for e in edits if isinstance(e, Resize)])
+        elif kind is SetSpatial:
+            graph = _set_spatial(graph, [e for e in edits if isinstance(e, SetSpatial)])
         else:
             for edit in edits:
                 graph = _single(graph, edit)
@@ -30,17 +33,21 @@ def rewrite(graph: Graph, plan: Plan) -> Graph:
 def _single(graph: Graph, edit: Edit) -> Graph:
     if isinstance(edit, Replace):
         return _replace(graph, edit)
-    if isinstance(edit, SetSpatial):
-        op = _op(graph, edit.op)
-        fields = {"stride": edit.stride, "dilation": edit.dilation, "padding": edit.padding}
-        changed = op.with_attrs(**{k: v for k, v in fields.items() if v is not None})
-        return _propagate(graph, {op.name: changed})
     if isinstance(edit, SetInput):
         (only,) = graph.inputs
         return _propagate(graph, {only.name: replace(only, shape=(only.shape[0], *edit.shape))})
     assert isinstance(edit, Compress)
     op = _op(graph, edit.op)
     return _propagate(graph, {op.name: op.with_attrs(compress=edit.scheme)})
+
+
+def _set_spatial(graph: Graph, edits: Sequence[SetSpatial]) -> Graph:
+    changed: dict[str, Op] = {}
+    for edit in edits:
+        op = changed.get(edit.op) or _op(graph, edit.op)
+        fields = {"stride": edit.stride, "dilation": edit.dilation, "padding": edit.padding}
+        changed[edit.op] = op.with_attrs(**{k: v for k, v in fields.items() if v is not None})
+    return _propagate(graph, changed)
 
 
 def _op(graph: Graph, name: str) -> Op:
@@ -143,6 +150,7 @@ def _replace(graph: Graph, edit: Replace) -> Graph:
     return _propagate(edited, {op.name: op for op in added}, fresh=True)
 
 
+_SAME = "timm.layers.conv2d_same.Conv2dSame"
 _CLASSES: Mapping[str, str] = {
     "conv2d": "torch.nn.modules.conv.Conv2d",
     "batch_norm": "torch.nn.modules.batchnorm.BatchNorm2d",
@@ -161,7 +169,13 @@ def _modules(graph: Graph, edit: Replace, added: Sequence[Op]) -> tuple[tuple[st
         if path == edit.module:
             tree.append((path, edit.template))
             known = {p for p, _ in graph.modules}
-            tree += [(op.module, _CLASSES.get(op.kind, "")) for op in added if op.module not in known]
+            padded = {op.module for op in added if op.kind == "pad"}
+            classes = {**_CLASSES, "conv2d": _SAME} if padded else _CLASSES
+            tree += [
+                (op.module, (classes if op.module in padded else _CLASSES).get(op.kind, ""))
+                for op in added
+                if op.module not in known
+            ]
         elif (
             not path.startswith(inside)
             or any(k == path or k.startswith(path + ".") for k in kept)
@@ -177,17 +191,56 @@ def _modules(graph: Graph, edit: Replace, added: Sequence[Op]) -> tuple[tuple[st
 def _propagate(graph: Graph, changed: Mapping[str, Op], fresh: bool = False) -> Graph:
     """Recompute shapes behind the changed operators; all others stay the very same objects."""
     before = graph.by_name
+    padded = {path for path, cls in graph.modules if cls.endswith("Same")}
     done: dict[str, Op] = {}
     for op in graph.ops:
         new = changed.get(op.name, op)
-        moved = any(done[i].shape != before[i].shape for i in new.inputs)
+        moved = any(i not in before or done[i].shape != before[i].shape for i in new.inputs)
+        if op.module in padded and op.kind in _WINDOWS and (op.name in changed or moved):
+            new = _padded(new, done)
+            moved = True
         if new is not op or moved or (fresh and op.name in changed):
-            traced = None if fresh and op.name in changed else [before[i].shape for i in op.inputs]
+            fixed = (fresh and op.name in changed) or new.attrs != op.attrs
+            traced = None if fixed else [before[i].shape for i in op.inputs]
             shape = infer_shape(new, [done[i].shape for i in new.inputs], traced)
             if shape != new.shape:
-                new = replace(new, shape=shape)
+                new = _recorded(replace(new, shape=shape))
         done[op.name] = _checked(new, done)
     return Graph(tuple(done.values()), graph.outputs, graph.modules)
+
+
+_WINDOWS = ("conv2d", "max_pool2d", "avg_pool2d")
+
+
+def _padded(op: Op, done: dict[str, Op]) -> Op:
+    """A layer that pads as TensorFlow's "SAME" does, with the padding its present input needs standing before it.
+
+    n' = ceil(n / s),   pad = max((n' - 1) s + d (k - 1) + 1 - n, 0), the smaller half in front
+    """
+    pad = done[op.inputs[0]]
+    if pad.kind != "pad" or pad.module != op.module:
+        pad = Op(f"{op.name}.pad", "pad", op.inputs[:1], pad.shape, _no_pads(op), (), op.module)
+    source = done[pad.inputs[0]]
+    total = []
+    for i, n in enumerate(source.shape[2:]):
+        step, span = op["stride"][i], (op.get("dilation") or (1, 1))[i] * (op["kernel"][i] - 1) + 1
+        total.append(max((-(-n // step) - 1) * step + span - n, 0))
+    if not any(total):
+        done.pop(pad.name, None)
+        return replace(op, inputs=(source.name, *op.inputs[1:]))
+    pads = ((0, 0), (0, 0), *((t // 2, t - t // 2) for t in total))
+    shape = (*source.shape[:2], *(n + t for n, t in zip(source.shape[2:], total, strict=True)))
+    done[pad.name] = replace(pad.with_attrs(pads=pads), shape=shape)
+    return replace(op, inputs=(pad.name, *op.inputs[1:]))
+
+
+def _no_pads(op: Op) -> tuple[tuple[str, object], ...]:
+    return (("pads", ()), ("value", float("-inf") if op.kind == "max_pool2d" else 0.0))
+
+
+def _recorded(op: Op) -> Op:
+    """Sizes that attributes repeat."""
+    return op.with_attrs(size=op.shape[2:]) if op.kind == "resize" else op
 
 
 def _checked(op: Op, done: Mapping[str, Op]) -> Op:

@@ -71,8 +71,11 @@ class Session:
 
     @property
     def input_size(self) -> tuple[int, int, int] | None:
-        """(channels, height, width); None where the model was opened with example inputs."""
-        return self.base.input_size
+        """(channels, height, width) of the images it reads now; None where the model was opened with example inputs."""
+        if self.base.input_size is None:
+            return None
+        _, channels, height, width = self.graph.inputs[0].shape
+        return channels, height, width
 
     @property
     def graph(self) -> Graph:

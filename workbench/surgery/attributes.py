@@ -78,6 +78,11 @@ def _partial_conv(module: Any, path: str, inside: list[Op], graph: Graph) -> Non
     module.dim_untouched = _read(inside, graph)[1] - conv.shape[1]
 
 
+def _gated(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
+    """GatedConvBlock of MambaOut: gate, what passes, and what is convolved."""
+    module.split_indices = [op.shape[-1] for op in _slices(path, inside)]
+
+
 def _head(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
     """Classifier heads: reset() builds the new classifier from these."""
     shape = _read(inside, graph)
@@ -113,6 +118,7 @@ _RULES: Mapping[str, Callable[[Any, str, list[Op], Graph], None]] = {
     "CrossStage3": _halves,
     "DualPathBlock": _dual_path,
     "Partial_conv3": _partial_conv,
+    "GatedConvBlock": _gated,
     "ClassifierHead": _head,
     "NormMlpClassifierHead": _head,
     "ClNormMlpClassifierHead": _head,
@@ -127,8 +133,12 @@ def _set_feature_counts(model: nn.Module, before: Graph, after: Graph) -> None:
     info = getattr(model, "feature_info", None)
     rows = getattr(info, "info", info)
     for row in rows if isinstance(rows, list) else ():
-        if isinstance(row, dict) and row.get("num_chs") == _width_at(before, row.get("module", "")):
-            row["num_chs"] = _width_at(after, row["module"])
+        if not isinstance(row, dict):
+            continue
+        for key, fact in (("num_chs", _width_at), ("reduction", _reduction_at)):
+            was = fact(before, row.get("module", ""))
+            if was and row.get(key) == was:
+                row[key] = fact(after, row["module"])
 
 
 def _pooled(graph: Graph) -> int:
@@ -138,11 +148,24 @@ def _pooled(graph: Graph) -> int:
 
 
 def _classified(graph: Graph) -> int:
-    layers = [op for op in graph.ops if op.kind == "linear"]
+    """Channels the classifier reads."""
+    layers = [op for op in graph.ops if op.kind in ("linear", "conv2d")]
     weight = layers[-1].param("weight") if layers else None
     return weight.shape[1] if weight is not None else 0
 
 
 def _width_at(graph: Graph, path: str) -> int:
+    made = _made_at(graph, path)
+    return made[1] if made else 0
+
+
+def _reduction_at(graph: Graph, path: str) -> int:
+    """Input pixels per pixel of the map a module makes."""
+    made, read = _made_at(graph, path), graph.inputs[0].shape
+    return round(read[2] / made[2]) if made and len(read) == 4 else 0
+
+
+def _made_at(graph: Graph, path: str) -> tuple[int, ...]:
+    """Shape of the feature map a module makes, () where it makes none."""
     inside = [op for op in graph.ops if op.module == path or op.module.startswith(path + ".")]
-    return inside[-1].shape[1] if path and inside and len(inside[-1].shape) == 4 else 0
+    return inside[-1].shape if path and inside and len(inside[-1].shape) == 4 else ()

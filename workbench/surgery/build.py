@@ -46,15 +46,19 @@ def build(model: nn.Module, graph: Graph, plans: Sequence[Plan], calibration: to
             graph = _resize(edited, graph, resizes, calibration)
             reference = None
             continue
+        if spatial := [edit for edit in group if isinstance(edit, SetSpatial)]:
+            for setting in spatial:
+                _set_spatial(edited, graph, setting)
+            after = rewrite(graph, Plan(tuple(spatial)))
+            set_attributes(edited, graph, after)
+            graph, reference = after, None
+            continue
         for edit in group:
             after = rewrite(graph, Plan((edit,)))
             if isinstance(edit, Replace):
                 if reference is None:
                     reference = copy.deepcopy(edited) if calibration is not None else edited
                 replace(edited, graph, edit, after, reference, calibration)
-            elif isinstance(edit, SetSpatial):
-                _set_spatial(edited, graph, edit)
-                reference = None
             elif not isinstance(edit, SetInput):  # another input size changes no weight
                 raise SurgeryError(f"{type(edit).__name__} edits cannot be carried out on a module yet")
             graph = after

@@ -1,11 +1,9 @@
-"""Weights for replaced layers, in closed form.
+"""Weights for replaced blocks, in closed form.
 
     x       a block's input            P(x)   its KxK patches
     u       the old block's hidden pre-activation, bn2(dw(act(bn1(pw(x)))))
     f       the new block's hidden activation, squeeze-excite included
     y       the old block's output before the residual addition
-
-Embedding: a depthwise kernel w[c] is the dense kernel W[c, c] = w[c], all else 0. Exact.
 
 Composition: W[c, i] = w[c] (g1 / sqrt(v1 + e)) pw[c, i], what the two convolutions do when the activation between
 them is left out. Far off where the activation clips: often worse than predicting the mean.
@@ -28,13 +26,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .kernels import patches
 from .layers import capture
 from .least_squares import Regression
 
-__all__ = ["Bottleneck", "compose", "embed", "fit"]
+__all__ = ["Bottleneck", "compose", "fit"]
 
 _CHUNK = 4  # images at a time
 _ROWS = 24  # rows a feature are plenty; more of them only cost time
@@ -52,15 +50,6 @@ class Bottleneck:
     dw_norm: str
     project: str
     project_norm: str
-
-
-def embed(weight: Tensor, groups: int) -> Tensor:
-    """The dense kernel [O, I, kh, kw] that does what the depthwise one [O, 1, kh, kw] in `groups` groups does."""
-    made = weight.shape[0]
-    dense = weight.new_zeros(made, groups, *weight.shape[2:])
-    rows = torch.arange(made, device=weight.device)
-    dense[rows, rows // (made // groups)] = weight.detach()[:, 0]
-    return dense
 
 
 @torch.no_grad()
@@ -84,10 +73,10 @@ def fit(model: nn.Module, reference: nn.Module, old: Bottleneck, images: Tensor)
     inputs: list[Tensor] = []
     goals: list[Tensor] = []
     for i, (x, edited, hidden, y) in enumerate(_activations(model, reference, old, parts)):
-        patches = _patches(edited, new.conv_exp)
-        total = len(patches) // len(x) * len(images)
-        rows = _sample(len(patches), _ROWS * patches.shape[1] / total, generator).to(x.device)
-        first.add(patches[rows], _rows(hidden)[rows], _held_out(i, parts))
+        columns = patches(edited, new.conv_exp, new.conv_exp.kernel_size)
+        total = len(columns) // len(x) * len(images)
+        rows = _sample(len(columns), _ROWS * columns.shape[1] / total, generator).to(x.device)
+        first.add(columns[rows], _rows(hidden)[rows], _held_out(i, parts))
         inputs.append(edited)
         goals.append(y + x - edited if new.has_skip else y)
     _fill(new.conv_exp, new.bn1, first)
@@ -144,14 +133,3 @@ def _sample(rows: int, share: float, generator: torch.Generator) -> Tensor:
 def _rows(maps: Tensor) -> Tensor:
     """[N, C, H, W] -> [N H W, C]."""
     return maps.permute(0, 2, 3, 1).flatten(0, 2)
-
-
-def _patches(x: Tensor, conv: nn.Conv2d) -> Tensor:
-    """[N, C, H, W] -> [N H' W', C kh kw], the rows a convolution multiplies its kernel with."""
-    padding: Any = conv.padding
-    if type(conv).__name__ == "Conv2dSame":
-        from timm.layers import pad_same
-
-        x, padding = pad_same(x, list(conv.kernel_size), list(conv.stride), list(conv.dilation)), 0
-    columns = F.unfold(x, conv.kernel_size, conv.dilation, padding, conv.stride)
-    return columns.transpose(1, 2).flatten(0, 1)

@@ -1,4 +1,4 @@
-"""Replace: a block's whole module, one layer in its place, or operators taken out."""
+"""Replace: a block's whole module; single layers and what is taken out are `exchange.py`'s."""
 
 import copy
 from typing import Any
@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from ..errors import SurgeryError
-from ..graph import Graph, Op, Replace
-from .initialise import Bottleneck, compose, embed, fit
-from .layers import get_parameter, replace_module, set_parameter, set_widths
+from ..graph import Graph, Replace
+from .exchange import exchange, inside, take_out
+from .initialise import Bottleneck, compose, fit
+from .layers import replace_module
 
 __all__ = ["replace"]
 
@@ -34,9 +35,9 @@ def replace(
     elif edit.template:
         raise SurgeryError(f"{edit.module}: no way is known to build a {edit.template}")
     elif not edit.new_ops:
-        _take_out(model, graph, edit)
+        take_out(model, graph, edit, images)
     else:
-        _exchange(model, graph, edit, after)
+        exchange(model, graph, edit, after, images)
 
 
 # ---- whole blocks -----------------------------------------------------------------------------------------------
@@ -44,7 +45,7 @@ def replace(
 
 def _bottleneck(graph: Graph, edit: Replace) -> Bottleneck:
     gone = [graph.by_name[name] for name in edit.ops]
-    ops = [op for op in gone if not _inside(op, f"{edit.module}.se")]
+    ops = [op for op in gone if not inside(op, f"{edit.module}.se")]
     convs = [op.module for op in ops if op.kind == "conv2d"]
     norms = [op.module for op in ops if op.kind == "batch_norm"]
     if len(convs) != 3 or len(norms) != 3:
@@ -98,37 +99,3 @@ def _norm_act(model: nn.Module, graph: Graph, edit: Replace, old: Bottleneck) ->
     new.load_state_dict({k: v for k, v in norm.state_dict().items() if k in new.state_dict()})
     new.act = copy.deepcopy(model.get_submodule(act.module))
     return new
-
-
-# ---- single layers ----------------------------------------------------------------------------------------------
-
-
-def _exchange(model: nn.Module, graph: Graph, edit: Replace, after: Graph) -> None:
-    """A depthwise convolution becomes a dense one in its own module."""
-    op = after.by_name[edit.ops[-1]]
-    weight = op.param("weight")
-    layer = model.get_submodule(op.module)
-    values = get_parameter(model, weight.name) if weight is not None else None
-    if len(edit.ops) != 1 or len(edit.new_ops) != 1 or edit.init != "embed":
-        raise SurgeryError(f"{op.module or op.name}: only one layer at a time can be exchanged, its weights embedded")
-    if not isinstance(layer, nn.Conv2d) or values is None or weight is None:
-        raise SurgeryError(
-            f"{op.module or op.name} is a {type(layer).__name__}, not a convolution with its own weights"
-        )
-    set_parameter(model, weight.name, embed(values, layer.groups))
-    set_widths(model, op.module, op)
-
-
-def _take_out(model: nn.Module, graph: Graph, edit: Replace) -> None:
-    """Modules all of whose operators go become identities."""
-    gone = set(edit.ops)
-    for op in (graph.by_name[name] for name in edit.ops):
-        left = [other for other in graph.ops if other.name not in gone and _inside(other, op.module)]
-        if not op.module or left:
-            raise SurgeryError(f"{op.module or op.name}: its {op.kind} cannot be taken out of the module's code")
-    for path in dict.fromkeys(graph.by_name[name].module for name in edit.ops):
-        replace_module(model, path, nn.Identity())
-
-
-def _inside(op: Op, path: str) -> bool:
-    return op.module == path or op.module.startswith(f"{path}.")

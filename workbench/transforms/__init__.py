@@ -6,13 +6,47 @@ from types import MappingProxyType
 from .base import Transform
 from .dense_depthwise import DenseDepthwise
 from .depth_multiplier import DepthMultiplier
+from .drop_block import DropBlock
 from .even_channels import EvenChannels
 from .fuse_ibn import FuseIBN
+from .input_size import InputSize
+from .kernel_size import KernelSize
+from .output_stride import OutputStride
+from .remove_se import RemoveSE
+from .replace_activation import ReplaceActivation
 from .select import select
 
-__all__ = ["TRANSFORMS", "DenseDepthwise", "DepthMultiplier", "EvenChannels", "FuseIBN", "Transform", "select"]
+__all__ = [
+    "TRANSFORMS",
+    "DenseDepthwise",
+    "DepthMultiplier",
+    "DropBlock",
+    "EvenChannels",
+    "FuseIBN",
+    "InputSize",
+    "KernelSize",
+    "OutputStride",
+    "RemoveSE",
+    "ReplaceActivation",
+    "Transform",
+    "select",
+]
 
 # What recipes, the widget and the command line know by name.
 TRANSFORMS: Mapping[str, type[Transform]] = MappingProxyType(
-    {cls.__name__: cls for cls in (FuseIBN, EvenChannels, DepthMultiplier, DenseDepthwise)}
+    {
+        cls.__name__: cls
+        for cls in (
+            FuseIBN,
+            EvenChannels,
+            DepthMultiplier,
+            DenseDepthwise,
+            KernelSize,
+            ReplaceActivation,
+            RemoveSE,
+            DropBlock,
+            InputSize,
+            OutputStride,
+        )
+    }
 )

@@ -1,0 +1,113 @@
+"""One layer in another's place, and modules taken out."""
+
+from collections.abc import Callable, Mapping
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import SurgeryError
+from ..graph import Graph, Op, Replace
+from .gates import fold
+from .kernels import centred, embed, fit_kernel
+from .layers import get_parameter, replace_module, set_parameter, set_widths
+
+__all__ = ["exchange", "inside", "take_out"]
+
+_ACTIVATIONS: Mapping[str, Callable[..., nn.Module]] = {
+    "hard_swish": nn.Hardswish,
+    "hard_sigmoid": nn.Hardsigmoid,
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "silu": nn.SiLU,
+    "leaky_relu": nn.LeakyReLU,
+}
+
+
+def exchange(model: nn.Module, graph: Graph, edit: Replace, after: Graph, images: Tensor | None) -> None:
+    """Carry an edit of one layer out on its own module: dense for depthwise, another kernel, another activation."""
+    if len(edit.ops) != 1 or len(edit.new_ops) != 1:
+        raise SurgeryError(f"{edit.module or edit.ops[-1]}: only one layer at a time can be exchanged")
+    op = after.by_name[edit.ops[-1]]
+    if op.kind != "conv2d":
+        _activation(model, graph.by_name[op.name], op)
+        return
+    weight = op.param("weight")
+    layer: Any = model.get_submodule(op.module)
+    values = get_parameter(model, weight.name) if weight is not None else None
+    if not isinstance(layer, nn.Conv2d) or values is None or weight is None:
+        raise SurgeryError(
+            f"{op.module or op.name} is a {type(layer).__name__}, not a convolution with its own weights"
+        )
+    kernel = op["kernel"]
+    if kernel == tuple(values.shape[2:]):
+        set_parameter(model, weight.name, embed(values, layer.groups))
+        set_widths(model, op.module, op)
+        return
+    new = centred(values, kernel)
+    if edit.init == "least-squares" and images is not None and type(layer).__name__ in ("Conv2d", "Conv2dSame"):
+        new = fit_kernel(model, op.module, kernel, images)
+    set_parameter(model, weight.name, new)
+    layer.kernel_size = kernel
+    if not type(layer).__name__.endswith("Same"):
+        layer.padding = op["padding"]
+
+
+def _activation(model: nn.Module, old: Op, new: Op) -> None:
+    """Another activation module in the place of one, in place on its input where the old one was."""
+    module: Any = model.get_submodule(old.module)
+    if isinstance(module, nn.Identity) or any(True for _ in module.parameters()):
+        raise SurgeryError(f"{old.module} is a {type(module).__name__}, no activation that could be exchanged")
+    if new.kind == "gelu":
+        made: nn.Module = nn.GELU()
+    elif new.kind in _ACTIVATIONS:
+        made = _ACTIVATIONS[new.kind](inplace=bool(getattr(module, "inplace", False)))
+    else:
+        raise SurgeryError(f"{old.module}: no module is known for the activation {new.kind}")
+    replace_module(model, old.module, made.train(module.training))
+
+
+@torch.no_grad()
+def take_out(model: nn.Module, graph: Graph, edit: Replace, images: Tensor | None) -> None:
+    """Modules all of whose operators go become identities; with images a gate's mean goes into a layer beside it."""
+    gone = set(edit.ops)
+    paths: list[str] = []
+    for op in (graph.by_name[name] for name in edit.ops):
+        left = [other for other in graph.ops if other.name not in gone and inside(other, op.module)]
+        if not op.module or left:
+            raise SurgeryError(f"{op.module or op.name}: its {op.kind} cannot be taken out of the module's code")
+        paths.append(op.module)
+    whole = _outermost(graph, gone, paths)
+    if edit.init == "least-squares" and images is not None and len(whole) == 1:
+        fold(model, graph, edit, whole[0], images)
+    for path in whole:
+        replace_module(model, path, PassThrough() if _takes_more(model.get_submodule(path)) else nn.Identity())
+
+
+class PassThrough(nn.Identity):
+    """An identity for code that hands its block more than the feature map."""
+
+    def forward(self, input: Tensor, *args: Any, **options: Any) -> Tensor:
+        return input
+
+
+def _takes_more(module: nn.Module) -> bool:
+    return len(signature(module.forward).parameters) > 1
+
+
+def _outermost(graph: Graph, gone: set[str], paths: list[str]) -> list[str]:
+    """The largest modules all of whose operators go."""
+    found: list[str] = []
+    for path in dict.fromkeys(paths):
+        parent = path.rpartition(".")[0]
+        while parent and all(op.name in gone for op in graph.ops if inside(op, parent)):
+            path, parent = parent, parent.rpartition(".")[0]
+        if path not in found:
+            found.append(path)
+    return [path for path in found if not any(path.startswith(f"{other}.") for other in found)]
+
+
+def inside(op: Op, path: str) -> bool:
+    """Whether the operator belongs to the module at this path or to one within."""
+    return op.module == path or op.module.startswith(f"{path}.")

@@ -1,0 +1,68 @@
+"""Residual blocks taken out."""
+
+from dataclasses import dataclass
+
+from ..errors import NotApplicable
+from ..graph import Block, Graph, Plan, Replace
+from ..targets import Target
+from .base import Blocks, Transform
+from .select import check_blocks, named, select
+
+__all__ = ["DropBlock"]
+
+
+@dataclass(frozen=True)
+class DropBlock(Transform):
+    """Take residual blocks out: their input goes on as their output (Veit et al. 2016: networks survive it).
+
+    Not the regulariser of the same name. Nothing else shortens a network without touching a width.
+
+    blocks: selector, to be chosen with care: "*" takes out every residual block there is. With a pattern, blocks that
+    cannot go are passed over; one named by its full path must be one that can.
+
+    What a block needs: a residual addition, an output of the shape of its one input, and a module of its own.
+
+    >>> DropBlock("blocks.4.2")
+    DropBlock(blocks='blocks.4.2')
+    """
+
+    blocks: Blocks = "*"
+
+    def __post_init__(self) -> None:
+        check_blocks(self.blocks)
+
+    def plan(self, graph: Graph, target: Target) -> Plan:
+        edits, reasons = [], []
+        meant = named(self.blocks)
+        for block in select(graph, self.blocks):
+            reason = _stays(graph, block)
+            if not reason:
+                edits.append(Replace(block.ops, ()))
+                continue
+            error = NotApplicable(f"{block.name} ({block.kind}) cannot be taken out: {reason}")
+            if block.name in meant:
+                raise error
+            reasons.append((not block.residual, error))
+        if not edits:
+            raise min(reasons, key=lambda pair: pair[0])[1]
+        return Plan(tuple(edits))
+
+
+def _stays(graph: Graph, block: Block) -> str:
+    """Why the block cannot be taken out; "" where it can."""
+    if not block.residual:
+        return "it has no residual addition"
+    if graph.by_name[block.input].shape != graph.by_name[block.output].shape:
+        return "its output has another shape than its input"
+    inside = set(block.ops)
+    read = [i for name in block.ops for i in graph.by_name[name].inputs if i not in inside]
+    if any(name != block.input for name in read):
+        return f"it reads more than its input ({next(name for name in read if name != block.input)})"
+    if any(user.name not in inside for name in inside - {block.output} for user in graph.consumers[name]):
+        return "what it computes on the way is read outside"
+    own = {op.name for op in graph.ops if op.module == block.name or op.module.startswith(f"{block.name}.")}
+    if block.name not in graph.classes or own != inside:
+        return "it is no module of its own"
+    if block.ops[-1] != block.output:
+        return "its output is not the last it makes"
+    return ""

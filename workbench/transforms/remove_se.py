@@ -1,0 +1,101 @@
+"""Squeeze-excite gates taken out."""
+
+from dataclasses import dataclass
+
+from ..errors import NotApplicable
+from ..graph import Graph, Op, Plan, Replace
+from ..targets import Target
+from .base import Blocks, Transform
+from .select import check_blocks, named, select
+
+__all__ = ["RemoveSE"]
+
+
+@dataclass(frozen=True)
+class RemoveSE(Transform):
+    """Take channel gates out: squeeze-excite (Hu et al. 2018), effective SE, ECA and their like.
+
+    A gate waits for the whole feature map, reads it once more to multiply it, and works between on layers so small that
+    the array idles. What it multiplies by on average goes into the layer before or behind it (calibration images).
+
+    blocks: selector; blocks without a gate are passed over unless named by their full path.
+
+    What a gate needs: to be a module of its own that multiplies what it reads by a value per channel computed from
+    nothing else.
+
+    >>> RemoveSE("blocks.[56].*")
+    RemoveSE(blocks='blocks.[56].*')
+    """
+
+    blocks: Blocks = "*"
+
+    def __post_init__(self) -> None:
+        check_blocks(self.blocks)
+
+    def plan(self, graph: Graph, target: Target) -> Plan:
+        inside: dict[str, list[str]] = {}
+        for op in graph.ops:
+            path = op.module
+            while path:
+                inside.setdefault(path, []).append(op.name)
+                path = path.rpartition(".")[0]
+        edits, reasons = [], []
+        meant = named(self.blocks)
+        for block in select(graph, self.blocks):
+            gates = [gate for name in block.ops if (gate := _gate(graph, graph.by_name[name]))]
+            if not gates and block.name in meant:
+                raise NotApplicable(f"{block.name} ({block.kind}) has no squeeze-excite gate")
+            for gate in gates:
+                whole = any(set(inside.get(path, ())) == set(gate) for path in _paths(graph.by_name[gate[-1]].module))
+                if whole:
+                    edits.append(Replace(gate, (), "least-squares"))
+                    continue
+                where = graph.by_name[gate[-1]].module
+                reasons.append(NotApplicable(f"the gate of {block.name} is written into the code of {where or 'it'}"))
+                if block.name in meant:
+                    raise reasons[-1]
+        if not edits:
+            raise reasons[0] if reasons else NotApplicable(f"none of the blocks {self.blocks!r} has a gate")
+        return Plan(tuple(edits))
+
+
+def _paths(path: str) -> list[str]:
+    """The module and those around it."""
+    found = []
+    while path:
+        found.append(path)
+        path = path.rpartition(".")[0]
+    return found
+
+
+def _gate(graph: Graph, product: Op) -> tuple[str, ...]:
+    """The operators of the gate that ends in this product, in execution order; () where it is no gate."""
+    if product.kind != "mul" or len(product.inputs) != 2:
+        return ()
+    for x, factor in (product.inputs, product.inputs[::-1]):
+        source, value = graph.by_name[x], graph.by_name[factor]
+        if source.shape != product.shape or len(source.shape) != 4 or value.elements != source.shape[1]:
+            continue
+        if value.elements == source.elements:
+            continue  # nothing was pooled
+        gate = _between(graph, x, factor)
+        if gate and all(user.name in gate or user is product for name in gate for user in graph.consumers[name]):
+            return tuple(op.name for op in graph.ops if op.name in gate or op is product)
+    return ()
+
+
+def _between(graph: Graph, start: str, end: str) -> set[str]:
+    """The operators `end` is computed with from `start` and nothing else; none where it is not."""
+    found: set[str] = set()
+    pending, reached = [end], False
+    while pending:
+        name = pending.pop()
+        reached = reached or name == start
+        if name == start or name in found:
+            continue
+        op = graph.by_name[name]
+        if op.kind == "input" or (not op.inputs and op.kind != "param"):
+            return set()
+        found.add(name)
+        pending += op.inputs
+    return found if reached else set()
