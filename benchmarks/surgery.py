@@ -43,6 +43,7 @@ from workbench import (
     DepthMultiplier,
     DropBlock,
     EvenChannels,
+    ExpandRatio,
     FuseIBN,
     InputSize,
     KernelSize,
@@ -68,6 +69,7 @@ TRANSFORMS = (
     EvenChannels("nearest", 16),
     DepthMultiplier(0.75),
     DenseDepthwise(),
+    ExpandRatio(3),
     KernelSize(3),
     KernelSize(7),
     ReplaceActivation("relu6", of=ACTIVATIONS),
@@ -154,9 +156,9 @@ def attempt(model: Any, graph: Graph, size: Any, transform: Any, target: Any, wo
 
     try:
         plan = transform.plan(graph, target)
+        planned = rewrite(graph, plan)
     except NotApplicable as error:
         return "refused", said(error)
-    planned = rewrite(graph, plan)
     built = build(model, graph, [plan])
     if sum(p.numel() for p in built.parameters()) < sum(p.numel() for p in model.parameters()) and transform in EXACT:
         return "failed", "parameters got lost"

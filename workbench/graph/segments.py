@@ -16,6 +16,15 @@ _POINTWISE = frozenset(
 _BINARY = frozenset("add sub mul div maximum minimum".split())
 
 
+# Attention whose code holds its inner width as a number of its own; others take what they read.
+_KNOW_THEIR_WIDTH = (
+    "timm.layers.attention.",
+    "timm.models.levit.",
+    "timm.models.efficientformer.",
+    "timm.models.tiny_vit.",
+)
+
+
 @dataclass(eq=False)
 class _Run:
     """Channels that move as one; `link` leads to what they became (another run, or two halves)."""
@@ -212,7 +221,9 @@ class Tracer:
                 continue  # broadcast over the channels
             found = self.layouts.get(name)
             if found is None:
-                if self.graph.by_name[name].kind == "param":
+                if _is_computed(self.graph.by_name[name]):
+                    self.freeze_runs(first, f"a table computed in code is combined with it ({op.module})")
+                elif self.graph.by_name[name].kind == "param":
                     self.layouts[name] = _Runs(own, first.runs, first.repeat)
                 else:
                     self.freeze_runs(first, f"{op.kind} reads channels that cannot be followed ({op.module})")
@@ -251,6 +262,7 @@ class Tracer:
     def _reshape(self, op: "Op") -> None:
         found = self.layouts.get(op.inputs[0])
         if found is None:
+            self._tie(op)
             return
         shape = self.graph.by_name[op.inputs[0]].shape
         for axis, merged in enumerate(op["dims"]):
@@ -264,6 +276,19 @@ class Tracer:
                 self._same(op, axis, repeat)
                 return
         self._lose(op, "a reshape splits or mixes the channels")
+
+    def _tie(self, op: "Op") -> None:
+        """Attention that merges heads into as many channels as its module reads takes that number from its input."""
+        if not op.module or op.module not in self.graph.classes or not any(m and len(m) > 1 for m in op["dims"]):
+            return
+        if self.graph.classes[op.module].startswith(_KNOW_THEIR_WIDTH):
+            return
+        inside = {o.name for o in self.graph.ops if o.module == op.module or o.module.startswith(f"{op.module}.")}
+        for name in {i for o in self.graph.ops if o.name in inside for i in o.inputs if i not in inside}:
+            found = self.layouts.get(name)
+            width = sum(run.width for run in found.leaves()) if found else 0
+            if found and width == op.shape[-1] and self.graph.by_name[name].kind != "param":
+                self.freeze_runs(found, f"attention has as many channels inside as it reads ({op.module})")
 
     def _permute(self, op: "Op") -> None:
         found = self.layouts.get(op.inputs[0])
@@ -335,3 +360,8 @@ class Tracer:
         self._lose(op, "a matrix product mixes the channels")
 
     _attention = _matmul
+
+
+def _is_computed(op: "Op") -> bool:
+    """A constant the exporter folded; no parameter of that name stands behind it."""
+    return op.kind == "param" and bool(op.params) and op.params[0].name.rpartition(".")[2] == op.name

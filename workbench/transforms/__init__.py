@@ -8,6 +8,7 @@ from .dense_depthwise import DenseDepthwise
 from .depth_multiplier import DepthMultiplier
 from .drop_block import DropBlock
 from .even_channels import EvenChannels
+from .expand_ratio import ExpandRatio
 from .fuse_ibn import FuseIBN
 from .input_size import InputSize
 from .kernel_size import KernelSize
@@ -22,6 +23,7 @@ __all__ = [
     "DepthMultiplier",
     "DropBlock",
     "EvenChannels",
+    "ExpandRatio",
     "FuseIBN",
     "InputSize",
     "KernelSize",
@@ -41,6 +43,7 @@ TRANSFORMS: Mapping[str, type[Transform]] = MappingProxyType(
             EvenChannels,
             DepthMultiplier,
             DenseDepthwise,
+            ExpandRatio,
             KernelSize,
             ReplaceActivation,
             RemoveSE,
