@@ -78,7 +78,7 @@ TRANSFORMS = (
     InputSize(SIZE + 64),
     OutputStride(16),
 )
-EXACT = (EvenChannels("up", 24), DenseDepthwise(), KernelSize(7))
+EXACT = (EvenChannels("up", 24), DenseDepthwise(), KernelSize(7))  # the last where no kernel is larger
 
 
 # ---- one architecture -------------------------------------------------------------------------------------------
@@ -162,7 +162,8 @@ def attempt(model: Any, graph: Graph, size: Any, transform: Any, target: Any, wo
     built = build(model, graph, [plan])
     if sum(p.numel() for p in built.parameters()) < sum(p.numel() for p in model.parameters()) and transform in EXACT:
         return "failed", "parameters got lost"
-    if transform in EXACT:
+    kernels = [max(op["kernel"]) for op in graph.ops if op.kind == "conv2d"]
+    if transform in EXACT and (transform != KernelSize(7) or max(kernels, default=0) <= 7):
         x = torch.randn(2, *size, generator=torch.Generator().manual_seed(1)).double()
         with torch.no_grad():
             y, z = (first(copy.deepcopy(m).double()(x)) for m in (model, built))
@@ -180,8 +181,8 @@ def behaviour(model: Any, size: Any) -> dict[str, bool]:
 
     import torch
 
-    model = copy.deepcopy(model)
-    x = torch.randn(3, *size, generator=torch.Generator().manual_seed(2))
+    model = copy.deepcopy(model).double()  # random weights may grow values until float32 is too coarse to compare
+    x = torch.randn(3, *size, generator=torch.Generator().manual_seed(2)).double()
     checks: dict[str, Callable[[], bool]] = {
         "another batch": lambda: close(first(model(x)), torch.cat([first(model(part)) for part in x.split(2)])),
         "forward_features": lambda: close(first(model(x)), first(model.forward_head(model.forward_features(x)))),

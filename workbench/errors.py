@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 __all__ = [
+    "BudgetError",
     "FileFormatError",
     "InputError",
     "NotApplicable",
@@ -41,6 +42,12 @@ class NotApplicable(WorkbenchError):
 
 class SurgeryError(WorkbenchError):
     """A plan that cannot be carried out on the module (the graph alone can still be estimated)."""
+
+
+class BudgetError(WorkbenchError):
+    """No plan meets the budgets: names the wall. nearest: the session that comes nearest, None where there is none."""
+
+    nearest: object = None
 
 
 class FileFormatError(WorkbenchError, ValueError):

@@ -8,8 +8,9 @@ from ..targets import EthosU, Measurement, Target
 from . import device, ethos_u, own
 from .estimate import Estimate
 from .npu.passes import Values
+from .window import delta_cycles
 
-__all__ = ["estimate", "is_calibrated", "keep"]
+__all__ = ["delta_ms", "estimate", "is_calibrated", "keep"]
 
 _NORMAL: Mapping[str, Values] = MappingProxyType({})
 
@@ -24,6 +25,13 @@ def keep(graph: Graph, target: Target, measurement: Measurement, values: Mapping
     if not isinstance(target, EthosU) or not measurement.complete:
         return False
     return own.keep(graph.digest, ethos_u.modelled(graph, target, values), target, measurement) is not None
+
+
+def delta_ms(before: Graph, after: Graph, target: Target, values: Mapping[str, Values] = _NORMAL) -> float:
+    """Milliseconds `after` takes longer than `before`; for an accelerator from the part around the edit."""
+    if isinstance(target, EthosU):
+        return delta_cycles(before, after, target, values) / target.clock_hz * 1e3
+    return estimate(after, target, values).latency_ms - estimate(before, target, values).latency_ms
 
 
 def estimate(graph: Graph, target: Target, values: Mapping[str, Values] = _NORMAL) -> Estimate:

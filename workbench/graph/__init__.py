@@ -2,7 +2,7 @@
 
 from .blocks import Block
 from .channels import Channels, Layout, ParamAxis, Segment, param_axes, source_channels
-from .ir import Graph, Op, Param
+from .ir import Graph, Op, Param, is_computed
 from .liveness import live_ranges
 from .plan import Compress, Edit, Plan, Replace, Resize, SetInput, SetSpatial
 from .rewrite import rewrite
@@ -23,6 +23,7 @@ __all__ = [
     "Segment",
     "SetInput",
     "SetSpatial",
+    "is_computed",
     "live_ranges",
     "param_axes",
     "rewrite",

@@ -137,6 +137,7 @@ def trace_channels(graph: "Graph") -> Channels:
         tracer.visit(op)
     for name in graph.outputs:
         tracer.freeze(name, "it is the network's output")
+    tracer.finish()
 
     segments: dict[str, Segment] = {}
     names: dict[int, str] = {}

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from .blocks import Block
     from .channels import Channels
 
-__all__ = ["Graph", "Op", "Param"]
+__all__ = ["Graph", "Op", "Param", "is_computed"]
 
 
 @dataclass(frozen=True)
@@ -205,3 +205,8 @@ class Graph:
     def digest(self) -> str:
         """Content hash (16 hex digits): equal for equal graphs on any machine."""
         return sha256(repr((self.ops, self.outputs)).encode()).hexdigest()[:16]
+
+
+def is_computed(op: Op) -> bool:
+    """A constant the exporter folded and named; no parameter of that name stands behind it."""
+    return op.kind == "param" and bool(op.params) and op.params[0].name.rpartition(".")[2] == op.name

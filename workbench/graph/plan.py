@@ -37,8 +37,8 @@ class Replace:
     small kernel in the middle of a larger one; layers without weights), "least-squares" (on calibration images;
     composed or cropped weights without them; where a gate is taken out, what it multiplies by on average goes into
     a layer beside it) or "random".
-    module, template: the block whose whole module is replaced and the timm class that takes its place
-    ("EdgeResidual"); empty where single layers are exchanged in their own places.
+    module, template: the block whose whole module is replaced, or taken out where there are no new operators, and the
+    timm class that takes its place ("EdgeResidual"); empty where single layers are exchanged in their own places.
     """
 
     ops: tuple[str, ...]

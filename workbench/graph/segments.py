@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from math import lcm
 from typing import TYPE_CHECKING
 
+from .ir import is_computed
+
 if TYPE_CHECKING:
     from .ir import Graph, Op
 
@@ -93,6 +95,7 @@ class Tracer:
     graph: "Graph"
     layouts: dict[str, _Runs] = field(default_factory=dict)
     _shared: dict[str, tuple[list[_Run], list[_Run]]] = field(default_factory=dict)
+    _parts: dict[str, list[_Runs]] = field(default_factory=dict)  # tensor -> its slices along the channels
 
     def freeze(self, tensor: str, reason: str) -> None:
         """No layout of `tensor` may change from here on."""
@@ -169,6 +172,8 @@ class Tracer:
             else:
                 self._lose(op, "a grouped convolution reads several segments")
         self._new(op, 1, op.shape[1], multiple)
+        if op.module.endswith(".sr"):  # spatial reduction, as PVT names it
+            self.freeze(op.name, f"attention takes its width from what it reads ({op.module})")
         if groups > 1 and multiple == 1:
             self.freeze(op.name, f"a grouped convolution reads several segments ({op.module or op.name})")
 
@@ -221,7 +226,7 @@ class Tracer:
                 continue  # broadcast over the channels
             found = self.layouts.get(name)
             if found is None:
-                if _is_computed(self.graph.by_name[name]):
+                if is_computed(self.graph.by_name[name]):
                     self.freeze_runs(first, f"a table computed in code is combined with it ({op.module})")
                 elif self.graph.by_name[name].kind == "param":
                     self.layouts[name] = _Runs(own, first.runs, first.repeat)
@@ -355,13 +360,21 @@ class Tracer:
                 kept.append(run)
             at += run.width
         self.layouts[op.name] = _Runs(axis, kept)
+        self._parts.setdefault(op.inputs[0], []).append(self.layouts[op.name])
+        if start == 0 and self.graph.classes.get(op.module, "").endswith(".SHSA"):
+            self.freeze(op.name, f"single-head attention has as many channels inside as it reads ({op.module})")
+
+    def finish(self) -> None:
+        """Code that cuts a tensor into equal parts wants them equal: where one cannot change, none can."""
+        for parts in self._parts.values():
+            leaves = [part.leaves() for part in parts]
+            widths = {sum(run.width for run in part) for part in leaves}
+            fixed = next((run.frozen for part in leaves for run in part if run.frozen), "")
+            if len(parts) > 1 and len(widths) == 1 and fixed:
+                for part in parts:
+                    self.freeze_runs(part, f"another of {len(parts)} equal parts cannot change: {fixed}")
 
     def _matmul(self, op: "Op") -> None:
         self._lose(op, "a matrix product mixes the channels")
 
     _attention = _matmul
-
-
-def _is_computed(op: "Op") -> bool:
-    """A constant the exporter folded; no parameter of that name stands behind it."""
-    return op.kind == "param" and bool(op.params) and op.params[0].name.rpartition(".")[2] == op.name

@@ -1,6 +1,7 @@
 """The immutable Session: a base model, the steps taken on it, and the target it is looked at on."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -8,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ..errors import InputError, SurgeryError, WorkbenchError, unknown
+from ..advice import Budgets, Met, findings, meet, suggestions
+from ..errors import BudgetError, InputError, SurgeryError, WorkbenchError, unknown
 from ..estimators import estimate, is_calibrated, keep
 from ..estimators.estimate import Estimate
 from ..files import check_folder, write_atomic
 from ..graph import Graph, Plan, rewrite
 from ..recipe import Recipe, describe
-from ..targets import Measurement, Target, resolve
+from ..targets import EthosU, Measurement, Target, resolve
 from ..transforms import TRANSFORMS, Transform
 from .opening import Base
 from .tables import Delta, Verification, block_table, comparison, delta, history, verification
@@ -62,6 +64,8 @@ class Session:
     child: "Session | None" = field(default=None, compare=False)
     # graph digest -> Estimate on this target: shared by the sessions of one history, so undo answers at once.
     _estimates: dict[str, Estimate] = field(default_factory=dict, compare=False)
+    # graph digest -> what edits of it would lose, on images that are nobody's
+    _asked: dict[str, Any] = field(default_factory=dict, compare=False)
 
     # ---- what it is ---------------------------------------------------------------------------------------------
 
@@ -230,6 +234,74 @@ class Session:
         return Recipe(
             name or f"{self.model_name}-{target}", tuple(s.transform for s in self.steps), target, description
         )
+
+    # ---- advice -------------------------------------------------------------------------------------------------
+
+    def findings(self) -> pd.DataFrame:
+        """What costs more than it should on this target, the most severe first.
+
+        Columns: severity ("high", "medium", "low"), rule, block, share (of the latency), finding (the numbers in
+        words), mend (a transform to `apply`, None where there is none).
+        """
+        return findings(self.graph, self.target, self.estimate)
+
+    def suggest(self, n: int = 10, images: "torch.Tensor | None" = None) -> pd.DataFrame:
+        """The n best steps, by percent of the latency gained per unit of fidelity lost (both predicted).
+
+        Columns: steps (hand them to `apply`: `session.apply(*table.steps[0])`), what, latency_ms, latency_percent,
+        sram_bytes and params (changes, estimated), loss (relative output error of the edited block, of the network
+        where several blocks change), gain_per_loss. Pairs are shown where they gain more together than apart.
+
+        images: [N, C, H, W] to measure the loss on, a few are enough; noise as rough as photographs where not given.
+        """
+        if not isinstance(n, int) or n < 1:
+            raise InputError(f"n is {n!r}; it must be a whole number of at least 1, such as 10")
+        return suggestions(self.graph, self.target, self.base.weight_values, self._losses(images), n)
+
+    def meet(
+        self,
+        latency_ms: float | None = None,
+        sram_kib: float | None = None,
+        model_kib: float | None = None,
+        images: "torch.Tensor | None" = None,
+    ) -> "Session":
+        """The session after the steps that meet the budgets at the least fidelity lost, checked by the compiler.
+
+        latency_ms: milliseconds; sram_kib: KiB of SRAM; model_kib: KiB of weights in the target's dtype, uncompressed.
+        images: as for `suggest`. Where no plan is found raises BudgetError, naming the wall (compute, SRAM, DRAM,
+        flash) and how near one gets; its `nearest` is the session that comes nearest.
+        """
+        budgets = Budgets(latency_ms, sram_kib, model_kib)
+
+        def compiled(met: Met) -> Mapping[str, float]:
+            if not isinstance(self.target, EthosU):
+                return {}
+            measured = (self.apply(*met.steps) if met.steps else self).verify()
+            if measured.status != "compiled" or measured.latency_ms is None:
+                return {}
+            seen = replace(met.estimate, latency_ms=measured.latency_ms, sram_bytes=measured.sram_bytes or 0)
+            return budgets.missed(seen)
+
+        try:
+            met = meet(self.graph, self.target, self.base.weight_values, self._losses(images), budgets, compiled)
+        except BudgetError as error:
+            if isinstance(error.nearest, Met):
+                error.nearest = self.apply(*error.nearest.steps) if error.nearest.steps else self
+            raise
+        return self.apply(*met.steps) if met.steps else self
+
+    def _losses(self, images: "torch.Tensor | None") -> Any:
+        from ..surgery.losses import Losses, textured
+
+        if self.input_size is None:
+            raise InputError("advice on fidelity needs a network that reads one image [N, C, H, W]")
+        if images is not None:
+            self._check_images(images, "images")
+            return Losses(self.build(), self.graph, images)
+        key = self.graph.digest
+        if key not in self._asked:
+            self._asked[key] = Losses(self.build(), self.graph, textured(4, self.input_size))
+        return self._asked[key]
 
     # ---- make ---------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ needs is read off the planned graph, so that one rule serves every edit.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -73,9 +74,16 @@ def _dual_path(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
 
 def _partial_conv(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
     """Partial_conv3 of FasterNet: convolves the first dim_conv3 channels, leaves dim_untouched."""
-    conv = next(op for op in inside if op.kind == "conv2d")
-    module.dim_conv3 = conv.shape[1]
-    module.dim_untouched = _read(inside, graph)[1] - conv.shape[1]
+    weight = next(op for op in inside if op.kind == "conv2d").param("weight")
+    assert weight is not None
+    module.dim_conv3 = weight.shape[1]
+    module.dim_untouched = _read(inside, graph)[1] - weight.shape[1]
+
+
+def _inception(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
+    """InceptionDWConv2d: what passes and what each of its depthwise convolutions reads."""
+    convs = [op.shape[1] for op in inside if op.kind == "conv2d"]
+    module.split_indexes = (_read(inside, graph)[1] - sum(convs), *convs)
 
 
 def _gated(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
@@ -83,12 +91,29 @@ def _gated(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
     module.split_indices = [op.shape[-1] for op in _slices(path, inside)]
 
 
+def _focal(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
+    """FocalModulation: query, context and one gate a level."""
+    module.input_split = [op.shape[1] for op in _slices(path, inside)][:3]
+
+
+def _state_space(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
+    """HSMSSD of EfficientViM: three parts of `state_dim`, then two of `d_inner`."""
+    widths = [op.shape[1] for op in _slices(path, inside)]
+    module.state_dim, module.d_inner = widths[0], widths[-1]
+
+
+def _single_head(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
+    """SHSA of SHViT: attention on the first `pdim` of `dim` channels."""
+    module.dim = _read(inside, graph)[1]
+
+
 def _head(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
     """Classifier heads: reset() builds the new classifier from these."""
-    shape = _read(inside, graph)
-    channels_last = type(module).__name__ == "ClNormMlpClassifierHead" or getattr(module, "input_fmt", "") == "NHWC"
-    module.in_features = shape[-1 if channels_last else 1]
-    last = next((op for op in reversed(inside) if op.module == f"{path}.fc"), None)
+    read = _source(inside, graph)
+    layout = graph.channels.layout.get(read.name)
+    if hasattr(module, "in_features"):
+        module.in_features = read.shape[layout.axis if layout is not None else 1]
+    last = next((op for op in reversed(inside) if op.kind == "linear"), None)
     weight = last.param("weight") if last is not None else None
     if weight is not None and hasattr(module, "num_features"):
         module.num_features = weight.shape[1]
@@ -102,8 +127,12 @@ def _slices(path: str, inside: list[Op]) -> list[Op]:
 
 def _read(inside: list[Op], graph: Graph) -> tuple[int, ...]:
     """Shape of the first tensor a module reads."""
+    return _source(inside, graph).shape
+
+
+def _source(inside: list[Op], graph: Graph) -> Op:
     names = {op.name for op in inside}
-    return graph.by_name[next(i for op in inside for i in op.inputs if i not in names)].shape
+    return graph.by_name[next(i for op in inside for i in op.inputs if i not in names)]
 
 
 _RULES: Mapping[str, Callable[[Any, str, list[Op], Graph], None]] = {
@@ -119,7 +148,14 @@ _RULES: Mapping[str, Callable[[Any, str, list[Op], Graph], None]] = {
     "DualPathBlock": _dual_path,
     "Partial_conv3": _partial_conv,
     "GatedConvBlock": _gated,
+    "InceptionDWConv2d": _inception,
+    "FocalModulation": _focal,
+    "HSMSSD": _state_space,
+    "SHSA": _single_head,
     "ClassifierHead": _head,
+    "ClsHead": _head,
+    "MlpHead": _head,
+    "MlpClassifierHead": _head,
     "NormMlpClassifierHead": _head,
     "ClNormMlpClassifierHead": _head,
 }
@@ -127,14 +163,15 @@ _RULES: Mapping[str, Callable[[Any, str, list[Op], Graph], None]] = {
 
 def _set_feature_counts(model: nn.Module, before: Graph, after: Graph) -> None:
     """num_features, head_hidden_size and feature_info, where they told the truth before the edit."""
-    for name, counts in (("num_features", _pooled), ("head_hidden_size", _classified)):
-        if getattr(model, name, None) == counts(before) and counts(before):
-            setattr(model, name, counts(after))
     info = getattr(model, "feature_info", None)
-    rows = getattr(info, "info", info)
-    for row in rows if isinstance(rows, list) else ():
-        if not isinstance(row, dict):
-            continue
+    rows = [row for row in getattr(info, "info", info) or () if isinstance(row, dict)]
+    last = rows[-1].get("module", "") if rows else ""
+    facts = {"num_features": (_pooled, partial(_width_at, path=last)), "head_hidden_size": (_classified,)}
+    for name, counts in facts.items():
+        true = next((count for count in counts if count(before) and count(before) == getattr(model, name, None)), None)
+        if true is not None:
+            setattr(model, name, true(after))
+    for row in rows:
         for key, fact in (("num_chs", _width_at), ("reduction", _reduction_at)):
             was = fact(before, row.get("module", ""))
             if was and row.get(key) == was:
@@ -156,16 +193,26 @@ def _classified(graph: Graph) -> int:
 
 def _width_at(graph: Graph, path: str) -> int:
     made = _made_at(graph, path)
-    return made[1] if made else 0
+    return made.shape[_axis(graph, made)] if made is not None else 0
 
 
 def _reduction_at(graph: Graph, path: str) -> int:
     """Input pixels per pixel of the map a module makes."""
     made, read = _made_at(graph, path), graph.inputs[0].shape
-    return round(read[2] / made[2]) if made and len(read) == 4 else 0
+    if made is None or len(read) != 4:
+        return 0
+    return round(read[2] / made.shape[2 if _axis(graph, made) == 1 else 1])
 
 
-def _made_at(graph: Graph, path: str) -> tuple[int, ...]:
-    """Shape of the feature map a module makes, () where it makes none."""
+def _axis(graph: Graph, op: Op) -> int:
+    layout = graph.channels.layout.get(op.name)
+    return layout.axis if layout is not None else 1
+
+
+def _made_at(graph: Graph, path: str) -> Op | None:
+    """What makes the feature map of a module, None where it makes none; an identity hands on the last map there is."""
     inside = [op for op in graph.ops if op.module == path or op.module.startswith(path + ".")]
-    return inside[-1].shape if path and inside and len(inside[-1].shape) == 4 else ()
+    if not inside and graph.classes.get(path, "").endswith(".Identity"):
+        pools = [op for op in graph.ops if op.kind == "mean" and len(graph.by_name[op.inputs[0]].shape) == 4]
+        inside = [graph.by_name[pool.inputs[0]] for pool in pools[-1:]]
+    return inside[-1] if path and inside and len(inside[-1].shape) == 4 else None

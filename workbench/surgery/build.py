@@ -16,7 +16,7 @@ from .replace import replace
 from .resize import kept_channels, resize
 from .statistics import correct
 
-__all__ = ["build"]
+__all__ = ["build", "carry_out"]
 
 
 def build(model: nn.Module, graph: Graph, plans: Sequence[Plan], calibration: torch.Tensor | None = None) -> nn.Module:
@@ -35,6 +35,15 @@ def build(model: nn.Module, graph: Graph, plans: Sequence[Plan], calibration: to
     torch.Size([24, 3, 3, 3])
     """
     edited = copy.deepcopy(model)
+    _check(edited, carry_out(edited, graph, plans, calibration))
+    return edited
+
+
+def carry_out(edited: nn.Module, graph: Graph, plans: Sequence[Plan], calibration: torch.Tensor | None) -> Graph:
+    """Carry the plans out on the module itself and give back the planned graph; nothing is compared with it.
+
+    For candidates by the dozen; whoever keeps one builds it.
+    """
     if calibration is not None:
         like = next(edited.parameters(), None)
         calibration = calibration.to(like) if like is not None else calibration
@@ -62,8 +71,7 @@ def build(model: nn.Module, graph: Graph, plans: Sequence[Plan], calibration: to
             elif not isinstance(edit, SetInput):  # another input size changes no weight
                 raise SurgeryError(f"{type(edit).__name__} edits cannot be carried out on a module yet")
             graph = after
-    _check(edited, graph)
-    return edited
+    return graph
 
 
 def _resize(edited: nn.Module, graph: Graph, edits: Sequence[Resize], images: torch.Tensor | None) -> Graph:

@@ -1,7 +1,7 @@
 """Whether the built module is what was planned."""
 
 from ..errors import SurgeryError
-from ..graph import Graph, Op
+from ..graph import Graph, Op, is_computed
 
 __all__ = ["require_equal"]
 
@@ -25,7 +25,7 @@ def _rows(graph: Graph) -> list[tuple[object, ...]]:
     place = {op.name: i for i, op in enumerate(graph.ops)}
 
     def row(op: Op) -> tuple[object, ...]:
-        params = tuple((p.role, p.name, p.shape) for p in op.params)
+        params = tuple((p.role, "" if is_computed(op) else p.name, p.shape) for p in op.params)
         return (op.kind, op.shape, op.attrs, params, op.module, tuple(place[name] for name in op.inputs))
 
     return [row(op) for op in graph.ops]

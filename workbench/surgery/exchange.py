@@ -72,16 +72,15 @@ def _activation(model: nn.Module, old: Op, new: Op) -> None:
 def take_out(model: nn.Module, graph: Graph, edit: Replace, images: Tensor | None) -> None:
     """Modules all of whose operators go become identities; with images a gate's mean goes into a layer beside it."""
     gone = set(edit.ops)
-    paths: list[str] = []
-    for op in (graph.by_name[name] for name in edit.ops):
-        left = [other for other in graph.ops if other.name not in gone and inside(other, op.module)]
-        if not op.module or left:
-            raise SurgeryError(f"{op.module or op.name}: its {op.kind} cannot be taken out of the module's code")
-        paths.append(op.module)
-    whole = _outermost(graph, gone, paths)
-    if edit.init == "least-squares" and images is not None and len(whole) == 1:
-        fold(model, graph, edit, whole[0], images)
-    for path in whole:
+    paths = [edit.module] if edit.module else list(dict.fromkeys(graph.by_name[name].module for name in edit.ops))
+    for path in paths:
+        left = next((op for op in graph.ops if op.name not in gone and inside(op, path)), None)
+        if not path or left is not None:
+            what = path or edit.ops[-1]
+            raise SurgeryError(f"{what} cannot be taken out of the module's code: {left.name if left else 'it'} stays")
+    if edit.module and edit.init == "least-squares" and images is not None:
+        fold(model, graph, edit, edit.module, images)
+    for path in paths:
         replace_module(model, path, PassThrough() if _takes_more(model.get_submodule(path)) else nn.Identity())
 
 

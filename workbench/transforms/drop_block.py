@@ -11,6 +11,9 @@ from .select import check_blocks, named, select
 __all__ = ["DropBlock"]
 
 
+_HAND_ON_MORE = frozenset(("EfficientViMBlock",))
+
+
 @dataclass(frozen=True)
 class DropBlock(Transform):
     """Take residual blocks out: their input goes on as their output (Veit et al. 2016: networks survive it).
@@ -37,7 +40,7 @@ class DropBlock(Transform):
         for block in select(graph, self.blocks):
             reason = _stays(graph, block)
             if not reason:
-                edits.append(Replace(block.ops, ()))
+                edits.append(Replace(block.ops, (), module=block.name))
                 continue
             error = NotApplicable(f"{block.name} ({block.kind}) cannot be taken out: {reason}")
             if block.name in meant:
@@ -63,6 +66,8 @@ def _stays(graph: Graph, block: Block) -> str:
     own = {op.name for op in graph.ops if op.module == block.name or op.module.startswith(f"{block.name}.")}
     if block.name not in graph.classes or own != inside:
         return "it is no module of its own"
+    if block.cls in _HAND_ON_MORE:
+        return f"the code of {block.cls} hands on more than its output"
     if block.ops[-1] != block.output:
         return "its output is not the last it makes"
     return ""

@@ -75,8 +75,8 @@ class OutputStride(Transform):
             raise NotApplicable(
                 f"{op.module or op.name}: a {_size(op)} window padded {op['padding']} changes a map's size at stride 1"
             )
-        if rate > 1 and op.kind == "avg_pool2d":
-            raise NotApplicable(f"{op.module or op.name}: an average pool cannot be dilated")
+        if rate > 1 and op.kind != "conv2d":
+            raise NotApplicable(f"{op.module or op.name}: a pool padded as its dilation wants cannot be run")
         return SetSpatial(
             op.name,
             stride=(1, 1) if goes else None,

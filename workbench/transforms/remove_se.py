@@ -46,11 +46,11 @@ class RemoveSE(Transform):
             if not gates and block.name in meant:
                 raise NotApplicable(f"{block.name} ({block.kind}) has no squeeze-excite gate")
             for gate in gates:
-                whole = any(set(inside.get(path, ())) == set(gate) for path in _paths(graph.by_name[gate[-1]].module))
-                if whole:
-                    edits.append(Replace(gate, (), "least-squares"))
-                    continue
                 where = graph.by_name[gate[-1]].module
+                module = next((path for path in _paths(where) if set(inside[path]) == set(gate)), "")
+                if module:
+                    edits.append(Replace(gate, (), "least-squares", module))
+                    continue
                 reasons.append(NotApplicable(f"the gate of {block.name} is written into the code of {where or 'it'}"))
                 if block.name in meant:
                     raise reasons[-1]
