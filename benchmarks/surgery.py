@@ -242,7 +242,12 @@ def again(name: str, size: Any) -> tuple[str, str]:
 
     import workbench as wb
 
-    session = opened = wb.open(name, target="ethos-u65-512", input_size=size)
+    try:
+        opened = wb.open(name, target="ethos-u65-512", input_size=size)
+    except WorkbenchError:  # created for another size it is another network
+        opened = wb.open(name, target="ethos-u65-512")
+        size = opened.input_size
+    session = opened
     for transform in (FuseIBN(), RemoveSE(), KernelSize(5), EvenChannels("nearest", 16), DepthMultiplier(0.75)):
         try:
             session = session.apply(transform)

@@ -199,7 +199,7 @@ def _width_at(graph: Graph, path: str) -> int:
 def _reduction_at(graph: Graph, path: str) -> int:
     """Input pixels per pixel of the map a module makes."""
     made, read = _made_at(graph, path), graph.inputs[0].shape
-    if made is None or len(read) != 4:
+    if made is None or len(read) != 4 or len(made.shape) != 4:
         return 0
     return round(read[2] / made.shape[2 if _axis(graph, made) == 1 else 1])
 
@@ -215,4 +215,4 @@ def _made_at(graph: Graph, path: str) -> Op | None:
     if not inside and graph.classes.get(path, "").endswith(".Identity"):
         pools = [op for op in graph.ops if op.kind == "mean" and len(graph.by_name[op.inputs[0]].shape) == 4]
         inside = [graph.by_name[pool.inputs[0]] for pool in pools[-1:]]
-    return inside[-1] if path and inside and len(inside[-1].shape) == 4 else None
+    return inside[-1] if path and inside and len(inside[-1].shape) > 2 else None

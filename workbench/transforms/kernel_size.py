@@ -78,6 +78,8 @@ class KernelSize(Transform):
         new = tuple(k if k == 1 else self.size for k in old)
         if any((k - n) % 2 for k, n in zip(old, new, strict=True)):
             raise NotApplicable(f"{op.module}: a {old[0]}x{old[1]} kernel has no middle")
+        if new > old and "StdConv" in graph.classes.get(op.module, ""):
+            raise NotApplicable(f"{op.module} standardises its weights over the kernel, zeros around it would count")
         padding = op["padding"]
         if not graph.classes.get(op.module, "").endswith("Same"):
             less = [d * (k - n) // 2 for d, k, n in zip(op["dilation"], old, new, strict=True)]

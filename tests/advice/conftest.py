@@ -1,0 +1,29 @@
+"""Sessions the tests of advice share: opened once, estimated anew in every test, which has measurements of its own."""
+
+from dataclasses import replace
+
+import pytest
+
+import workbench as wb
+
+from ..graph.zoo import lively
+
+
+@pytest.fixture(scope="session")
+def opened():
+    return wb.open(lively("mobilenetv2_100"), target="ethos-u65-512", input_size=(3, 96, 96))
+
+
+@pytest.fixture
+def session(opened):
+    return replace(opened, _estimates={})
+
+
+@pytest.fixture(scope="session")
+def opened_gated():
+    return wb.open(lively("efficientnet_b0"), target="ethos-u85-256", input_size=(3, 96, 96))
+
+
+@pytest.fixture
+def gated(opened_gated):
+    return replace(opened_gated, _estimates={})
