@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from .session import Session, load, open
     from .targets import Target
     from .targets.base import Measurement
-    from .transforms import DenseDepthwise, DepthMultiplier, EvenChannels, FuseIBN
+    from .transforms import ClusterWeights, DenseDepthwise, DepthMultiplier, EvenChannels, FuseIBN, Sparsify
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ClusterWeights",
     "DenseDepthwise",
     "DepthMultiplier",
     "Estimate",
@@ -32,6 +33,7 @@ __all__ = [
     "Measurement",
     "Recipe",
     "Session",
+    "Sparsify",
     "Target",
     "__version__",
     "errors",
@@ -42,6 +44,7 @@ __all__ = [
 
 # name -> (module, attribute): looked up on first use, so that `import workbench` costs no torch, timm or pandas.
 _WHERE = {
+    "ClusterWeights": ("transforms", "ClusterWeights"),
     "DenseDepthwise": ("transforms", "DenseDepthwise"),
     "DepthMultiplier": ("transforms", "DepthMultiplier"),
     "Estimate": ("estimators.estimate", "Estimate"),
@@ -50,6 +53,7 @@ _WHERE = {
     "Measurement": ("targets.base", "Measurement"),
     "Recipe": ("recipe", "Recipe"),
     "Session": ("session", "Session"),
+    "Sparsify": ("transforms", "Sparsify"),
     "Target": ("targets", "Target"),
     "errors": ("errors", ""),
     "load": ("session", "load"),

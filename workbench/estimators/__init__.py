@@ -2,8 +2,7 @@
 
 from .calibrate import calibrate
 from .estimate import Estimate
-from .npu.passes import Values
 from .predict import estimate, is_calibrated, keep
-from .values import weight_values
+from .values import WeightValues, weight_values
 
-__all__ = ["Estimate", "Values", "calibrate", "estimate", "is_calibrated", "keep", "weight_values"]
+__all__ = ["Estimate", "WeightValues", "calibrate", "estimate", "is_calibrated", "keep", "weight_values"]
