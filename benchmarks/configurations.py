@@ -101,7 +101,7 @@ def measure(i: int, network: str, family: str, graph: Graph) -> dict[str, object
     found = target.measure_graph(graph, weights)
     if not found.complete or not found.cycles or found.cycles > 2**50:
         return None
-    values = {} if weights is None else weight_values(graph, weights)
+    values = weight_values(graph, weights)
     ours = modelled(graph, target, values)
     row: dict[str, object] = {
         "network": network, "family": family, "target": target.name, "accelerator": target.accelerator,

@@ -39,6 +39,7 @@ from typing import Any
 import pandas as pd
 
 from workbench import (
+    ClusterWeights,
     DenseDepthwise,
     DepthMultiplier,
     DropBlock,
@@ -50,6 +51,7 @@ from workbench import (
     OutputStride,
     RemoveSE,
     ReplaceActivation,
+    Sparsify,
 )
 from workbench.errors import NotApplicable, WorkbenchError
 from workbench.files import write_atomic
@@ -77,6 +79,9 @@ TRANSFORMS = (
     DropBlock(),
     InputSize(SIZE + 64),
     OutputStride(16),
+    Sparsify(0.75),
+    Sparsify(0.5, "2:4"),
+    ClusterWeights(16),
 )
 EXACT = (EvenChannels("up", 24), DenseDepthwise(), KernelSize(7))  # the last where no kernel is larger
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .targets import Target
     from .targets.base import Measurement
     from .transforms import (
+        ClusterWeights,
         DenseDepthwise,
         DepthMultiplier,
         DropBlock,
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
         OutputStride,
         RemoveSE,
         ReplaceActivation,
+        Sparsify,
     )
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ClusterWeights",
     "DenseDepthwise",
     "DepthMultiplier",
     "DropBlock",
@@ -51,6 +54,7 @@ __all__ = [
     "RemoveSE",
     "ReplaceActivation",
     "Session",
+    "Sparsify",
     "Target",
     "__version__",
     "errors",
@@ -61,6 +65,7 @@ __all__ = [
 
 # name -> (module, attribute): looked up on first use, so that `import workbench` costs no torch, timm or pandas.
 _WHERE = {
+    "ClusterWeights": ("transforms", "ClusterWeights"),
     "DenseDepthwise": ("transforms", "DenseDepthwise"),
     "DepthMultiplier": ("transforms", "DepthMultiplier"),
     "DropBlock": ("transforms", "DropBlock"),
@@ -76,6 +81,7 @@ _WHERE = {
     "RemoveSE": ("transforms", "RemoveSE"),
     "ReplaceActivation": ("transforms", "ReplaceActivation"),
     "Session": ("session", "Session"),
+    "Sparsify": ("transforms", "Sparsify"),
     "Target": ("targets", "Target"),
     "errors": ("errors", ""),
     "load": ("session", "load"),

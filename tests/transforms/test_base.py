@@ -7,6 +7,7 @@ import pytest
 from workbench.errors import InputError, UnknownName
 from workbench.transforms import (
     TRANSFORMS,
+    ClusterWeights,
     DenseDepthwise,
     DepthMultiplier,
     DropBlock,
@@ -18,6 +19,7 @@ from workbench.transforms import (
     OutputStride,
     RemoveSE,
     ReplaceActivation,
+    Sparsify,
 )
 
 EACH = [
@@ -32,6 +34,8 @@ EACH = [
     DropBlock("blocks.5.1"),
     InputSize(192, 256),
     OutputStride(8),
+    Sparsify(0.75, "structured", "blocks.*"),
+    ClusterWeights(32, ("blocks.1.*", "head")),
 ]
 
 
@@ -69,6 +73,13 @@ def test_unknown_options_name_the_nearest(cls):
         (lambda: DepthMultiplier(0), "ratio is 0"),
         (lambda: DepthMultiplier("0.5"), "ratio is '0.5'"),
         (lambda: DepthMultiplier(ratio=True), "ratio is True"),
+        (lambda: Sparsify(1.0), "amount is 1.0; it must be above 0 and below 1, such as 0.5"),
+        (lambda: Sparsify("half"), "amount is 'half'"),
+        (lambda: Sparsify(0.75, "2:4"), "two of four are half, so it must be 0.5"),
+        (lambda: Sparsify(pattern="2:8"), "unknown pattern '2:8'; the nearest is '2:4'"),
+        (lambda: ClusterWeights(1), "values is 1; it must be a whole number from 2 to 256"),
+        (lambda: ClusterWeights(16.0), "values is 16.0"),
+        (lambda: ClusterWeights(blocks=()), "blocks is"),
     ],
 )
 def test_values_are_checked_before_any_graph(make, words):

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from ..errors import BudgetError, InputError
-from ..estimators import Estimate, Values, delta_ms, estimate
+from ..estimators import Estimate, WeightValues, delta_ms, estimate
 from ..graph import Graph
 from ..targets import Target
 from ..transforms import DepthMultiplier, Transform
@@ -78,7 +78,7 @@ class Met:
 Check = Callable[[Met], Mapping[str, float]]
 
 
-def meet(graph: Graph, target: Target, values: Mapping[str, Values], loss: Loss, budgets: Budgets, check: Check) -> Met:
+def meet(graph: Graph, target: Target, values: WeightValues, loss: Loss, budgets: Budgets, check: Check) -> Met:
     """The steps that meet the budgets at the least loss.
 
     check: called on what meets them by the estimate; answers with the budgets a compiler finds missed, as
@@ -133,7 +133,7 @@ def _space(
     lost: float,
     known: Mapping[tuple[str, ...], float],
     target: Target,
-    values: Mapping[str, Values],
+    values: WeightValues,
     memory: bool,
 ) -> _Space:
     """memory: feature maps matter, so that every option is estimated whole."""
@@ -163,7 +163,7 @@ def _live(graph: Graph, found: Estimate) -> dict[str, int]:
 
 
 def _solved(
-    space: _Space, target: Target, values: Mapping[str, Values], budgets: Budgets, check: Check, nearest: list[Met]
+    space: _Space, target: Target, values: WeightValues, budgets: Budgets, check: Check, nearest: list[Met]
 ) -> Met | None:
     """The best of a space that holds when it is estimated whole and checked; None where there is none."""
     tight = budgets
@@ -217,7 +217,7 @@ def _program(space: _Space, budgets: Budgets, fastest: bool = False) -> list[int
     return [int(np.argmax(result.x[end - size : end])) for size, end in zip(sizes, ends, strict=True)]
 
 
-def _whole(space: _Space, chosen: list[int], target: Target, values: Mapping[str, Values]) -> Met:
+def _whole(space: _Space, chosen: list[int], target: Target, values: WeightValues) -> Met:
     picked = [rows[c] for rows, c in zip(space.blocks, chosen, strict=True)]
     steps = [step for row in picked if row.option is not None for step in row.option.steps]
     taken = option(space.graph, target, steps)

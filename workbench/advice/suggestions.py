@@ -1,11 +1,10 @@
 """Steps ranked by what they gain for what they lose."""
 
-from collections.abc import Mapping
 from itertools import combinations
 
 import pandas as pd
 
-from ..estimators import Estimate, Values, delta_ms, estimate
+from ..estimators import Estimate, WeightValues, delta_ms, estimate
 from ..graph import Graph
 from ..recipe import describe
 from ..targets import Target
@@ -20,7 +19,7 @@ _PAIRED = 10
 _MORE = 1.05  # a pair is shown where it gains so much more than its parts
 
 
-def suggestions(graph: Graph, target: Target, values: Mapping[str, Values], loss: Loss, n: int) -> pd.DataFrame:
+def suggestions(graph: Graph, target: Target, values: WeightValues, loss: Loss, n: int) -> pd.DataFrame:
     """The n best: steps (to hand to `apply`), what, latency_ms and the other changes (estimated), loss, gain_per_loss.
 
     latency_percent over loss ranks them: percent of the latency gained per unit of relative error. Steps are single

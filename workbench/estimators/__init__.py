@@ -2,8 +2,7 @@
 
 from .calibrate import calibrate
 from .estimate import Estimate
-from .npu.passes import Values
 from .predict import delta_ms, estimate, is_calibrated, keep
-from .values import weight_values
+from .values import WeightValues, weight_values
 
-__all__ = ["Estimate", "Values", "calibrate", "delta_ms", "estimate", "is_calibrated", "keep", "weight_values"]
+__all__ = ["Estimate", "WeightValues", "calibrate", "delta_ms", "estimate", "is_calibrated", "keep", "weight_values"]

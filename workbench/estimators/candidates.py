@@ -10,19 +10,16 @@ What is lost: two edits side by side that change each other's cost. Whoever adop
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 
 from ..graph import Graph
 from ..targets import EthosU
 from .ethos_u import modelled
-from .npu.passes import Values
+from .values import NORMAL, WeightValues
 from .window import delta_cycles
 
 __all__ = ["BlockCosts", "block_costs"]
-
-_NOTHING: Mapping[str, Values] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class BlockCosts:
 
 
 def block_costs(
-    graph: Graph, target: EthosU, variants: Mapping[str, Sequence[Graph]], values: Mapping[str, Values] = _NOTHING
+    graph: Graph, target: EthosU, variants: Mapping[str, Sequence[Graph]], values: WeightValues = NORMAL
 ) -> BlockCosts:
     """Model every variant once. variants: block -> networks that differ from `graph` in that block alone."""
     to_ms = 1e3 / target.clock_hz

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from math import log, prod
-from types import MappingProxyType
+from weakref import WeakKeyDictionary
 
 from ..graph import Graph
 from ..targets import EthosU
@@ -21,12 +21,13 @@ from .npu.network import Analysis, PassCycles, analyse
 from .npu.passes import Pass, Values
 from .outside import outside
 from .own import kept_stamp, own_factors
+from .values import NORMAL, WeightValues
 
 __all__ = ["Modelled", "estimate", "forget", "modelled", "operator_ms"]
 
-_NOTHING: Mapping[str, Values] = MappingProxyType({})
 _MOST_ASKED = 512
-_ASKED: dict[tuple[str, str, int, int], tuple[Mapping[str, Values], Estimate]] = {}
+# Held weakly, so that a model whose values they are can go.
+_ASKED: WeakKeyDictionary[WeightValues, dict[tuple[str, str, int], Estimate]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,10 @@ class Modelled:
         return int(self.analysis.memories.far.max(initial=0)) + constants
 
 
-def modelled(graph: Graph, target: EthosU, values: Mapping[str, Values] = _NOTHING) -> Modelled:
+def modelled(graph: Graph, target: EthosU, values: WeightValues = NORMAL) -> Modelled:
     """Lower, issue and schedule a network.
 
-    values: how weights are distributed, by the names of their parameters; normally where not given.
+    values: how weights are distributed; normally where not given, except those the graph compresses.
     """
     if not target.is_real:
         return _between(target, *(modelled(graph, neighbour, values) for neighbour in target.neighbours))
@@ -88,17 +89,18 @@ def operator_ms(found: Modelled, target: EthosU) -> dict[str, float]:
     return _by_graph_operator(found.run, found.cycles, [{}] * len(found.run), target)[0]
 
 
-def estimate(graph: Graph, target: EthosU, values: Mapping[str, Values] = _NOTHING) -> Estimate:
+def estimate(graph: Graph, target: EthosU, values: WeightValues = NORMAL) -> Estimate:
     """What the network is predicted to cost by the compiler's cycle model (`values`: see `modelled`).
 
     Asked again for an equal network it answers from memory, unless something was compiled in between.
     """
-    key = (graph.digest, target.digest, id(values), kept_stamp(target))
-    if key not in _ASKED:
-        if len(_ASKED) >= _MOST_ASKED:
-            _ASKED.pop(next(iter(_ASKED)))
-        _ASKED[key] = (values, _estimate(graph, target, values))  # with the values, so that their id stays theirs
-    return _ASKED[key][1]
+    asked = _ASKED.setdefault(values, {})
+    key = (graph.digest, target.digest, kept_stamp(target))
+    if key not in asked:
+        if len(asked) >= _MOST_ASKED:
+            asked.pop(next(iter(asked)))
+        asked[key] = _estimate(graph, target, values)
+    return asked[key]
 
 
 def forget() -> None:
@@ -106,7 +108,7 @@ def forget() -> None:
     _ASKED.clear()
 
 
-def _estimate(graph: Graph, target: EthosU, values: Mapping[str, Values]) -> Estimate:
+def _estimate(graph: Graph, target: EthosU, values: WeightValues) -> Estimate:
     found = modelled(graph, target, values)
     run, passes = found.run, found.passes
     factors = own_factors(found, target)
@@ -161,15 +163,13 @@ def _between(target: EthosU, small: Modelled, large: Modelled) -> Modelled:
     return replace(near, factors=factors)
 
 
-def _by_operator(graph: Graph, run: Sequence[HwOp], values: Mapping[str, Values]) -> dict[str, Values]:
-    if not values:
-        return {}
+def _by_operator(graph: Graph, run: Sequence[HwOp], values: WeightValues) -> dict[str, Values]:
     found = {}
     for op in run:
         if op.weight is not None and op.folds:
-            param = graph.by_name[op.folds[0]].param("weight")
-            if param is not None and param.name in values:
-                found[op.name] = values[param.name]
+            mine = values.of(graph.by_name[op.folds[0]], graph.by_name[op.before] if op.before else None)
+            if mine is not None:
+                found[op.name] = mine
     return found
 
 

@@ -1,18 +1,13 @@
 """Graph -> Estimate, whatever the target."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from ..graph import Graph
 from ..targets import EthosU, Measurement, Target
 from . import device, ethos_u, own
 from .estimate import Estimate
-from .npu.passes import Values
+from .values import NORMAL, WeightValues
 from .window import delta_cycles
 
 __all__ = ["delta_ms", "estimate", "is_calibrated", "keep"]
-
-_NORMAL: Mapping[str, Values] = MappingProxyType({})
 
 
 def is_calibrated(target: Target) -> bool:
@@ -20,26 +15,26 @@ def is_calibrated(target: Target) -> bool:
     return isinstance(target, EthosU) or device.is_calibrated(target)
 
 
-def keep(graph: Graph, target: Target, measurement: Measurement, values: Mapping[str, Values] = _NORMAL) -> bool:
+def keep(graph: Graph, target: Target, measurement: Measurement, values: WeightValues = NORMAL) -> bool:
     """Keep what a compiler said of a network, so that estimates near it are sharper; whether there was anything to."""
     if not isinstance(target, EthosU) or not measurement.complete:
         return False
     return own.keep(graph.digest, ethos_u.modelled(graph, target, values), target, measurement) is not None
 
 
-def delta_ms(before: Graph, after: Graph, target: Target, values: Mapping[str, Values] = _NORMAL) -> float:
+def delta_ms(before: Graph, after: Graph, target: Target, values: WeightValues = NORMAL) -> float:
     """Milliseconds `after` takes longer than `before`; for an accelerator from the part around the edit."""
     if isinstance(target, EthosU):
         return delta_cycles(before, after, target, values) / target.clock_hz * 1e3
     return estimate(after, target, values).latency_ms - estimate(before, target, values).latency_ms
 
 
-def estimate(graph: Graph, target: Target, values: Mapping[str, Values] = _NORMAL) -> Estimate:
+def estimate(graph: Graph, target: Target, values: WeightValues = NORMAL) -> Estimate:
     """What the network is predicted to cost.
 
-    values: how weights are distributed, by the names of their parameters (`weight_values`); where not given they are
-    taken as normal. Operators the accelerator cannot take are named in `cpu_ops` and make the estimate incomplete.
-    Raises WorkbenchError for a target without calibration.
+    values: how weights are distributed (`weight_values`); where not given they are taken as normal, or as what the
+    graph's compression makes of such values. Operators the accelerator cannot take are named in `cpu_ops` and make the
+    estimate incomplete. Raises WorkbenchError for a target without calibration.
     """
     if isinstance(target, EthosU):
         return ethos_u.estimate(graph, target, values)

@@ -8,19 +8,16 @@ the window. `delta_cycles` falls back to the whole networks where the window is 
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
 from functools import lru_cache
-from types import MappingProxyType
 
 from ..graph import Graph, Op
 from ..targets import EthosU
 from .ethos_u import modelled
-from .npu.passes import Values
+from .values import NORMAL, WeightValues
 
 __all__ = ["MARGIN", "changed", "cut", "delta_cycles"]
 
 MARGIN = 8  # graph operators; a convolution with its norm and activation is three
-_NOTHING: Mapping[str, Values] = MappingProxyType({})
 
 
 def changed(before: Graph, after: Graph) -> tuple[int, int, int]:
@@ -51,7 +48,7 @@ def cut(graph: Graph, start: int, stop: int) -> Graph:
     return Graph((*given.values(), *ops), outputs)
 
 
-def delta_cycles(before: Graph, after: Graph, target: EthosU, values: Mapping[str, Values] = _NOTHING) -> float:
+def delta_cycles(before: Graph, after: Graph, target: EthosU, values: WeightValues = NORMAL) -> float:
     """Modelled cycles of `after` minus those of `before`."""
     first, end_before, _ = changed(before, after)
     if first == len(before.ops) == len(after.ops):
@@ -61,7 +58,7 @@ def delta_cycles(before: Graph, after: Graph, target: EthosU, values: Mapping[st
     if end + grown - start > len(after.ops) // 2:
         return sum(modelled(after, target, values).cycles) - sum(modelled(before, target, values).cycles)
     small, large = cut(before, start, end), cut(after, start, end + grown)
-    if values:
+    if values is not NORMAL:
         return sum(modelled(large, target, values).cycles) - sum(modelled(small, target, values).cycles)
     return _cycles(large.ops, large.outputs, target) - _cycles(small.ops, small.outputs, target)
 

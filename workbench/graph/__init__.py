@@ -2,6 +2,7 @@
 
 from .blocks import Block
 from .channels import Channels, Layout, ParamAxis, Segment, param_axes, source_channels
+from .compress import Scheme, as_built, check_scheme, cluster, compressed, prune
 from .ir import Graph, Op, Param, is_computed
 from .liveness import live_ranges
 from .plan import Compress, Edit, Plan, Replace, Resize, SetInput, SetSpatial
@@ -20,12 +21,18 @@ __all__ = [
     "Plan",
     "Replace",
     "Resize",
+    "Scheme",
     "Segment",
     "SetInput",
     "SetSpatial",
+    "as_built",
+    "check_scheme",
+    "cluster",
+    "compressed",
     "is_computed",
     "live_ranges",
     "param_axes",
+    "prune",
     "rewrite",
     "source_channels",
 ]

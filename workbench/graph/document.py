@@ -22,7 +22,7 @@ def graph_to_json(graph: Graph) -> str:
         json.dumps(
             {
                 "name": op.name, "kind": op.kind, "inputs": op.inputs, "shape": op.shape, "attrs": dict(op.attrs),
-                "params": [[p.role, p.name, p.shape] for p in op.params], "module": op.module,
+                "params": [[p.role, p.name, p.shape, *[True] * p.computed] for p in op.params], "module": op.module,
             }
         )
         for op in graph.ops
@@ -44,7 +44,9 @@ def graph_from_json(text: str, source: str) -> Graph:
             Op(
                 str(op["name"]), str(op["kind"]), tuple(op["inputs"]), tuple(op["shape"]),
                 tuple((key, _frozen(value)) for key, value in op["attrs"].items()),
-                tuple(Param(str(role), str(name), tuple(shape)) for role, name, shape in op["params"]),
+                tuple(
+                    Param(str(role), str(name), tuple(shape), bool(more)) for role, name, shape, *more in op["params"]
+                ),
                 str(op["module"]),
             )
             for op in data["ops"]

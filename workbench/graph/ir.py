@@ -32,12 +32,14 @@ Kinds and their attributes (all sizes in elements):
     reflect_pad pads            roll    axes shifts         expand  size
     resize      mode size       matmul          softmax  axis
     attention                   scaled dot product of query, key, value
+    any kind    compress        schemes (`compress.py`) by which its weight's values are changed, in their order;
+                                a trace never has it, because it sees no values
     Any other kind is the exporter's own name ("aten.lstm"): no rule is known for it, and whoever meets it
     reports it rather than skips it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from math import prod
@@ -56,13 +58,14 @@ class Param:
     """A tensor of the model an operator reads.
 
     role: "weight", "bias", "running_mean", "running_var" or "value".
-    name: its key in the module's state_dict (or the nearest stable path where it is computed, as
-    standardised weights are).
+    name: its key in the module's state_dict (or the nearest stable path where it is computed).
+    computed: whether the module works it out of its parameters, as it does standardised weights.
     """
 
     role: str
     name: str
     shape: tuple[int, ...]
+    computed: bool = field(default=False, repr=False)  # not in the repr: digests are made of it
 
 
 @dataclass(frozen=True)

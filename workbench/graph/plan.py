@@ -6,8 +6,8 @@ new surgery.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
+from .compress import Scheme
 from .ir import Op
 
 __all__ = ["Compress", "Edit", "Plan", "Replace", "Resize", "SetInput", "SetSpatial"]
@@ -67,10 +67,14 @@ class SetInput:
 
 @dataclass(frozen=True)
 class Compress:
-    """Change weight values without changing shapes (pruning, clustering)."""
+    """Change the values of an operator's weight without changing shapes (`compress.py` has the schemes).
+
+    It stays with the operator, and with every other one that reads the same weight: schemes of several edits apply
+    in their order, and once more to what a later edit resizes or puts in its place.
+    """
 
     op: str
-    scheme: tuple[tuple[str, Any], ...]
+    scheme: Scheme
 
 
 Edit = Resize | Replace | SetSpatial | SetInput | Compress

@@ -6,6 +6,7 @@ from itertools import groupby
 
 from ..errors import NotApplicable, unknown
 from .channels import Channels, param_axes
+from .compress import Schemes, check_scheme
 from .ir import Graph, Op
 from .plan import Compress, Edit, Plan, Replace, Resize, SetInput, SetSpatial
 from .shapes import infer_shape
@@ -24,6 +25,8 @@ def rewrite(graph: Graph, plan: Plan) -> Graph:
             graph = _resize(graph, [e for e in edits if isinstance(e, Resize)])
         elif kind is SetSpatial:
             graph = _set_spatial(graph, [e for e in edits if isinstance(e, SetSpatial)])
+        elif kind is Compress:
+            graph = _compress(graph, [e for e in edits if isinstance(e, Compress)])
         else:
             for edit in edits:
                 graph = _single(graph, edit)
@@ -33,12 +36,9 @@ def rewrite(graph: Graph, plan: Plan) -> Graph:
 def _single(graph: Graph, edit: Edit) -> Graph:
     if isinstance(edit, Replace):
         return _replace(graph, edit)
-    if isinstance(edit, SetInput):
-        (only,) = graph.inputs
-        return _propagate(graph, {only.name: replace(only, shape=(only.shape[0], *edit.shape))})
-    assert isinstance(edit, Compress)
-    op = _op(graph, edit.op)
-    return _propagate(graph, {op.name: op.with_attrs(compress=edit.scheme)})
+    assert isinstance(edit, SetInput)
+    (only,) = graph.inputs
+    return _propagate(graph, {only.name: replace(only, shape=(only.shape[0], *edit.shape))})
 
 
 def _set_spatial(graph: Graph, edits: Sequence[SetSpatial]) -> Graph:
@@ -113,6 +113,33 @@ def _borders(op: Op, segments: Sequence[str], channels: Channels, widths: Mappin
             stop += widths[name]
         old += width
     return {"start": start, "stop": stop}
+
+
+# ---- Compress ---------------------------------------------------------------------------------------------------
+
+
+def _compress(graph: Graph, edits: Sequence[Compress]) -> Graph:
+    """The schemes behind those the operators already have, on whatever reads the same weights; no shape changes."""
+    schemes: dict[str, Schemes] = {}
+    for edit in edits:
+        op = _op(graph, edit.op)
+        check_scheme(edit.scheme)
+        weight = op.param("weight")
+        if weight is None or len(weight.shape) < 2:
+            raise NotApplicable(f"{op.module or op.name}: a {op.kind} has no weight matrix that could be compressed")
+        if weight.computed:
+            raise NotApplicable(
+                f"{op.module or op.name}: its weight is computed from its parameters, which would undo a compression"
+            )
+        known = schemes.get(weight.name, op.get("compress", ()))
+        schemes[weight.name] = known if known[-1:] == (edit.scheme,) else (*known, edit.scheme)
+
+    def edited(op: Op) -> Op:
+        weight = op.param("weight")
+        mine = schemes.get(weight.name) if weight is not None else None
+        return op if mine is None or mine == op.get("compress") else op.with_attrs(compress=mine)
+
+    return Graph(tuple(edited(op) for op in graph.ops), graph.outputs, graph.modules)
 
 
 # ---- Replace ----------------------------------------------------------------------------------------------------

@@ -289,7 +289,9 @@ class _Tracer:
 
     def _parameters(self, params: Mapping[str, _Constant], module: str) -> tuple[Param, ...]:
         # a weight that is computed (standardised, say) has the path the layer would keep it at
-        return tuple(Param(role, c.key or f"{module}.{role}", c.shape) for role, c in params.items())
+        return tuple(
+            Param(role, c.key or f"{module}.{role}", c.shape, computed=not c.key) for role, c in params.items()
+        )
 
     # ---- pieces -----------------------------------------------------------------------------------------------
 

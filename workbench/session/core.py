@@ -14,7 +14,7 @@ from ..errors import BudgetError, InputError, SurgeryError, WorkbenchError, unkn
 from ..estimators import estimate, is_calibrated, keep
 from ..estimators.estimate import Estimate
 from ..files import check_folder, write_atomic
-from ..graph import Graph, Plan, rewrite
+from ..graph import Graph, Plan, as_built, rewrite
 from ..recipe import Recipe, describe
 from ..targets import EthosU, Measurement, Target, resolve
 from ..transforms import TRANSFORMS, Transform
@@ -342,16 +342,16 @@ class Session:
         """
         from .opening import weights_of
 
-        weights, said = None, "seeded random values, the model is untrained"
+        graph, weights, said = self.graph, None, "seeded random values, the model is untrained"
         if self.base.weights != "initial":
             try:
-                weights, said = weights_of(self.build()), self.base.weights
+                graph, weights, said = as_built(graph), weights_of(self.build()), self.base.weights
             except SurgeryError as error:
                 said = f"seeded random values, because the edited module cannot be built ({error})"
         if timeout_s is not None and not timeout_s > 0:
             raise InputError(f"timeout_s is {timeout_s!r}; it must be above 0 seconds, such as 120")
         limit = {} if timeout_s is None else {"time_limit_s": timeout_s}
-        measured = self.target.measure_graph(self.graph, weights, **limit)
+        measured = self.target.measure_graph(graph, weights, **limit)
         result = verification(measured, self.try_estimate, said)
         if keep(self.graph, self.target, measured, self.base.weight_values):
             self._estimates.clear()

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..errors import FileFormatError, InputError, WorkbenchError, unknown
-from ..estimators import Values, weight_values
+from ..estimators import WeightValues, weight_values
 from ..files import nearest_file
 from ..graph import Graph
 from ..graph.trace import trace
@@ -42,9 +42,9 @@ class Base:
     example_inputs: Any = field(default=None, repr=False)
 
     @cached_property
-    def weight_values(self) -> Mapping[str, Values]:
-        """How the weights are distributed by parameter; empty where they are initial, as compilers get random ones."""
-        return {} if self.weights == "initial" else weight_values(self.graph, weights_of(self.module))
+    def weight_values(self) -> WeightValues:
+        """How the weights are distributed; unknown where they are initial, as compilers get random ones."""
+        return weight_values(self.graph, None if self.weights == "initial" else weights_of(self.module))
 
 
 def weights_of(module: nn.Module) -> Weights:

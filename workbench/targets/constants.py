@@ -9,15 +9,14 @@ a layer norm's scale s and shift t before a fully connected layer:
     W' = W s,                 b' = b + W t
 """
 
-from math import prod
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 
-from ..graph import Graph
+from ..graph import Graph, Op
 from .base import Weights
 from .lowering import HwOp
+from .values import value_of
 
 __all__ = ["Constants"]
 
@@ -25,8 +24,7 @@ __all__ = ["Constants"]
 class Constants:
     """Values by operator.
 
-    weights: (state_dict key, shape) -> values, or None for unknown ones, which are drawn from a normal distribution
-    seeded by their name (fan-in scaled).
+    weights: (state_dict key, shape) -> values, or None for unknown ones (`value_of` says what these are).
     """
 
     def __init__(self, graph: Graph, weights: Weights | None) -> None:
@@ -88,7 +86,7 @@ class Constants:
             return data.reshape(1, -1, *[1] * (len(op.shape) - 2)) if len(op.shape) != 4 else data.reshape(1, 1, 1, -1)
         return data.reshape(-1)
 
-    def _norm(self, op: Any, what: str) -> np.ndarray:
+    def _norm(self, op: Op, what: str) -> np.ndarray:
         if what == "rsqrt":
             return 1 / np.sqrt(self._get(op, "running_var") + op["eps"])
         return self._get(op, {"mean": "running_mean"}.get(what, what))
@@ -97,15 +95,5 @@ class Constants:
         """A tensor of the model that is an operand."""
         return self._get(self.graph.by_name[name], "value")
 
-    def _get(self, op: Any, role: str) -> np.ndarray:
-        param = op.param(role)
-        if param is None:
-            return np.asarray(1.0 if role in ("weight", "running_var") else 0.0)
-        found = self.weights(param.name, param.shape) if self.weights is not None else None
-        if found is not None:
-            return np.asarray(found, dtype=np.float64).reshape(param.shape)
-        if (role == "weight" and len(param.shape) > 1) or role == "value":
-            random = np.random.default_rng(crc32(param.name.encode()))
-            fan_in = max(1, prod(param.shape[1:]))
-            return random.standard_normal(param.shape) * (2 / fan_in) ** 0.5
-        return np.full(param.shape, 1.0 if role in ("weight", "running_var") else 0.0)
+    def _get(self, op: Op, role: str) -> np.ndarray:
+        return np.asarray(value_of(op, role, self.weights), dtype=np.float64)

@@ -1,11 +1,12 @@
-"""Weight values for the files we write: given ones, or seeded random ones of a plausible size."""
+"""Weight values for the files we write: given or seeded random ones of a plausible size, compressed where asked."""
 
+from functools import reduce
 from math import prod
 from zlib import crc32
 
 import numpy as np
 
-from ..graph import Op
+from ..graph import Op, compressed
 from .base import Weights
 
 __all__ = ["value_of"]
@@ -15,6 +16,7 @@ def value_of(op: Op, role: str, weights: Weights | None) -> np.ndarray:
     """The values of one parameter, float64 or as given; a parameter the operator lacks is its neutral value.
 
     Unknown ones are drawn from a normal distribution seeded by their name (fan-in scaled); norms become identities.
+    The operator's compression is applied to its weight, given or drawn.
 
     >>> from workbench.graph import Param
     >>> op = Op("y", "linear", ("x",), (1, 2), params=(Param("weight", "fc.weight", (2, 3)),))
@@ -27,9 +29,11 @@ def value_of(op: Op, role: str, weights: Weights | None) -> np.ndarray:
         return np.asarray(neutral)
     found = weights(param.name, param.shape) if weights is not None else None
     if found is not None:
-        return np.asarray(found)
-    if (role == "weight" and len(param.shape) > 1) or role == "value":
+        values = np.asarray(found).reshape(param.shape)
+    elif (role == "weight" and len(param.shape) > 1) or role == "value":
         random = np.random.default_rng(crc32(param.name.encode()))
         fan_in = max(1, prod(param.shape[1:]))
-        return random.standard_normal(param.shape) * (2 / fan_in) ** 0.5
-    return np.full(param.shape, neutral)
+        values = random.standard_normal(param.shape) * (2 / fan_in) ** 0.5
+    else:
+        values = np.full(param.shape, neutral)
+    return reduce(compressed, op.get("compress", ()), values) if role == "weight" else values

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from .base import Transform
+from .cluster_weights import ClusterWeights
 from .dense_depthwise import DenseDepthwise
 from .depth_multiplier import DepthMultiplier
 from .drop_block import DropBlock
@@ -16,9 +17,11 @@ from .output_stride import OutputStride
 from .remove_se import RemoveSE
 from .replace_activation import ReplaceActivation
 from .select import select
+from .sparsify import Sparsify
 
 __all__ = [
     "TRANSFORMS",
+    "ClusterWeights",
     "DenseDepthwise",
     "DepthMultiplier",
     "DropBlock",
@@ -30,6 +33,7 @@ __all__ = [
     "OutputStride",
     "RemoveSE",
     "ReplaceActivation",
+    "Sparsify",
     "Transform",
     "select",
 ]
@@ -50,6 +54,8 @@ TRANSFORMS: Mapping[str, type[Transform]] = MappingProxyType(
             DropBlock,
             InputSize,
             OutputStride,
+            Sparsify,
+            ClusterWeights,
         )
     }
 )

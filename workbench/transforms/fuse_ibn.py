@@ -80,6 +80,8 @@ def _fused(graph: Graph, block: Block) -> Replace:
     wide, kernel = _weight(parts.expand).shape, _weight(parts.dw).shape
     weight = Param("weight", f"{path}.conv_exp.weight", (*wide[:2], *kernel[2:]))
     dense = replace(parts.dw.with_attrs(groups=1), inputs=(read,), params=(weight,))
+    if "compress" in dict(parts.expand.attrs):  # the dense weights of the two stay compressed
+        dense = dense.with_attrs(compress=parts.expand["compress"])
     added.append(_placed(dense, f"{path}.conv_exp"))
     added.append(_placed(replace(parts.dw_norm, inputs=(added[-1].name,)), f"{path}.bn1"))
     added.append(_placed(replace(parts.act, inputs=(added[-1].name,)), f"{path}.bn1.act"))

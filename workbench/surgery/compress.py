@@ -1,0 +1,43 @@
+"""Compress: values of weights pruned or shared, in place, by the one rule of `graph/compress.py`."""
+
+from collections.abc import Iterable, Sequence
+from functools import reduce
+
+import torch
+from torch import nn
+
+from ..errors import SurgeryError
+from ..graph import Compress, Graph, Op, Plan, compressed, rewrite
+from ..graph.compress import Schemes
+from .layers import get_parameter
+
+__all__ = ["compress", "compress_again"]
+
+
+def compress(model: nn.Module, graph: Graph, edits: Sequence[Compress]) -> Graph:
+    """Carry the edits out on `model`, in place; gives back the graph behind them."""
+    after = rewrite(graph, Plan(tuple(edits)))
+    for edit in edits:
+        _apply(model, [graph.by_name[edit.op]], (edit.scheme,))
+    return after
+
+
+def compress_again(model: nn.Module, before: Graph, after: Graph) -> None:
+    """Compress what another edit resized or replaced: an operator stays compressed whatever is done to it later."""
+    known = before.by_name
+    for op in after.ops:
+        if op.get("compress") and op is not known.get(op.name):
+            _apply(model, [op], op["compress"])
+
+
+@torch.no_grad()
+def _apply(model: nn.Module, ops: Iterable[Op], schemes: Schemes) -> None:
+    for op in ops:
+        weight = op.param("weight")
+        stored = get_parameter(model, weight.name) if weight is not None else None
+        if weight is None or stored is None:
+            raise SurgeryError(f"{op.module or op.name}: the module keeps no weight that could be compressed")
+        # float64 holds every value of the types weights have, so what is kept comes back as it was
+        values = stored.detach().to("cpu", torch.float64).reshape(weight.shape).numpy()
+        new = torch.from_numpy(reduce(compressed, schemes, values)).reshape(stored.shape)
+        stored.copy_(new.to(stored))  # in place: whatever is tied to the parameter stays tied

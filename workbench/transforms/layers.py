@@ -1,0 +1,38 @@
+"""Which layers a transform of weight values works on, and its plan."""
+
+from collections.abc import Callable
+
+from ..errors import NotApplicable
+from ..graph import Compress, Graph, Op, Param, Plan, Scheme
+from .base import Blocks
+from .select import named, select
+
+__all__ = ["compress_layers", "weight_of"]
+
+
+def compress_layers(graph: Graph, blocks: Blocks, scheme: Scheme, fits: Callable[[Op], bool], what: str) -> Plan:
+    """The scheme on every layer of the selected blocks that fits; weights that layers share are named once.
+
+    Raises NotApplicable where a block named in full, or all of those a pattern selects, have no such layer.
+    what: such a layer, in words.
+    """
+    edits: dict[str, Compress] = {}
+    meant = named(blocks)
+    for block in select(graph, blocks):
+        ops = [graph.by_name[name] for name in block.ops]
+        found = [(weight.name, op) for op in ops if (weight := weight_of(op)) is not None and fits(op)]
+        if not found and block.name in meant:
+            raise NotApplicable(f"{block.name} ({block.kind}) has no {what}")
+        for name, op in found:
+            edits.setdefault(name, Compress(op.name, scheme))
+    if not edits:
+        raise NotApplicable(f"none of the blocks {blocks!r} has a {what}")
+    return Plan(tuple(edits.values()))
+
+
+def weight_of(op: Op) -> Param | None:
+    """The weight of a convolution or fully connected layer that is a parameter as it stands, no fixed filter."""
+    weight = op.param("weight")
+    if op.kind not in ("conv2d", "linear") or weight is None or weight.computed or not weight.name.endswith("weight"):
+        return None
+    return weight
