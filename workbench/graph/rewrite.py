@@ -8,7 +8,7 @@ from ..errors import NotApplicable, unknown
 from .channels import Channels, param_axes
 from .compress import Schemes, check_scheme
 from .ir import Graph, Op
-from .plan import Compress, Edit, Plan, Replace, Resize, SetInput, SetSpatial
+from .plan import Compress, Plan, Replace, Resize, SetInput, SetSpatial
 from .shapes import infer_shape
 
 __all__ = ["rewrite"]
@@ -23,22 +23,18 @@ def rewrite(graph: Graph, plan: Plan) -> Graph:
     for kind, edits in groupby(plan.edits, type):
         if kind is Resize:
             graph = _resize(graph, [e for e in edits if isinstance(e, Resize)])
+        elif kind is Replace:
+            graph = _replace(graph, [e for e in edits if isinstance(e, Replace)])
         elif kind is SetSpatial:
             graph = _set_spatial(graph, [e for e in edits if isinstance(e, SetSpatial)])
         elif kind is Compress:
             graph = _compress(graph, [e for e in edits if isinstance(e, Compress)])
         else:
             for edit in edits:
-                graph = _single(graph, edit)
+                assert isinstance(edit, SetInput)
+                (only,) = graph.inputs
+                graph = _propagate(graph, {only.name: replace(only, shape=(only.shape[0], *edit.shape))})
     return graph
-
-
-def _single(graph: Graph, edit: Edit) -> Graph:
-    if isinstance(edit, Replace):
-        return _replace(graph, edit)
-    assert isinstance(edit, SetInput)
-    (only,) = graph.inputs
-    return _propagate(graph, {only.name: replace(only, shape=(only.shape[0], *edit.shape))})
 
 
 def _set_spatial(graph: Graph, edits: Sequence[SetSpatial]) -> Graph:
@@ -145,36 +141,58 @@ def _compress(graph: Graph, edits: Sequence[Compress]) -> Graph:
 # ---- Replace ----------------------------------------------------------------------------------------------------
 
 
-def _replace(graph: Graph, edit: Replace) -> Graph:
-    gone = [_op(graph, name) for name in edit.ops]
-    last = gone[-1].name
-    names = set(edit.ops)
-    if edit.new_ops:
-        new_names = {edit.new_ops[-1].name: last}
-        added = tuple(
-            replace(op, name=new_names.get(op.name, op.name), inputs=tuple(new_names.get(i, i) for i in op.inputs))
-            for op in edit.new_ops
-        )
-        taken = {op.name for op in added} & (set(graph.by_name) - names)
-        if taken:
-            raise NotApplicable(f"{edit.module or last}: the name {min(taken)!r} is already in the graph")
-        rewired: dict[str, str] = {}
-    else:
-        added = ()
-        rewired = {last: next(i for op in gone for i in op.inputs if i not in names)}
-    inner = names - {last}
+def _replace(graph: Graph, edits: Sequence[Replace]) -> Graph:
+    """Edits that touch different operators of the graph as it is are carried out at once, others one after another."""
+    batch: list[Replace] = []
+    touched: set[str] = set()
+    for edit in edits:
+        if not touched.isdisjoint(edit.ops) or not graph.by_name.keys() >= set(edit.ops):
+            graph, batch = _replaced(graph, batch), []
+            touched.clear()
+        batch.append(edit)
+        touched.update(edit.ops)
+    return _replaced(graph, batch)
+
+
+def _replaced(graph: Graph, edits: Sequence[Replace]) -> Graph:
+    gone: set[str] = set()
+    stands: dict[str, tuple[Op, ...]] = {}  # the last of the replaced -> what stands there now
+    rewired: dict[str, str] = {}
+    for edit in edits:
+        old = [_op(graph, name) for name in edit.ops]
+        last, names = old[-1].name, set(edit.ops)
+        gone |= names
+        if edit.new_ops:
+            new = {edit.new_ops[-1].name: last}
+            stands[last] = tuple(
+                replace(op, name=new.get(op.name, op.name), inputs=tuple(new.get(i, i) for i in op.inputs))
+                for op in edit.new_ops
+            )
+            taken = {op.name for op in stands[last]} & (set(graph.by_name) - names)
+            if taken:
+                raise NotApplicable(f"{edit.module or last}: the name {min(taken)!r} is already in the graph")
+        else:
+            rewired[last] = next(i for op in old for i in op.inputs if i not in names)
+
+    def source(name: str) -> str:
+        while name in rewired:
+            name = rewired[name]
+        return name
+
     ops: list[Op] = []
     for op in graph.ops:
-        if op.name == last:
-            ops += added
-        elif op.name not in names:
-            bad = inner.intersection(op.inputs) - {a.name for a in added}
-            if bad:
-                raise NotApplicable(f"{op.module or op.name} still reads {min(bad)!r}, which would be removed")
-            ops.append(replace(op, inputs=tuple(rewired.get(i, i) for i in op.inputs)) if rewired else op)
-    outputs = tuple(rewired.get(name, name) for name in graph.outputs)
-    edited = Graph(tuple(ops), outputs, _modules(graph, edit, added))
-    return _propagate(edited, {op.name: op for op in added}, fresh=True)
+        for now in stands.get(op.name, () if op.name in gone else (op,)):
+            inputs = tuple(map(source, now.inputs)) if rewired else now.inputs
+            ops.append(now if inputs == now.inputs else replace(now, inputs=inputs))
+    there = {op.name for op in ops}
+    for op in ops:
+        bad = next((i for i in op.inputs if i not in there), "")
+        if bad:
+            raise NotApplicable(f"{op.module or op.name} still reads {bad!r}, which would be removed")
+    outputs = tuple(map(source, graph.outputs))
+    added = {op.name for some in stands.values() for op in some}
+    edited = Graph(tuple(ops), outputs, _modules(graph, edits, gone, stands))
+    return _propagate(edited, {op.name: op for op in ops if op.name in added}, fresh=True)
 
 
 _SAME = "timm.layers.conv2d_same.Conv2dSame"
@@ -185,31 +203,37 @@ _CLASSES: Mapping[str, str] = {
 }
 
 
-def _modules(graph: Graph, edit: Replace, added: Sequence[Op]) -> tuple[tuple[str, str], ...]:
-    """The module tree after a block's module is replaced by a template; unchanged for layers in place."""
-    if not edit.template:
+def _modules(
+    graph: Graph, edits: Sequence[Replace], gone: set[str], stands: Mapping[str, tuple[Op, ...]]
+) -> tuple[tuple[str, str], ...]:
+    """The module tree after blocks' modules are replaced by templates; unchanged for layers in place."""
+    blocks = {edit.module: edit for edit in edits if edit.template}
+    if not blocks:
         return graph.modules
-    kept = {op.module for op in graph.ops if op.name not in edit.ops}
-    inside = edit.module + "."
-    tree: list[tuple[str, str]] = []
+    alive = {path for op in graph.ops if op.name not in gone for path in _lineage(op.module)}
+    alive |= {op.module for edit in blocks.values() for op in stands[edit.ops[-1]]}
+    known = {path for path, _ in graph.modules}
+    tree: dict[str, str] = {}
     for path, cls in graph.modules:
-        if path == edit.module:
-            tree.append((path, edit.template))
-            known = {p for p, _ in graph.modules}
+        if path in blocks:
+            added = stands[blocks[path].ops[-1]]
+            tree[path] = blocks[path].template
             padded = {op.module for op in added if op.kind == "pad"}
-            classes = {**_CLASSES, "conv2d": _SAME} if padded else _CLASSES
-            tree += [
-                (op.module, (classes if op.module in padded else _CLASSES).get(op.kind, ""))
-                for op in added
-                if op.module not in known
-            ]
-        elif (
-            not path.startswith(inside)
-            or any(k == path or k.startswith(path + ".") for k in kept)
-            or any(op.module == path for op in added)
-        ):
-            tree.append((path, cls))
-    return tuple(dict(tree).items())
+            for op in added:
+                if op.module not in known:
+                    tree[op.module] = _SAME if op.module in padded else _CLASSES.get(op.kind, "")
+        elif path in alive or not any(outer in blocks for outer in _lineage(path)):
+            tree[path] = cls
+    return tuple(tree.items())
+
+
+def _lineage(path: str) -> list[str]:
+    """The path and those of the modules around it."""
+    found = [path]
+    while path:
+        path = path.rpartition(".")[0]
+        found.append(path)
+    return found
 
 
 # ---- shapes -----------------------------------------------------------------------------------------------------
