@@ -170,7 +170,7 @@ def test_operators_taken_out():
 @pytest.mark.parametrize(
     ("edit", "error", "words"),
     [
-        (Compress("conv2d", (("prune", 0.5),)), SurgeryError, "Compress edits cannot be carried out"),
+        (Compress("conv2d", (("method", "fold"),)), UnknownName, "unknown compression method 'fold'"),
         (Resize("stam", 8), UnknownName, "stem"),
     ],
 )
