@@ -10,6 +10,7 @@ from workbench.recipe import Recipe, describe
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 STEPS = (wb.FuseIBN(blocks="blocks.[12].*"), wb.DepthMultiplier(ratio=0.75), wb.EvenChannels(multiple=16))
+VALUES = (wb.Sparsify(pattern="2:4"), wb.Sparsify(0.75, blocks="*[kind!=head]"), wb.ClusterWeights(32))
 HEAD = "version: 1\nname: mine\n"
 STEP = HEAD + "steps:\n- transform: "
 
@@ -20,7 +21,7 @@ def mobilenet() -> wb.Session:
 
 
 def test_round_trip_keeps_every_parameter(tmp_path):
-    recipe = Recipe("mine", STEPS, target="ethos-u85-1024", description="größer: schneller\nsecond line")
+    recipe = Recipe("mine", (*STEPS, *VALUES), target="ethos-u85-1024", description="größer: schneller\nsecond line")
     assert Recipe.from_yaml(recipe.to_yaml()) == recipe
     path = recipe.save(tmp_path / "mine.yaml")
     assert path.read_text(encoding="utf-8") == recipe.to_yaml()
@@ -29,7 +30,7 @@ def test_round_trip_keeps_every_parameter(tmp_path):
 
 
 def test_a_step_reads_as_the_code_that_makes_it():
-    for step in STEPS:
+    for step in (*STEPS, *VALUES):
         assert eval(describe(step), {type(step).__name__: type(step)}) == step
 
 
@@ -77,6 +78,8 @@ def test_a_file_cut_off_anywhere_is_refused():
         (STEP + "FuseIBM\n", UnknownName, "r.yaml, line 4: unknown transform 'FuseIBM'; the nearest is 'FuseIBN'"),
         (STEP + "FuseIBN\n  block: x\n", UnknownName, "line 5: unknown option of FuseIBN 'block'; the nearest"),
         (STEP + "DepthMultiplier\n  ratio: half\n", FileFormatError, "line 5: DepthMultiplier: 'ratio' is 'half'"),
+        (STEP + "Sparsify\n  pattern: 2:4\n", FileFormatError, "line 5: Sparsify: 'pattern' is 124: "),
+        (STEP + "ClusterWeights\n  values: 1\n", InputError, "values is 1; it must be a whole number from 2 to 256"),
         (HEAD + "steps:\n- blocks: x\n", FileFormatError, "line 4: a step needs the key 'transform'; it has 'blocks'"),
         (HEAD + "steps:\n- [\n", FileFormatError, "line 5: "),
         (HEAD + "name: again\nsteps: []\n", FileFormatError, "line 3: the key 'name' is given twice"),

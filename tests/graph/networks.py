@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Concat", "Decoder", "Grouped", "PartialResidual", "Residual", "SqueezeExcite"]
+__all__ = ["Concat", "Decoder", "Grouped", "PartialResidual", "Residual", "SqueezeExcite", "Tied"]
 
 
 class Residual(nn.Module):
@@ -104,3 +104,17 @@ class Decoder(nn.Module):
         corners = {} if self.mode == "nearest" else {"align_corners": False}
         larger = F.interpolate(self.coarse(fine), scale_factor=float(self.ratio), mode=self.mode, **corners)
         return self.head(torch.relu(fine + larger))
+
+
+class Tied(nn.Module):
+    """Two layers that share a weight, and one that is called twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 3, 3, 1, 1)
+        self.second = nn.Conv2d(3, 3, 3, 1, 1)
+        self.second.weight = self.first.weight
+        self.twice = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.twice(torch.relu(self.twice(torch.relu(self.second(torch.relu(self.first(x)))))))

@@ -170,7 +170,7 @@ def test_operators_taken_out():
 @pytest.mark.parametrize(
     ("edit", "error", "words"),
     [
-        (Compress("conv2d", (("method", "prun"),)), UnknownName, "the nearest is .prune."),
+        (Compress("conv2d", (("method", "fold"),)), UnknownName, "unknown compression method 'fold'"),
         (Resize("stam", 8), UnknownName, "stem"),
     ],
 )

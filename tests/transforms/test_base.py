@@ -77,7 +77,7 @@ def test_unknown_options_name_the_nearest(cls):
         (lambda: Sparsify("half"), "amount is 'half'"),
         (lambda: Sparsify(0.75, "2:4"), "two of four are half, so it must be 0.5"),
         (lambda: Sparsify(pattern="2:8"), "unknown pattern '2:8'; the nearest is '2:4'"),
-        (lambda: ClusterWeights(1), "values is 1; it must be a whole number from 2 to 256"),
+        (lambda: ClusterWeights(1), "values is 1; it must be a whole number from 2 to 256, such as 16"),
         (lambda: ClusterWeights(16.0), "values is 16.0"),
         (lambda: ClusterWeights(blocks=()), "blocks is"),
     ],

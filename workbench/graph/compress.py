@@ -5,15 +5,16 @@ Symbols   w  weight [outputs, inputs, ...]     p  largest |w| of an output chann
     prune, "unstructured"   the smallest |r| of the layer become 0; the largest of every channel stays
     prune, "2:4"            of every four input channels (axis 1) the two largest |w| stay
     prune, "structured"     the output channels of the smallest ||w||2 become 0
-    cluster                 r moves to one of `values` multiples of 1/127: the int8 codes of the deployed layer
+    cluster                 |r| moves to one of few multiples of 1/127, signs stay: at most `values` int8 codes
 
 Converters scale every output channel to its own largest weight, and a batch norm that is folded in scales channels,
-too: neither moves r, so what is pruned or shared here still is in the deployed file.
+too: neither moves |r|, so what is pruned or shared here still is in the deployed file. It may turn signs, so codes come
+in pairs: 16 values are 8 sizes, 15 are 7 and zero.
 
-Clustering is k-means in one dimension, on the histogram of the 255 codes. There it is solved exactly, by dynamic
-programming over intervals of codes (Wang and Song 2011, Ckmeans.1d.dp, The R Journal 3/2), so that nothing depends on
-a starting point. The ends of the scale, -127 and 127, stay what they are, so that every channel keeps its scale, and
-so does 0 where weights are exactly 0.
+Clustering is k-means in one dimension, on the histogram of the sizes of int8 codes, 0 to 127. There it is solved
+exactly, by dynamic programming over intervals (Wang and Song 2011, Ckmeans.1d.dp, The R Journal 3/2), so that nothing
+depends on a starting point. 127 stays what it is, so that every channel keeps its scale, and so does 0 where weights
+are exactly 0, even if, with two values, it is one too many.
 
 Every scheme is deterministic (of equal weights, the first of the layer become 0, and the first of four stay), keeps
 zeros, and changes nothing when it is applied again.
@@ -153,47 +154,46 @@ def _weakest(weight: np.ndarray, amount: float) -> np.ndarray:
 def _clustered(weight: np.ndarray, values: int) -> np.ndarray:
     flat = weight.reshape(len(weight), -1).astype(np.float64)
     peak = np.abs(flat).max(axis=1, keepdims=True)
-    codes = np.rint(flat / np.where(peak > 0, peak, 1) * _TOP).astype(np.int64)
-    counts = np.bincount(codes.ravel() + _TOP, minlength=2 * _TOP + 1)
-    there = np.flatnonzero(counts) - _TOP
-    if len(there) <= values:
+    sizes = np.rint(np.abs(flat) / np.where(peak > 0, peak, 1) * _TOP).astype(np.int64)
+    counts = np.bincount(sizes.ravel(), minlength=_TOP + 1)
+    used = np.flatnonzero(counts)
+    if 2 * np.count_nonzero(used) + (used[0] == 0) <= values:
         return weight
-    fixed = np.abs(there) == _TOP
-    if not flat.all():
-        fixed |= there == 0
-    moved = np.zeros(2 * _TOP + 1)
-    moved[there + _TOP] = _centres(there, counts[there + _TOP], fixed, max(values, int(fixed.sum())))
-    shared: np.ndarray = moved[codes + _TOP] / _TOP * peak
-    return shared.reshape(weight.shape).astype(weight.dtype)
+    with_zero = values % 2 == 1 or not flat.all()
+    if with_zero:
+        used = np.union1d(used, 0)
+    fixed = (used == _TOP) | ((used == 0) & with_zero)
+    moved = np.zeros(_TOP + 1)
+    moved[used] = _centres(used, counts[used], fixed, max((values + with_zero) // 2, int(fixed.sum())))
+    shared: np.ndarray = np.copysign(moved[sizes] / _TOP * peak, flat)
+    return (shared + 0.0).reshape(weight.shape).astype(weight.dtype)  # + 0.0: no negative zeros
 
 
 def _centres(at: np.ndarray, count: np.ndarray, fixed: np.ndarray, k: int) -> np.ndarray:
-    """For each of the codes `at` (ascending, `count` of each) the centre of its cluster, of k clusters.
+    """For each of the sizes `at` (ascending, `count` of each) the centre of its cluster, of k clusters.
 
-    A cluster holds neighbouring codes; its centre is the nearest code to their mean, or the fixed one among them.
+    A cluster holds neighbouring sizes; its centre is the nearest whole number to their mean, or the fixed one of them.
     """
 
     def between(x: np.ndarray) -> np.ndarray:
-        """[first, last]: the sum of x over the codes first..last."""
+        """[first, last]: the sum of x over the sizes first..last."""
         to = np.concatenate([[0], np.cumsum(x)])
         return np.asarray(to[None, 1:] - to[:-1, None])
 
-    n, total, squares = between(count), between(count * at), between(count * at**2)
-    held = between(fixed)
+    n, total, squares, held = between(count), between(count * at), between(count * at**2), between(fixed)
     centre = np.where(held == 1, between(at * fixed), np.rint(total / np.maximum(n, 1)))
     cost = squares - 2 * centre * total + centre**2 * n
-    cost = np.where((n > 0) & (held <= 1), cost, np.inf)
-    best, starts = cost[0], []  # of the codes up to each, in 1, 2, ... clusters
+    cost = np.where((held <= 1) & np.triu(np.ones_like(n, dtype=bool)), cost, np.inf)
+    best, starts = cost[0], []  # of the sizes up to each, in 1, 2, .. clusters
     for _ in range(k - 1):
         split = best[:-1, None] + cost[1:]
         starts.append(np.argmin(split, axis=0) + 1)
         best = split.min(axis=0)
-    found = np.empty(len(at))
-    last = len(at) - 1
-    for start in [*(row for row in reversed(starts)), np.zeros(len(at), dtype=int)]:
-        first = int(start[last])
-        found[first : last + 1] = centre[first, last]
-        last = first - 1
+    found, end = np.empty(len(at)), len(at)
+    for start in [*reversed(starts), np.zeros(len(at), dtype=int)]:
+        first = int(start[end - 1])
+        found[first:end] = centre[first, end - 1]
+        end = first
     return found
 
 

@@ -18,15 +18,15 @@ class ClusterWeights(Transform):
     Compilers write down which of the values a weight is, in fewer bits than eight, so where weights come from flash or
     DRAM, fewer bytes are fewer cycles (Han et al. 2016, Deep Compression, section 3).
 
-    values: how many a layer may have, 2 to 256. The largest weight of every output channel, and with it the scale
-    converters give the channel, stays, and so do zeros: pruned layers stay pruned, and where they have weights of both
-    signs, keep at least three values.
+    values: how many a layer may have, 2 to 256, both signs counted. The largest weight of every output channel stays,
+    and with it the scale converters give the channel. Zeros stay, too: a pruned layer has zero among its values.
     blocks: selector; blocks without a convolution or fully connected layer are passed over unless named by their full
     path.
 
-    The weights are clustered together, each relative to the largest of its output channel, by k-means on the int8
-    codes these give. Layers whose weights are computed, standardised ones say, are passed over. A layer stays so
-    clustered whatever later steps do to it: what they resize or put in its place is clustered again.
+    The weights of a layer are clustered together, each relative to the largest of its output channel, by k-means on the
+    sizes of their int8 codes; signs stay, because a batch norm that is folded in may turn those of a channel. Layers
+    whose weights are computed, standardised ones say, are passed over. A layer stays so clustered whatever later steps
+    do to it: what they resize or put in its place is clustered again.
 
     >>> ClusterWeights(32)
     ClusterWeights(values=32, blocks='*')

@@ -24,8 +24,8 @@ class ReplaceActivation(Transform):
     """Put another activation in the place of smooth ones: hard-swish for swish (Howard et al. 2019, section 5.2).
 
     to: "hard_swish", "hard_sigmoid", "relu", "relu6", "silu", "gelu" or "leaky_relu" (slope 0.01).
-    of: the kinds that are replaced; () takes the smooth ones: silu (swish), gelu, mish, elu. Gates stay what they are
-    unless named, as in `ReplaceActivation("hard_sigmoid", of=("sigmoid",))`.
+    of: the kinds that are replaced; empty takes the smooth ones: silu (swish), gelu, mish, elu. Gates stay what they
+    are unless named, as in `ReplaceActivation("hard_sigmoid", of=("sigmoid",))`.
     blocks: selector; blocks without such an activation are passed over unless named by their full path.
 
     What an activation needs: to be a module of its own. One module that is called in several places is replaced in all.

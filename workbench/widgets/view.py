@@ -56,9 +56,9 @@ def preview_view(now: "Session", then: "Session") -> dict[str, Any]:
 def transform_view(cls: type) -> dict[str, Any]:
     """A transform's name, what it does in one sentence, and its options.
 
-    Options have name, label, type ("blocks", "choice", "bool", "int", "float" or "text"), default, optional (may
-    stay empty), choices and help, read from the dataclass: annotations, defaults, and the lines of its docstring
-    that begin with the option's name.
+    Options have name, label, type ("blocks", "choice", "bool", "int", "float", "text" or, with commas, "list"),
+    default, optional (may stay empty), choices and help, read from the dataclass: annotations, defaults, and the lines
+    of its docstring that begin with the option's name.
     """
     hints, doc = get_type_hints(cls), cleandoc(cls.__doc__ or "")
     return {
@@ -78,6 +78,8 @@ def _option(field: "Field[Any]", hint: Any, doc: str) -> dict[str, Any]:
         kind = "blocks"
     elif choices:
         kind = "choice"
+    elif any(get_origin(p) is tuple for p in parts):
+        kind = "list"
     else:
         kind = next(
             (name for known, name in ((bool, "bool"), (float, "float"), (int, "int")) if known in parts), "text"
@@ -87,7 +89,7 @@ def _option(field: "Field[Any]", hint: Any, doc: str) -> dict[str, Any]:
         "name": field.name,
         "label": field.name.replace("_", " ").capitalize(),
         "type": kind,
-        "default": ",".join(default) if isinstance(default, tuple) else default,
+        "default": ", ".join(default) if isinstance(default, tuple) else default,
         "optional": optional,
         "choices": list(choices),
         "help": _PATTERNS if kind == "blocks" else _described(field.name, doc),

@@ -301,6 +301,7 @@ function render({ model, el }) {
       if (type === "bool") given[name] = input.checked;
       else if (type === "blocks") given[name] = text.split(/\s*,\s*(?![^[]*\])/).filter(Boolean).join(",") || "*";
       else if (text === "") continue; // left empty: the transform's own default
+      else if (type === "list") given[name] = text.split(",").map((part) => part.trim()).filter(Boolean);
       else given[name] = type === "int" || type === "float" ? Number(text) : text;
     }
     return given;
