@@ -121,6 +121,11 @@ def _head(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
             module.hidden_size = weight.shape[1]
 
 
+def _scale(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
+    """Scale of MetaFormer: views its parameter in a shape it keeps."""
+    module.shape = (len(module.scale), *module.shape[1:])
+
+
 def _slices(path: str, inside: list[Op]) -> list[Op]:
     return [op for op in inside if op.kind == "slice" and op.module == path]
 
@@ -152,6 +157,7 @@ _RULES: Mapping[str, Callable[[Any, str, list[Op], Graph], None]] = {
     "FocalModulation": _focal,
     "HSMSSD": _state_space,
     "SHSA": _single_head,
+    "Scale": _scale,
     "ClassifierHead": _head,
     "ClsHead": _head,
     "MlpHead": _head,
@@ -161,21 +167,33 @@ _RULES: Mapping[str, Callable[[Any, str, list[Op], Graph], None]] = {
 }
 
 
+# Where the names of feature_info are no modules: what stands for them.
+_TAPS: Mapping[str, Callable[[str], str]] = {
+    "HighResolutionNet": lambda name: f"incre_modules.{int(name[-1]) - 1}" if name.startswith("stage") else "act2",
+}
+
+
 def _set_feature_counts(model: nn.Module, before: Graph, after: Graph) -> None:
-    """num_features, head_hidden_size and feature_info, where they told the truth before the edit."""
+    """num_features, head_hidden_size, embed_dim and feature_info, where they told the truth before the edit."""
     info = getattr(model, "feature_info", None)
     rows = [row for row in getattr(info, "info", info) or () if isinstance(row, dict)]
     last = rows[-1].get("module", "") if rows else ""
-    facts = {"num_features": (_pooled, partial(_width_at, path=last)), "head_hidden_size": (_classified,)}
+    facts = {
+        "num_features": (_pooled, partial(_width_at, path=last)),
+        "head_hidden_size": (_classified,),
+        "embed_dim": (_classified,),
+    }
     for name, counts in facts.items():
         true = next((count for count in counts if count(before) and count(before) == getattr(model, name, None)), None)
         if true is not None:
             setattr(model, name, true(after))
+    tap = _TAPS.get(type(model).__name__, str)
     for row in rows:
+        path = tap(row.get("module", ""))
         for key, fact in (("num_chs", _width_at), ("reduction", _reduction_at)):
-            was = fact(before, row.get("module", ""))
+            was = fact(before, path)
             if was and row.get(key) == was:
-                row[key] = fact(after, row["module"])
+                row[key] = fact(after, path)
 
 
 def _pooled(graph: Graph) -> int:

@@ -6,6 +6,7 @@ from ..errors import NotApplicable
 from ..graph import Graph, Op, Plan, Replace
 from ..targets import Target
 from .base import Blocks, Transform
+from .layers import own_weight, sharing
 from .select import check_blocks, named, select
 
 __all__ = ["DenseDepthwise"]
@@ -18,7 +19,8 @@ class DenseDepthwise(Transform):
     The depthwise kernels become the diagonal of the dense one, so the function stays exactly the same; training
     can then use the rest. Pays on wide arrays, where a depthwise convolution leaves most of the array idle.
 
-    blocks: selector; blocks without a depthwise convolution are passed over unless named by their full path.
+    blocks: selector; blocks without a depthwise convolution are passed over unless named by their full path. A layer
+    that several blocks call changes in all of them.
 
     >>> DenseDepthwise(blocks="*[resolution<=14]")
     DenseDepthwise(blocks='*[resolution<=14]')
@@ -30,22 +32,22 @@ class DenseDepthwise(Transform):
         check_blocks(self.blocks)
 
     def plan(self, graph: Graph, target: Target) -> Plan:
-        edits: list[Replace] = []
+        edits: dict[str, Replace] = {}
         meant = named(self.blocks)
         for block in select(graph, self.blocks):
             found = [op for op in (graph.by_name[name] for name in block.ops) if _is_layer(op)]
             if not found and block.name in meant:
                 raise NotApplicable(f"{block.name} ({block.kind}) has no depthwise convolution")
-            edits += [Replace((op.name,), (_dense(op),), "embed") for op in found]
+            layers = [op for first in found for op in sharing(graph, first)]
+            edits |= {op.name: Replace((op.name,), (_dense(op),), "embed") for op in layers}
         if not edits:
             raise NotApplicable(f"none of the blocks {self.blocks!r} has a depthwise convolution")
-        return Plan(tuple(edits))
+        return Plan(tuple(edits.values()))
 
 
 def _is_layer(op: Op) -> bool:
     """A depthwise convolution with weights to train; a blur is one whose kernel is fixed."""
-    weight = op.param("weight")
-    return op.is_depthwise and weight is not None and weight.name == f"{op.module}.weight"
+    return op.is_depthwise and own_weight(op) is not None
 
 
 def _dense(op: Op) -> Op:

@@ -6,6 +6,7 @@ from ..errors import InputError, NotApplicable
 from ..graph import Graph, Op, Plan, Replace
 from ..targets import Target
 from .base import Blocks, Transform
+from .layers import own_weight, sharing
 from .select import check_blocks, named, select
 
 __all__ = ["KernelSize"]
@@ -42,7 +43,7 @@ class KernelSize(Transform):
         check_blocks(self.blocks)
 
     def plan(self, graph: Graph, target: Target) -> Plan:
-        edits: list[Replace] = []
+        edits: dict[str, Replace] = {}
         reasons: list[NotApplicable] = []
         meant = named(self.blocks)
         for block in select(graph, self.blocks):
@@ -51,7 +52,7 @@ class KernelSize(Transform):
                 raise NotApplicable(f"{block.name} ({block.kind}) has no other spatial kernel than {self._words}")
             for op in found:
                 try:
-                    edits.append(self._edit(graph, op))
+                    edits |= {other.name: self._edit(graph, other) for other in sharing(graph, op)}
                 except NotApplicable as error:
                     if block.name in meant:
                         raise
@@ -59,7 +60,7 @@ class KernelSize(Transform):
         if not edits:
             none = f"none of the blocks {self.blocks!r} has another spatial kernel than {self._words}"
             raise reasons[0] if reasons else NotApplicable(none)
-        return Plan(tuple(edits))
+        return Plan(tuple(edits.values()))
 
     @property
     def _words(self) -> str:
@@ -69,11 +70,9 @@ class KernelSize(Transform):
         return op.kind == "conv2d" and any(k not in (1, self.size) for k in op["kernel"])
 
     def _edit(self, graph: Graph, op: Op) -> Replace:
-        weight = op.param("weight")
-        if weight is None or weight.name != f"{op.module}.weight" or len(weight.shape) != 4:
+        weight = own_weight(op)
+        if weight is None or len(weight.shape) != 4:
             raise NotApplicable(f"the kernel of {op.module or op.name} is not the layer's own weight")
-        if sum(other.module == op.module and other.kind == "conv2d" for other in graph.ops) > 1:
-            raise NotApplicable(f"{op.module} is called in several places")
         old: tuple[int, int] = op["kernel"]
         new = tuple(k if k == 1 else self.size for k in old)
         if any((k - n) % 2 for k, n in zip(old, new, strict=True)):

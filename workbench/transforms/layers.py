@@ -7,7 +7,7 @@ from ..graph import Compress, Graph, Op, Param, Plan, Scheme
 from .base import Blocks
 from .select import named, select
 
-__all__ = ["compress_layers", "weight_of"]
+__all__ = ["compress_layers", "own_weight", "sharing", "weight_of"]
 
 
 def compress_layers(graph: Graph, blocks: Blocks, scheme: Scheme, fits: Callable[[Op], bool], what: str) -> Plan:
@@ -28,6 +28,24 @@ def compress_layers(graph: Graph, blocks: Blocks, scheme: Scheme, fits: Callable
     if not edits:
         raise NotApplicable(f"none of the blocks {blocks!r} has a {what}")
     return Plan(tuple(edits.values()))
+
+
+def own_weight(op: Op) -> Param | None:
+    """The weight of the layer whose module the operator is; None where the code computes it or takes another's.
+
+    A module reached by several paths keeps its weight under one of them, so only the last name must be the same.
+    """
+    weight = weight_of(op)
+    layer = op.module.rpartition(".")[2]
+    return weight if weight is not None and f".{weight.name}".endswith(f".{layer}.weight") else None
+
+
+def sharing(graph: Graph, op: Op) -> list[Op]:
+    """The layers that read the weight of `op`, itself among them, in execution order."""
+    weight = weight_of(op)
+    if weight is None:
+        return [op]
+    return [other for other in graph.ops if (read := weight_of(other)) is not None and read.name == weight.name]
 
 
 def weight_of(op: Op) -> Param | None:
