@@ -4,9 +4,9 @@
     make bench-surgery ARGS="--only resnet18 rexnet_100"
     make bench-surgery ARGS=--list        choose the architectures anew (needs the traces of make bench-coverage)
 
-The architectures (`surgery_models.txt`) are timm's convolutional and hybrid ones under 60 M parameters, from small to
-large, each of which has a block structure that none before it has: a set of operators within one module, with their
-kernels, strides and groups.
+The architectures (`surgery_models.txt`) are timm's convolutional and hybrid ones under 60 M parameters, each of which
+has a block structure that no smaller one has: a set of operators within one module, with their kernels, strides and
+groups. The smallest of every timm module come first, so that `--first 73` sees all of them.
 
 Weights, biases, norms and layer scales are random. A transform may refuse: the reason is counted. Where it does not,
 
@@ -407,7 +407,7 @@ def rule(reason: str) -> str:
 
 
 def choose(traces: Path) -> list[str]:
-    """From small to large, those with a structure no smaller one has."""
+    """Those with a structure no smaller one has; first the smallest of every module, then the others, by size."""
     import timm
     from coverage import load
 
@@ -421,14 +421,15 @@ def choose(traces: Path) -> list[str]:
         if graph.params < 60e6 and spatial >= 3:
             rows.append((graph.params, path.name.removesuffix(".json.gz"), structures(graph)))
     seen: set[Any] = set()
-    names = []
+    first: dict[str, str] = {}
+    others = []
     for _, name, found in sorted(rows, key=lambda row: row[:2]):
         module = timm.models.model_entrypoint(name).__module__
         new = {(module, structure) for structure in found} - seen
-        if new:
-            names.append(name)
-            seen |= new
-    return names
+        seen |= new
+        if new and first.setdefault(module, name) != name:
+            others.append(name)
+    return [*first.values(), *others]
 
 
 def structures(graph: Graph) -> set[Any]:

@@ -57,7 +57,7 @@ def infer_shape(op: Op, inputs: Sequence[Shape], traced: Sequence[Shape] | None 
             return tuple(1 if i in axes else d for i, d in enumerate(first))
         return tuple(d for i, d in enumerate(first) if i not in axes)
     if kind in ("add", "sub", "mul", "div", "maximum", "minimum", "addcmul") and len(inputs) > 1:
-        return _broadcast(inputs)
+        return _broadcast(op, inputs)
     if kind == "permute":
         return tuple(first[a] for a in op["axes"])
     if kind == "concat":
@@ -75,7 +75,7 @@ def infer_shape(op: Op, inputs: Sequence[Shape], traced: Sequence[Shape] | None 
         sizes = (round(n * out / old) for n, out, old in zip(first[2:], op.shape[2:], traced[0][2:], strict=True))
         return (*first[:2], *sizes)
     if kind == "matmul":
-        return (*_broadcast([s[:-2] for s in inputs]), first[-2], inputs[1][-1])
+        return (*_broadcast(op, [s[:-2] for s in inputs]), first[-2], inputs[1][-1])
     if kind == "attention":
         return (*first[:-1], inputs[2][-1])
     if kind in _POINTWISE:
@@ -85,6 +85,8 @@ def infer_shape(op: Op, inputs: Sequence[Shape], traced: Sequence[Shape] | None 
 
 def _own_width(op: Op) -> int | None:
     weight = op.param("weight")
+    if weight is not None and op.kind == "conv_transpose2d":
+        return int(weight.shape[1] * op["groups"])
     return weight.shape[0] if weight is not None and op.kind in ("conv2d", "conv1d", "linear") else None
 
 
@@ -121,14 +123,15 @@ def _pooled(op: Op, first: Shape, i: int) -> int:
     return size - 1 if (size - 1) * s >= n + p else size  # the last window must start inside the map
 
 
-def _broadcast(shapes: Sequence[Shape]) -> Shape:
+def _broadcast(op: Op, shapes: Sequence[Shape]) -> Shape:
     rank = max(len(s) for s in shapes)
     padded = [(1,) * (rank - len(s)) + tuple(s) for s in shapes]
     out = []
     for dims in zip(*padded, strict=True):
         sizes = {d for d in dims if d != 1}
         if len(sizes) > 1:
-            raise NotApplicable(f"shapes {list(shapes)} do not line up")
+            words = " and ".join("x".join(map(str, shape)) for shape in shapes)
+            raise NotApplicable(f"{op.module or op.name}: the sizes it was written for would no longer agree ({words})")
         out.append(sizes.pop() if sizes else 1)
     return tuple(out)
 
