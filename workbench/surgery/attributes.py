@@ -170,6 +170,7 @@ _RULES: Mapping[str, Callable[[Any, str, list[Op], Graph], None]] = {
 # Where the names of feature_info are no modules: what stands for them.
 _TAPS: Mapping[str, Callable[[str], str]] = {
     "HighResolutionNet": lambda name: f"incre_modules.{int(name[-1]) - 1}" if name.startswith("stage") else "act2",
+    "MultiScaleVit": lambda name: name.replace("block.", "stages."),
 }
 
 
@@ -179,7 +180,7 @@ def _set_feature_counts(model: nn.Module, before: Graph, after: Graph) -> None:
     rows = [row for row in getattr(info, "info", info) or () if isinstance(row, dict)]
     last = rows[-1].get("module", "") if rows else ""
     facts = {
-        "num_features": (_pooled, partial(_width_at, path=last)),
+        "num_features": (_pooled, partial(_width_at, path=last), _classified),
         "head_hidden_size": (_classified,),
         "embed_dim": (_classified,),
     }

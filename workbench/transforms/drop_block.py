@@ -11,7 +11,7 @@ from .select import check_blocks, named, select
 __all__ = ["DropBlock"]
 
 
-_HAND_ON_MORE = frozenset(("EfficientViMBlock",))
+_HAND_ON_MORE = frozenset(("EfficientViMBlock", "MultiScaleBlock"))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Data, tasks and the training loop."""
