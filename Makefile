@@ -1,7 +1,7 @@
 # Two commands for a machine that has Python >= 3.11, make and git: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-devices bench-speed bench-surgery bench-memory clean
+.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-devices bench-speed bench-surgery bench-fusion bench-memory clean
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -56,6 +56,9 @@ bench-speed: $(CORE)  ## how long an estimate takes
 bench-surgery: $(CORE)  ## every transform on every convolutional structure of timm, beside Torch-Pruning
 	$(BIN)/pip install --quiet "torch-pruning>=1.6.1"
 	$(BIN)/python benchmarks/surgery.py $(ARGS)
+
+bench-fusion: $(CORE)  ## how near a fused block comes to what it replaces: composed, least squares, distilled
+	$(BIN)/python benchmarks/fusion.py
 
 bench-memory: $(CORE)  ## what dense and even layers do to the memory of small classifiers, as compiled
 	$(BIN)/python benchmarks/memory.py

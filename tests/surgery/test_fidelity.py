@@ -2,13 +2,15 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from workbench.graph import rewrite
 from workbench.surgery import build, fidelity
 from workbench.surgery.layers import capture
-from workbench.transforms import EvenChannels
+from workbench.transforms import EvenChannels, InputSize
 
 from ..graph.zoo import lively, traced
 from .conftest import smooth
@@ -22,6 +24,9 @@ def test_errors_are_those_of_the_running_networks(fused):
     for path in ("blocks.1.0", "blocks.2.1"):
         y, z = (capture(m, images, {"y": (path, "output")})["y"] for m in (fused.original, fused.fitted))
         assert table.relative_error[path] == pytest.approx(float((z - y).norm() / y.norm()), rel=1e-4)
+        flat, made = y.double().flatten(1).numpy(), z.double().flatten(1).numpy()
+        cosines = (flat * made).sum(1) / np.linalg.norm(flat, axis=1) / np.linalg.norm(made, axis=1)
+        assert table.cosine[path] == pytest.approx(cosines.mean(), rel=1e-5)
     with torch.no_grad():
         y, z = fused.original(images), fused.fitted(images)
     assert table.relative_error["network"] == pytest.approx(float((z - y).norm() / y.norm()), rel=1e-4)
@@ -39,6 +44,18 @@ def test_changed_widths_are_said_not_hidden(target):
     assert "24x16x16 to 32x16x16" in table.note["blocks.1.1"]
     assert table.relative_error["network"] < 1e-5
     assert table.top1_agreement["network"] == 1
+
+
+def test_a_network_of_another_input_size_sees_the_same_images_resized(target):
+    model, graph = lively("mobilenetv2_100"), traced("mobilenetv2_100", 64)
+    plan = InputSize(96).plan(graph, target)
+    images = smooth(3, 96, 1)
+    table = fidelity(model, build(model, graph, [plan]), graph, rewrite(graph, plan), images).set_index("name")
+    assert "32x32x32 to 32x48x48" in table.note["conv_stem"]
+    with torch.no_grad():
+        y = model(F.interpolate(images, size=(64, 64), mode="bilinear", antialias=True))
+        z = model(images)
+    assert table.relative_error["network"] == pytest.approx(float((z - y).norm() / y.norm()), rel=1e-4)
 
 
 def test_models_come_back_in_the_mode_they_were_in(fused):

@@ -13,6 +13,8 @@ from ..graph.trace import trace
 from .attributes import set_attributes
 from .compare import require_equal
 from .compress import compress, compress_again
+from .distil import Progress, distil
+from .layers import takes_one
 from .replace import replace
 from .resize import kept_channels, resize
 from .statistics import correct
@@ -20,11 +22,19 @@ from .statistics import correct
 __all__ = ["build", "carry_out"]
 
 
-def build(model: nn.Module, graph: Graph, plans: Sequence[Plan], calibration: torch.Tensor | None = None) -> nn.Module:
+def build(
+    model: nn.Module,
+    graph: Graph,
+    plans: Sequence[Plan],
+    calibration: torch.Tensor | None = None,
+    distil_steps: int = 0,
+    progress: Progress | None = None,
+) -> nn.Module:
     """A copy of `model` with the plans carried out, weights carried along; `model` itself is not touched.
 
     graph: the trace of `model`. calibration: images [N, C, H, W] on which replaced blocks are fitted and, behind
-    narrowed layers, batch norms corrected; None composes the weights of replaced blocks instead. The result is
+    narrowed layers, batch norms corrected; None composes the weights of replaced blocks instead. distil_steps: so many
+    steps of blockwise distillation (`distil.py`) follow for each fitted block; progress hears of them. The result is
     traced again and compared with the planned graph: SurgeryError names the first difference, so what comes back is
     what was planned.
 
@@ -36,11 +46,18 @@ def build(model: nn.Module, graph: Graph, plans: Sequence[Plan], calibration: to
     torch.Size([24, 3, 3, 3])
     """
     edited = copy.deepcopy(model)
-    _check(edited, carry_out(edited, graph, plans, calibration))
+    _check(edited, carry_out(edited, graph, plans, calibration, distil_steps, progress))
     return edited
 
 
-def carry_out(edited: nn.Module, graph: Graph, plans: Sequence[Plan], calibration: torch.Tensor | None) -> Graph:
+def carry_out(
+    edited: nn.Module,
+    graph: Graph,
+    plans: Sequence[Plan],
+    calibration: torch.Tensor | None,
+    distil_steps: int = 0,
+    progress: Progress | None = None,
+) -> Graph:
     """Carry the plans out on the module itself and give back the planned graph; nothing is compared with it.
 
     For candidates by the dozen; whoever keeps one builds it.
@@ -73,9 +90,19 @@ def carry_out(edited: nn.Module, graph: Graph, plans: Sequence[Plan], calibratio
                 if reference is None:
                     reference = copy.deepcopy(edited) if calibration is not None else edited
                 replace(edited, graph, edit, after, reference, calibration)
+                if distil_steps and calibration is not None and edit.init == "least-squares" and edit.new_ops:
+                    distil(edited, reference, _unit(edited, graph, edit), calibration, distil_steps, progress)
                 compress_again(edited, graph, after)
             graph = after  # another input size changes no weight
     return graph
+
+
+def _unit(model: nn.Module, graph: Graph, edit: Replace) -> str:
+    """The module whose output tells what the replaced operators were for: their block, or the layer itself."""
+    last = edit.ops[-1]
+    around = [edit.module, *(block.name for block in graph.blocks if last in block.ops)]
+    whole = (path for path in around if path and path in graph.classes and takes_one(model.get_submodule(path)))
+    return next(whole, graph.by_name[last].module)
 
 
 def _resize(edited: nn.Module, graph: Graph, edits: Sequence[Resize], images: torch.Tensor | None) -> Graph:

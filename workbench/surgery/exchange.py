@@ -1,7 +1,6 @@
 """One layer in another's place, and modules taken out."""
 
 from collections.abc import Callable, Mapping
-from inspect import signature
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from ..errors import SurgeryError
 from ..graph import Graph, Op, Replace
 from .gates import fold
 from .kernels import centred, embed, fit_kernel
-from .layers import get_parameter, replace_module, set_parameter, set_widths
+from .layers import get_parameter, replace_module, set_parameter, set_widths, takes_one
 
 __all__ = ["exchange", "inside", "take_out"]
 
@@ -83,7 +82,7 @@ def take_out(model: nn.Module, graph: Graph, edit: Replace, images: Tensor | Non
     if edit.module and edit.init == "least-squares" and images is not None:
         fold(model, graph, edit, edit.module, images)
     for path in paths:
-        replace_module(model, path, PassThrough() if _takes_more(model.get_submodule(path)) else nn.Identity())
+        replace_module(model, path, nn.Identity() if takes_one(model.get_submodule(path)) else PassThrough())
 
 
 class PassThrough(nn.Identity):
@@ -91,10 +90,6 @@ class PassThrough(nn.Identity):
 
     def forward(self, input: Tensor, *args: Any, **options: Any) -> Tensor:
         return input
-
-
-def _takes_more(module: nn.Module) -> bool:
-    return len(signature(module.forward).parameters) > 1
 
 
 def _outermost(graph: Graph, gone: set[str], paths: list[str]) -> list[str]:

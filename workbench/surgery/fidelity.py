@@ -1,6 +1,7 @@
 """What surgery did to the function, block by block.
 
 relative error   ||y' - y|| / ||y|| over all images and elements, y the original's output
+cosine           y' . y / (||y'|| ||y||) of each image, averaged: the direction alone, whatever the scale
 """
 
 import math
@@ -8,6 +9,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..graph import Block, Graph
@@ -24,6 +26,7 @@ class _Error:
 
     difference: float = 0.0
     size: float = 0.0
+    cosines: list[float] = field(default_factory=list)
     note: str = "its output is not the output of a module"
 
     def add(self, was: Tensor, now: Tensor) -> None:
@@ -33,6 +36,7 @@ class _Error:
         self.note = ""
         self.difference += float((now.double() - was.double()).square().sum())
         self.size += float(was.double().square().sum())
+        self.cosines += F.cosine_similarity(was.double().flatten(1), now.double().flatten(1)).tolist()
 
     @property
     def relative(self) -> float:
@@ -41,6 +45,14 @@ class _Error:
         if self.size == 0:
             return math.inf if self.difference else 0.0
         return math.sqrt(self.difference / self.size)
+
+    @property
+    def cosine(self) -> float:
+        return math.nan if self.note else sum(self.cosines) / len(self.cosines)
+
+    @property
+    def row(self) -> dict[str, object]:
+        return {"relative_error": self.relative, "cosine": self.cosine, "note": self.note}
 
 
 @dataclass
@@ -73,11 +85,12 @@ class _Watch:
 
 @torch.no_grad()
 def fidelity(original: nn.Module, edited: nn.Module, graph: Graph, edited_graph: Graph, images: Tensor) -> pd.DataFrame:
-    """One row per block of the edited network: name, kind, relative_error, note; the last row is the network.
+    """One row per block of the edited network: name, kind, relative_error, cosine, note; the last row is the network.
 
-    images: [N, C, H, W]. Errors are those of the running networks, so a block's includes what it was handed. A block
-    whose output changed its shape has no error: NaN, and the note says so. The network's row adds top1_agreement,
-    the share of images on which both say the same class.
+    images: [N, C, H, W]; a network that reads another size gets them resized (bilinear, antialiased). Errors are those
+    of the running networks, so a block's includes what it was handed. A block whose output changed its shape has no
+    error: NaN, and the note says so. The network's row adds top1_agreement, the share of images on which both say the
+    same class.
     """
     before = {block.name: block for block in graph.blocks}
     shared = [block for block in edited_graph.blocks if block.name in before]
@@ -87,7 +100,7 @@ def fidelity(original: nn.Module, edited: nn.Module, graph: Graph, edited_graph:
     whole, agreed = _Error(), 0
     with evaluating(original, edited):
         for part in images.split(_CHUNK):
-            y, z = was.run(part), now.run(part)
+            y, z = was.run(_sized(part, graph)), now.run(_sized(part, edited_graph))
             whole.add(y, z)
             if y.shape == z.shape:
                 agreed += int((y.argmax(1) == z.argmax(1)).sum()) if y.dim() == 2 else 0
@@ -96,11 +109,16 @@ def fidelity(original: nn.Module, edited: nn.Module, graph: Graph, edited_graph:
     rows: list[dict[str, object]] = []
     for block in edited_graph.blocks:
         found = errors.get(block.name, _Error(note="the original has no such block"))
-        error, note = found.relative, found.note
-        rows.append({"name": block.name, "kind": block.kind, "relative_error": error, "note": note})
+        rows.append({"name": block.name, "kind": block.kind, **found.row})
     agreement = agreed / len(images) if not whole.note and y.dim() == 2 else math.nan
-    last = {"name": "network", "kind": "", "relative_error": whole.relative, "note": whole.note}
-    return pd.DataFrame([*rows, {**last, "top1_agreement": agreement}])
+    return pd.DataFrame([*rows, {"name": "network", "kind": "", **whole.row, "top1_agreement": agreement}])
+
+
+def _sized(images: Tensor, graph: Graph) -> Tensor:
+    size = graph.inputs[0].shape[2:]
+    if len(size) != 2 or tuple(images.shape[2:]) == tuple(size):
+        return images
+    return F.interpolate(images, size=size, mode="bilinear", antialias=True)
 
 
 def _ends(graph: Graph, blocks: list[Block]) -> dict[str, str]:

@@ -8,7 +8,7 @@
 Composition: W[c, i] = w[c] (g1 / sqrt(v1 + e)) pw[c, i], what the two convolutions do when the activation between
 them is left out. Far off where the activation clips: often worse than predicting the mean.
 
-Least squares (see `least_squares.py`), two regressions over calibration images:
+Least squares (see `least_squares.py`), two regressions over calibration images and their mirror images:
 
     stage 1   u(x~) on P(x~)         stage 2   y~ on f(x~)
 
@@ -67,14 +67,16 @@ def compose(model: nn.Module, old: Bottleneck, new: Any) -> None:
 def fit(model: nn.Module, reference: nn.Module, old: Bottleneck, images: Tensor) -> None:
     """Fit the EdgeResidual at `old.block` of `model` to the block of `reference` (images [N, C, H, W])."""
     new: Any = model.get_submodule(old.block)
-    parts = images.split(_CHUNK if len(images) > _CHUNK else 1)
+    # mirrored too: late blocks have few pixels, and a function can be asked on any image
+    parts = tuple(torch.cat([part, part.flip(-1)]) for part in images.split(_CHUNK if len(images) > _CHUNK else 1))
+    asked = 2 * len(images)
     generator = torch.Generator().manual_seed(0)
     first, second = Regression(), Regression()
     inputs: list[Tensor] = []
     goals: list[Tensor] = []
     for i, (x, edited, hidden, y) in enumerate(_activations(model, reference, old, parts)):
         columns = patches(edited, new.conv_exp, new.conv_exp.kernel_size)
-        total = len(columns) // len(x) * len(images)
+        total = len(columns) // len(x) * asked
         rows = _sample(len(columns), _ROWS * columns.shape[1] / total, generator).to(x.device)
         first.add(columns[rows], _rows(hidden)[rows], _held_out(i, parts))
         inputs.append(edited)
@@ -83,7 +85,7 @@ def fit(model: nn.Module, reference: nn.Module, old: Bottleneck, images: Tensor)
     features = nn.Sequential(new.conv_exp, new.bn1, new.se)
     for i, (x, goal) in enumerate(zip(inputs, goals, strict=True)):
         made = _rows(features(x))
-        rows = _sample(len(made), _ROWS * made.shape[1] / (len(made) // len(x) * len(images)), generator).to(x.device)
+        rows = _sample(len(made), _ROWS * made.shape[1] / (len(made) // len(x) * asked), generator).to(x.device)
         second.add(made[rows], _rows(goal)[rows], _held_out(i, parts))
     _fill(new.conv_pwl, new.bn2, second)
 

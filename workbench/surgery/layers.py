@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from ..graph import Op
 
-__all__ = ["capture", "evaluating", "get_parameter", "replace_module", "set_parameter", "set_widths"]
+__all__ = ["capture", "evaluating", "get_parameter", "replace_module", "set_parameter", "set_widths", "takes_one"]
 
 
 def get_parameter(model: nn.Module, name: str) -> Tensor | None:
@@ -61,6 +62,11 @@ def set_widths(model: nn.Module, path: str, op: Op) -> None:
         layer.normalized_shape = tuple(weight.shape)
     elif isinstance(layer, nn.PReLU) and weight is not None:
         layer.num_parameters = weight.shape[0]
+
+
+def takes_one(module: nn.Module) -> bool:
+    """Whether the module's forward takes the feature map and nothing more."""
+    return len(signature(module.forward).parameters) == 1
 
 
 @contextmanager

@@ -1,0 +1,25 @@
+"""A bar for work that takes longer than a breath, in a terminal and in a notebook."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+__all__ = ["shown"]
+
+
+@contextmanager
+def shown(what: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar while the body runs; the body calls what it is given with (which part, steps done, steps in all).
+
+    >>> with shown("distilling") as progress:
+    ...     progress("blocks.1.0", 300, 300)  # doctest: +ELLIPSIS
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what)
+
+        def report(part: str, done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, description=f"{what} {part}")
+
+        yield report
