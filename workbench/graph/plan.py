@@ -17,8 +17,9 @@ __all__ = ["Compress", "Edit", "Plan", "Replace", "Resize", "SetInput", "SetSpat
 class Resize:
     """Give a channel segment another width.
 
-    keep: which channels stay when it shrinks: "importance" (decided by surgery from the weights) or the
-    indices themselves. New channels are appended when it grows.
+    keep: which channels stay when it shrinks: decided by surgery from the weights ("importance": their magnitude;
+    "batch-norm") or on calibration images ("taylor"), or the indices themselves. New channels are appended when it
+    grows.
     """
 
     segment: str

@@ -19,7 +19,7 @@ from .replace import replace
 from .resize import kept_channels, resize
 from .statistics import correct
 
-__all__ = ["build", "carry_out"]
+__all__ = ["build", "carry_out", "mirrored"]
 
 
 def build(
@@ -46,8 +46,17 @@ def build(
     torch.Size([24, 3, 3, 3])
     """
     edited = copy.deepcopy(model)
-    _check(edited, carry_out(edited, graph, plans, calibration, distil_steps, progress))
+    images = None if calibration is None else mirrored(calibration)
+    _check(edited, carry_out(edited, graph, plans, images, distil_steps, progress))
     return edited
+
+
+def mirrored(images: torch.Tensor) -> torch.Tensor:
+    """[2 N, C, H, W], each image followed by its mirror image.
+
+    Late blocks have few pixels, and a function can be asked on any image.
+    """
+    return torch.stack([images, images.flip(-1)], 1).flatten(0, 1)
 
 
 def carry_out(
@@ -60,7 +69,8 @@ def carry_out(
 ) -> Graph:
     """Carry the plans out on the module itself and give back the planned graph; nothing is compared with it.
 
-    For candidates by the dozen; whoever keeps one builds it.
+    calibration: as in `build`, but `mirrored` already, or what a module inside the network reads of such images. For
+    candidates by the dozen; whoever keeps one builds it.
     """
     if calibration is not None:
         like = next(edited.parameters(), None)
@@ -109,7 +119,7 @@ def _resize(edited: nn.Module, graph: Graph, edits: Sequence[Resize], images: to
     after = rewrite(graph, Plan(tuple(edits)))
     narrows = any(edit.width < graph.channels.segments[edit.segment].width for edit in edits)
     before = copy.deepcopy(edited) if narrows and images is not None else None
-    sources = resize(edited, graph, edits, after)
+    sources = resize(edited, graph, edits, after, images)
     set_attributes(edited, graph, after)
     compress_again(edited, graph, after)
     if before is not None and images is not None:

@@ -8,9 +8,9 @@
 
 so each block also mends what the blocks before it got wrong (the layerwise reconstruction of He et al. 2017, Channel
 pruning, section 3.2, with all of a block's parameters instead of one layer's). Each parameter's rate is a share of its
-own root mean square, cosine-annealed to zero: one number suits kernels and scales of any size. Mirror images are asked
-too. Every fourth image is held out; what is kept is the state with the smallest error on those, the start among them,
-so distillation never makes a block worse there.
+own root mean square, cosine-annealed to zero: one number suits kernels and scales of any size. Every fourth pair of
+images is held out (an image and its mirror image, as `build` gives them); what is kept is the state with the smallest
+error on those, the start among them, so distillation never makes a block worse there.
 """
 
 import copy
@@ -29,7 +29,7 @@ Progress = Callable[[str, int, int], None]  # block, steps done, steps in all
 _RATE = 0.01  # of a parameter's root mean square, at the start
 _BATCH = 16  # images a step
 _CHUNK = 16  # images at a time elsewhere
-_HELD_OUT = 4  # every fourth image
+_HELD_OUT = 4  # every fourth pair of images
 _LOOKS = 10  # how often the held-out images are looked at
 
 
@@ -48,10 +48,9 @@ def distil(
     """
     student: nn.Module = model.get_submodule(block)
     reads, makes = _seen(model, reference, block, images)
-    held = torch.arange(len(images)) % _HELD_OUT == _HELD_OUT - 1
+    held = torch.arange(len(images)) // 2 % _HELD_OUT == _HELD_OUT - 1
     if not held.any():
-        held[-1] = True
-    held = held.repeat(2)
+        held[len(images) // 2 :] = True
     judge, fitted = (reads[held], makes[held]), (reads[~held], makes[~held])
     flags = [p.requires_grad for p in student.parameters()]
     with evaluating(model):
@@ -82,9 +81,9 @@ def distil(
 
 
 def _seen(model: nn.Module, reference: nn.Module, block: str, images: Tensor) -> tuple[Tensor, Tensor]:
-    """What the block reads in `model` and makes in `reference`, of the images and then of their mirror images."""
+    """What the block reads in `model` and makes in `reference`."""
     reads, makes = [], []
-    for part in (*images.split(_CHUNK), *images.flip(-1).split(_CHUNK)):
+    for part in images.split(_CHUNK):
         reads.append(capture(model, part, {"x": (block, "input")})["x"])
         makes.append(capture(reference, part, {"y": (block, "output")})["y"])
     return torch.cat(reads), torch.cat(makes)

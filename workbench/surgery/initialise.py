@@ -8,7 +8,7 @@
 Composition: W[c, i] = w[c] (g1 / sqrt(v1 + e)) pw[c, i], what the two convolutions do when the activation between
 them is left out. Far off where the activation clips: often worse than predicting the mean.
 
-Least squares (see `least_squares.py`), two regressions over calibration images and their mirror images:
+Least squares (see `least_squares.py`), two regressions over calibration images:
 
     stage 1   u(x~) on P(x~)         stage 2   y~ on f(x~)
 
@@ -34,7 +34,7 @@ from .least_squares import Regression
 
 __all__ = ["Bottleneck", "compose", "fit"]
 
-_CHUNK = 4  # images at a time
+_CHUNK = 8  # images at a time, pairs of mirror images together
 _ROWS = 24  # rows a feature are plenty; more of them only cost time
 _HELD_OUT = 4  # every fourth image
 
@@ -67,9 +67,8 @@ def compose(model: nn.Module, old: Bottleneck, new: Any) -> None:
 def fit(model: nn.Module, reference: nn.Module, old: Bottleneck, images: Tensor) -> None:
     """Fit the EdgeResidual at `old.block` of `model` to the block of `reference` (images [N, C, H, W])."""
     new: Any = model.get_submodule(old.block)
-    # mirrored too: late blocks have few pixels, and a function can be asked on any image
-    parts = tuple(torch.cat([part, part.flip(-1)]) for part in images.split(_CHUNK if len(images) > _CHUNK else 1))
-    asked = 2 * len(images)
+    parts = images.split(_CHUNK if len(images) > _CHUNK else 2)
+    asked = len(images)
     generator = torch.Generator().manual_seed(0)
     first, second = Regression(), Regression()
     inputs: list[Tensor] = []

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import WorkbenchError
 from ..graph import Block, Graph, Op, Plan
-from .build import carry_out
+from .build import carry_out, mirrored
 from .layers import capture, evaluating
 
 __all__ = ["Losses", "textured"]
@@ -65,7 +65,7 @@ class Losses:
     @torch.no_grad()
     def _measured(self, plans: Sequence[Plan], block: str) -> float:
         part = self._parts.get(block)
-        x, y = (self.images, self._whole) if part is None else part[1:]
+        x, y = (self.images, self._whole) if part is None else (part[1][::2], part[2])
         try:
             edited, _ = self._edited(plans, block)
             with evaluating(edited):
@@ -86,7 +86,7 @@ class Losses:
         if key not in self._begun:
             module, graph = self._edited(plans[:-1], block)
             module = copy.deepcopy(module) if len(plans) > 1 else module
-            after = carry_out(module, graph, plans[-1:], self.images if part is None else part[1])
+            after = carry_out(module, graph, plans[-1:], mirrored(self.images) if part is None else part[1])
             if part is None:
                 return module, after
             if any(other != block for other, _ in self._begun):
@@ -96,12 +96,15 @@ class Losses:
 
     @cached_property
     def _parts(self) -> dict[str, tuple[Graph, Tensor, Tensor]]:
-        """Blocks that are one module reading one map: the block as a network, what it reads and what it makes."""
+        """Blocks that are one module reading one map: the block as a network, what it reads and what it makes.
+
+        What it reads of the images and their mirror images, every second one of those; what it makes of the images.
+        """
         blocks = {block.name: block for block in self.graph.blocks if _is_module(self.graph, block)}
         wanted = {f"{name} out": (name, "output") for name in blocks} | {name: (name, "input") for name in blocks}
-        seen = capture(self.model, self.images, wanted)
+        seen = capture(self.model, mirrored(self.images), wanted)
         return {
-            name: (_alone(self.graph, block), seen[name], seen[f"{name} out"])
+            name: (_alone(self.graph, block), seen[name], seen[f"{name} out"][::2])
             for name, block in blocks.items()
             if name in seen and f"{name} out" in seen
         }

@@ -3,10 +3,8 @@
     sources   for each channel of the resized segment the old index it comes from, None where it is new
 
 New channels are made by fresh random rows and read by zero columns: nobody listens to them yet, so the function
-stays exactly the same and training can use them. Narrowing keeps the most important channels of a segment:
-
-    importance of channel c = sum over the layers that make it of ||W[c]||, each scaled by its batch norm's
-    |g| / sqrt(v + e) (Li et al. 2017, with the norm folded in; Liu et al. 2017 for the use of g)
+stays exactly the same and training can use them. Narrowing keeps the most important channels of a segment
+(`importance.py`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,20 +14,24 @@ import torch
 from torch import Tensor, nn
 
 from ..graph import Graph, Op, ParamAxis, Resize, param_axes, source_channels
+from .importance import importance
 from .layers import get_parameter, set_parameter, set_widths
 
-__all__ = ["importance", "kept_channels", "resize"]
+__all__ = ["kept_channels", "resize"]
 
 Sources = Mapping[str, tuple[int | None, ...]]
 _FILL = {"weight": 1.0, "running_var": 1.0, "value": 1.0}  # of norms and scales; all else 0
 
 
-def resize(model: nn.Module, graph: Graph, edits: Sequence[Resize], after: Graph) -> Sources:
+def resize(
+    model: nn.Module, graph: Graph, edits: Sequence[Resize], after: Graph, images: Tensor | None = None
+) -> Sources:
     """Carry the edits out on `model`, in place; `graph` is before them, `after` behind them.
 
-    Gives back, for each resized segment, where each of its channels comes from.
+    images: [N, C, H, W], for edits that keep what matters on images; without them weights decide. Gives back, for each
+    resized segment, where each of its channels comes from.
     """
-    sources = _sources(model, graph, edits)
+    sources = _sources(model, graph, edits, images)
     done: set[str] = set()
     for op in graph.ops:
         axes = [axis for axis in param_axes(graph, op) if any(name in sources for name in axis.segments)]
@@ -80,8 +82,14 @@ def kept_channels(graph: Graph, sources: Sources) -> Mapping[str, Sequence[int |
     return {path: index for path, index in found.items() if path not in twice}
 
 
-def _sources(model: nn.Module, graph: Graph, edits: Sequence[Resize]) -> Sources:
+def _sources(model: nn.Module, graph: Graph, edits: Sequence[Resize], images: Tensor | None) -> Sources:
     found: dict[str, tuple[int | None, ...]] = {}
+    scores: dict[str, Tensor] = {}
+    for measure in dict.fromkeys(edit.keep for edit in edits if isinstance(edit.keep, str)):
+        narrowed = [
+            e.segment for e in edits if e.keep == measure and e.width < graph.channels.segments[e.segment].width
+        ]
+        scores |= importance(model, graph, narrowed, measure, images)
     for edit in edits:
         segment = graph.channels.segments[edit.segment]
         if edit.width == segment.width:
@@ -90,7 +98,7 @@ def _sources(model: nn.Module, graph: Graph, edits: Sequence[Resize]) -> Sources
             found[edit.segment] = source_channels(segment, edit.width)
             continue
         if isinstance(edit.keep, str):
-            ranked = importance(model, graph, edit.segment).argsort(descending=True, stable=True).tolist()
+            ranked = scores[edit.segment].argsort(descending=True, stable=True).tolist()
             keep: list[int] = []
             old, new = segment.width // segment.chunks, edit.width // segment.chunks
             for chunk in range(segment.chunks):
@@ -99,41 +107,6 @@ def _sources(model: nn.Module, graph: Graph, edits: Sequence[Resize]) -> Sources
             keep = list(edit.keep)
         found[edit.segment] = source_channels(segment, edit.width, keep)
     return found
-
-
-def importance(model: nn.Module, graph: Graph, segment: str) -> Tensor:
-    """Float64[width]: how much the layers that make the segment put into each of its channels."""
-    width = graph.channels.segments[segment].width
-    total = torch.zeros(width, dtype=torch.float64)
-    for op in graph.ops:
-        if op.kind not in ("conv2d", "linear"):
-            continue
-        layout = graph.channels.layout.get(op.name)
-        weight = op.param("weight")
-        if layout is None or weight is None or segment not in layout.segments:
-            continue
-        values = get_parameter(model, weight.name)
-        if values is None:
-            continue
-        norms = values.detach().double().flatten(1).norm(dim=1) * _gain(model, graph, op, values.shape[0])
-        at = 0
-        for name in layout.segments:
-            n = graph.channels.segments[name].width * layout.repeat
-            if name == segment:
-                total += norms[at : at + n].reshape(width, -1).sum(1)
-            at += n
-    return total
-
-
-def _gain(model: nn.Module, graph: Graph, op: Op, width: int) -> Tensor:
-    users = graph.consumers[op.name]
-    if len(users) == 1 and users[0].kind == "batch_norm":
-        scale, var = users[0].param("weight"), users[0].param("running_var")
-        values = get_parameter(model, scale.name) if scale else None
-        spread = get_parameter(model, var.name) if var else None
-        if values is not None and spread is not None:
-            return (values.detach().double().abs() / (spread.double() + users[0]["eps"]).sqrt()).cpu()
-    return torch.ones(width, dtype=torch.float64)
 
 
 def _gathered(old: Tensor, axis: ParamAxis, sources: Sources, graph: Graph, op: Op) -> Tensor:

@@ -24,7 +24,7 @@ from .layers import evaluating
 
 __all__ = ["correct"]
 
-_CHUNK = 16  # images at a time
+_CHUNK = 32  # images at a time
 
 
 @dataclass

@@ -8,7 +8,7 @@ from ..graph import Graph, Plan, Resize, Segment
 from ..targets import Target
 from .base import Blocks, Transform
 from .select import check_blocks
-from .widths import movable
+from .widths import Importance, keep_by, movable
 
 __all__ = ["DepthMultiplier"]
 
@@ -24,15 +24,19 @@ class DepthMultiplier(Transform):
     (MobileNetV2's rule) and never against the ratio's direction; widths under 8 are rounded to whole channels.
     blocks: selector; the widths the selected blocks make are scaled, not those they read, so that neighbouring
     ranges may have ratios of their own. Widths shared through residual additions move together.
+    importance: by what narrowed widths keep channels: "magnitude" of the weights, "batch-norm" scales, or "taylor", the
+    loss's first-order change on the images of `build(calibration=...)` (magnitude where there are none).
 
     >>> DepthMultiplier(0.75)
-    DepthMultiplier(ratio=0.75, blocks='*')
+    DepthMultiplier(ratio=0.75, blocks='*', importance='magnitude')
     """
 
     ratio: float = 0.75
     blocks: Blocks = "*"
+    importance: Importance = "magnitude"
 
     def __post_init__(self) -> None:
+        keep_by(self.importance)
         number = isinstance(self.ratio, (int, float)) and not isinstance(self.ratio, bool)
         if not number or not 0 < self.ratio <= 4:
             raise InputError(f"ratio is {self.ratio!r}; it must be above 0 and at most 4, such as 0.75")
@@ -41,7 +45,9 @@ class DepthMultiplier(Transform):
     def plan(self, graph: Graph, target: Target) -> Plan:
         segments = movable(graph, self.blocks)
         widths = ((segment, self._scaled(segment)) for segment in segments)
-        edits = tuple(Resize(segment.name, width) for segment, width in widths if width != segment.width)
+        edits = tuple(
+            Resize(segment.name, width, keep_by(self.importance)) for segment, width in widths if width != segment.width
+        )
         if not edits:
             first = f"{segments[0].name} keeps its {segments[0].width} channels"
             raise NotApplicable(f"a ratio of {self.ratio} changes no width in {self.blocks!r}: {first}")

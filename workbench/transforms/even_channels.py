@@ -9,7 +9,7 @@ from ..graph import Graph, Plan, Resize, Segment
 from ..targets import Target
 from .base import Blocks, Transform
 from .select import check_blocks
-from .widths import movable
+from .widths import Importance, keep_by, movable
 
 __all__ = ["EvenChannels"]
 
@@ -25,6 +25,8 @@ class EvenChannels(Transform):
     multiple: None takes the target's own (`Target.channel_multiple`).
     blocks: selector; the widths the selected blocks make and read move, and with them every block that shares
     one of them through a residual addition.
+    importance: by what narrowed widths keep channels: "magnitude" of the weights, "batch-norm" scales, or "taylor", the
+    loss's first-order change on the images of `build(calibration=...)` (magnitude where there are none).
 
     Left alone: widths that must not change (the network's input and output, what attention reshapes); widths a
     normalisation over channels forbids to pad, where they would grow; with "down", widths of less than one
@@ -32,14 +34,16 @@ class EvenChannels(Transform):
     less than one multiple.
 
     >>> EvenChannels("up", multiple=16)
-    EvenChannels(direction='up', multiple=16, blocks='*')
+    EvenChannels(direction='up', multiple=16, blocks='*', importance='magnitude')
     """
 
     direction: Direction = "nearest"
     multiple: int | None = None
     blocks: Blocks = "*"
+    importance: Importance = "magnitude"
 
     def __post_init__(self) -> None:
+        keep_by(self.importance)
         if self.direction not in get_args(Direction):
             raise unknown("direction", self.direction, get_args(Direction))
         if self.multiple is not None and (not isinstance(self.multiple, int) or self.multiple < 1):
@@ -53,7 +57,7 @@ class EvenChannels(Transform):
         for segment in movable(graph, self.blocks, read=True):
             width = self._evened(segment, multiple, segment.name in spatial)
             if width != segment.width:
-                edits.append(Resize(segment.name, width))
+                edits.append(Resize(segment.name, width, keep_by(self.importance)))
         if not edits:
             raise NotApplicable(
                 f"the widths in {self.blocks!r} are already even: multiples of {multiple}, too small to move, or fixed"

@@ -8,6 +8,7 @@ from ..graph import Block, Graph, Plan, Resize, Segment
 from ..targets import Target
 from .base import Blocks, Transform
 from .select import check_blocks, named, select
+from .widths import Importance, keep_by
 
 __all__ = ["ExpandRatio"]
 
@@ -22,16 +23,21 @@ class ExpandRatio(Transform):
     ratio: above 0, at most 16. Widths inside move alike and are rounded to a multiple of the target's parallelism
     factor, at least one; squeeze-excite reductions stay. Widening adds channels nobody listens to yet: the function
     stays; narrowing keeps the most important ones.
-    blocks: selector; blocks without widths of their own inside are passed over unless named by their full path.
+    blocks: selector; blocks without widths of their own inside, and those that join branches side by side (no width of
+    theirs is the block's), are passed over unless named by their full path.
+    importance: by what narrowed widths keep channels: "magnitude" of the weights, "batch-norm" scales, or "taylor", the
+    loss's first-order change on the images of `build(calibration=...)` (magnitude where there are none).
 
     >>> ExpandRatio(4, "blocks.3.*")
-    ExpandRatio(ratio=4, blocks='blocks.3.*')
+    ExpandRatio(ratio=4, blocks='blocks.3.*', importance='magnitude')
     """
 
     ratio: float = 4.0
     blocks: Blocks = "*"
+    importance: Importance = "magnitude"
 
     def __post_init__(self) -> None:
+        keep_by(self.importance)
         number = isinstance(self.ratio, int | float) and not isinstance(self.ratio, bool)
         if not number or not 0 < self.ratio <= 16:
             raise InputError(f"ratio is {self.ratio!r}; it must be above 0 and at most 16, such as 4")
@@ -48,7 +54,7 @@ class ExpandRatio(Transform):
             for segment in inner:
                 width = _rounded(segment, segment.width * scale, target.channel_multiple)
                 if width != segment.width:
-                    edits[segment.name] = Resize(segment.name, width)
+                    edits[segment.name] = Resize(segment.name, width, keep_by(self.importance))
         if not edits:
             raise NotApplicable(f"a ratio of {self.ratio} changes no width inside the blocks {self.blocks!r}")
         return Plan(tuple(edits.values()))
@@ -58,8 +64,9 @@ def _inner(graph: Graph, block: Block) -> list[Segment]:
     """Segments of feature maps that live in the block alone, in execution order."""
     channels = graph.channels
     inside = set(block.ops) - {block.output}
-    if block.kind == "head":
-        return []
+    joined = any(graph.by_name[name].kind == "concat" for name in block.ops)
+    if block.kind == "head" or (joined and block.kind == "other"):
+        return []  # branches side by side: none of their widths is what the block expands to
     found = {
         name: None
         for tensor in block.ops

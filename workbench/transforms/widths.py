@@ -1,12 +1,23 @@
-"""Which channel segments a selector lets a transform move."""
+"""Which channel segments a selector lets a transform move, and by what narrowed ones keep their channels."""
 
-from ..errors import NotApplicable
+from typing import Literal, get_args
+
+from ..errors import NotApplicable, unknown
 from ..graph import Graph, Op, Segment
 from .select import select
 
-__all__ = ["movable"]
+__all__ = ["Importance", "keep_by", "movable"]
+
+Importance = Literal["magnitude", "batch-norm", "taylor"]
 
 _LAYERS = ("conv2d", "linear", "conv1d", "conv_transpose2d")
+
+
+def keep_by(importance: str) -> str:
+    """`Resize.keep` for a transform's choice; raises UnknownName where it is none."""
+    if importance not in get_args(Importance):
+        raise unknown("importance", importance, get_args(Importance))
+    return "importance" if importance == "magnitude" else importance
 
 
 def movable(graph: Graph, blocks: str | tuple[str, ...], read: bool = False) -> tuple[Segment, ...]:
