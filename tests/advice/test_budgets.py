@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import workbench as wb
-from workbench.advice.budgets import Budgets
 from workbench.errors import BudgetError, InputError
+from workbench.estimators import Budgets
 
 
 @pytest.mark.parametrize("share", [0.9, 0.6])

@@ -30,7 +30,7 @@ NETWORKS = ("mobilenetv3_small_050", "regnety_002", "repghostnet_050")
 PARTS = st.sampled_from(["*", "*[index>=6]", "*[resolution<=8]", "*[stride==1]", "*[kind!=conv]"])
 STEPS = st.one_of(
     st.builds(FuseIBN, PARTS),
-    st.builds(EvenChannels, st.sampled_from(["nearest", "up", "down"]), st.sampled_from([8, 12, 16]), PARTS),
+    st.builds(EvenChannels, st.sampled_from(["nearest", "up", "down", "cost"]), st.sampled_from([8, 12, 16]), PARTS),
     st.builds(DepthMultiplier, st.sampled_from([0.5, 0.75, 1.25]), PARTS),
     st.builds(ExpandRatio, st.sampled_from([1.5, 3, 5]), PARTS),
     st.builds(DenseDepthwise, PARTS),

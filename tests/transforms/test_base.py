@@ -25,6 +25,7 @@ from workbench.transforms import (
 EACH = [
     FuseIBN(("blocks.1.*", "blocks.2.0")),
     EvenChannels("up", 24, "blocks.*"),
+    EvenChannels("cost", sram_kib=512, model_kib=8192),
     DepthMultiplier(0.5),
     DenseDepthwise("*[stride==2]"),
     ExpandRatio(3.5, "blocks.*"),
@@ -46,7 +47,7 @@ def test_every_transform_is_listed():
 @pytest.mark.parametrize("transform", EACH, ids=lambda t: type(t).__name__)
 def test_plain_data_and_back(transform):
     plain = transform.to_dict()
-    assert all(isinstance(v, str | int | float | list) for v in plain.values())
+    assert all(isinstance(v, str | int | float | list | None) for v in plain.values())
     assert type(transform).from_dict(plain) == transform
 
 

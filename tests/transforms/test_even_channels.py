@@ -1,11 +1,15 @@
 """Evening moves widths to multiples and nothing else."""
 
+from itertools import product
+
 import pytest
 import timm
 
-from workbench.errors import NotApplicable
-from workbench.graph import rewrite
+from workbench.errors import InputError, NotApplicable
+from workbench.estimators import estimate
+from workbench.graph import Plan, Resize, rewrite
 from workbench.graph.trace import trace
+from workbench.targets import resolve
 from workbench.transforms import EvenChannels
 
 from ..graph.zoo import traced
@@ -64,3 +68,57 @@ def test_layer_norms_are_never_padded(target):
     plan = EvenChannels("up", 48).plan(graph, target)
     assert plan
     assert not any(graph.channels.segments[edit.segment].no_pad for edit in plan.edits)
+
+
+@pytest.mark.parametrize("accelerator", ["ethos-u55-128", "ethos-u65-512", "ethos-u85-256"])
+def test_by_cost_finds_the_fastest_widths_of_at_least_the_same_capacity(accelerator):
+    target, graph, blocks = resolve(accelerator), traced("rexnet_100", 64), "features.[34]"
+    up = {edit.segment: edit.width for edit in EvenChannels("up", 16, blocks).plan(graph, target).edits}
+    down = {edit.segment: edit.width for edit in EvenChannels("down", 16, blocks).plan(graph, target).edits}
+    assert 5 <= len(up) <= 10
+
+    def latency_ms(widths):
+        even = rewrite(graph, Plan(tuple(Resize(name, width) for name, width in zip(up, widths, strict=True))))
+        holds = even.params >= graph.params and even.macs >= graph.macs
+        return estimate(even, target).latency_ms if holds else float("inf")
+
+    best = min(map(latency_ms, product(*({down.get(name, width), width} for name, width in up.items()))))
+    chosen = rewrite(graph, EvenChannels("cost", 16, blocks).plan(graph, target))
+    assert estimate(chosen, target).latency_ms <= 1.002 * best  # neighbouring widths multiply, the program adds
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b0", "mobilenetv3_large_100", "ghostnet_100"])
+def test_by_cost_is_never_slower_than_one_direction_for_all(name, target):
+    graph = traced(name, 64)
+    plan = EvenChannels("cost").plan(graph, target)
+    even = rewrite(graph, plan)
+    assert even.params >= graph.params
+    assert even.macs >= graph.macs
+    assert plan == EvenChannels("cost").plan(graph, target)
+    assert {edit.segment for edit in plan.edits} <= {e.segment for e in EvenChannels("up").plan(graph, target).edits}
+    for direction in ("nearest", "up"):
+        other = rewrite(graph, EvenChannels(direction).plan(graph, target))
+        if other.params >= graph.params and other.macs >= graph.macs:
+            assert estimate(even, target).latency_ms <= estimate(other, target).latency_ms * (1 + 1e-9)
+
+
+def test_by_cost_keeps_to_budgets(target):
+    graph = traced("ghostnet_100", 64)
+    free = estimate(rewrite(graph, EvenChannels("up", 16).plan(graph, target)), target)
+    kib = estimate(graph, target).weight_bytes * 1.005 / 1024
+    bound = estimate(rewrite(graph, EvenChannels("cost", 16, model_kib=kib).plan(graph, target)), target)
+    assert bound.weight_bytes / 1024 <= kib < free.weight_bytes / 1024
+    with pytest.raises(NotApplicable, match=r"meet sram_kib=1; the nearest need \d+ KiB"):
+        EvenChannels("cost", 16, sram_kib=1).plan(graph, target)
+
+
+def test_by_cost_asks_a_calibrated_target(mobilenet):
+    with pytest.raises(NotApplicable, match="onnxruntime-cpu, which is not calibrated"):
+        EvenChannels("cost", 48).plan(mobilenet, resolve("onnxruntime-cpu"))
+
+
+def test_budgets_ask_for_cost():
+    with pytest.raises(InputError, match=r'need direction "cost".*it is \'up\''):
+        EvenChannels("up", sram_kib=256)
+    with pytest.raises(InputError, match="model_kib is -1"):
+        EvenChannels("cost", model_kib=-1)

@@ -67,7 +67,7 @@ def test_option_types():
              for o in transform_view(cls)["options"]}  # fmt: skip
     assert types["ReplaceActivation", "of"] == ("list", False, [])
     assert types["FuseIBN", "blocks"] == ("blocks", False, [])
-    assert types["EvenChannels", "direction"] == ("choice", False, ["nearest", "up", "down"])
+    assert types["EvenChannels", "direction"] == ("choice", False, ["nearest", "up", "down", "cost"])
     assert types["EvenChannels", "multiple"] == ("int", True, [])
     assert types["DepthMultiplier", "ratio"] == ("float", False, [])
 

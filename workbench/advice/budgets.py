@@ -11,59 +11,24 @@ reach, or lose more, all widths are narrowed first, by ratios from 0.9 down.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from ..errors import BudgetError, InputError
-from ..estimators import Estimate, WeightValues, delta_ms, estimate
+from ..estimators import Budgets, Estimate, WeightValues, delta_ms, estimate
 from ..graph import Graph
 from ..targets import Target
 from ..transforms import DepthMultiplier, Transform
 from .options import Loss, Option, block_options, option
 
-__all__ = ["Budgets", "Met", "meet"]
+__all__ = ["Met", "meet"]
 
 _RATIOS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.25)
 _ROUNDS = 6
 _TOO_MUCH = 1.5  # an option that loses more than a function that is nothing to do with the block's is none
 _SLACK = 1e-9
-
-
-@dataclass(frozen=True)
-class Budgets:
-    """latency_ms: milliseconds. sram_kib: KiB of SRAM. model_kib: KiB of weights in the target's dtype, uncompressed.
-
-    None: no budget.
-    """
-
-    latency_ms: float | None = None
-    sram_kib: float | None = None
-    model_kib: float | None = None
-
-    def __post_init__(self) -> None:
-        given = {name: getattr(self, name) for name in ("latency_ms", "sram_kib", "model_kib")}
-        for name, value in given.items():
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if value is not None and not (number and value > 0):
-                raise InputError(f"{name} is {value!r}; a budget must be above 0")
-        if all(value is None for value in given.values()):
-            raise InputError("meet needs a budget: latency_ms, sram_kib or model_kib")
-
-    def missed(self, found: Estimate) -> dict[str, float]:
-        """Budget -> what the estimate is of it, of those it is above."""
-        figures = {
-            "latency_ms": found.latency_ms,
-            "sram_kib": found.sram_bytes / 1024,
-            "model_kib": found.weight_bytes / 1024,
-        }
-        ratio = {name: figures[name] / value for name in figures if (value := getattr(self, name)) is not None}
-        return {name: r for name, r in ratio.items() if r > 1 + _SLACK}
-
-    def tightened(self, missed: Mapping[str, float]) -> "Budgets":
-        """Smaller budgets, by what was missed."""
-        return replace(self, **{name: getattr(self, name) / (1.02 * ratio) for name, ratio in missed.items()})
 
 
 @dataclass(frozen=True)
@@ -82,8 +47,11 @@ def meet(graph: Graph, target: Target, values: WeightValues, loss: Loss, budgets
     """The steps that meet the budgets at the least loss.
 
     check: called on what meets them by the estimate; answers with the budgets a compiler finds missed, as
-    `Budgets.missed` does. Raises BudgetError, naming the wall and how near one gets, where nothing meets them.
+    `Budgets.missed` does. Raises InputError where there is no budget; BudgetError, naming the
+    wall and how near one gets, where nothing meets them.
     """
+    if not budgets:
+        raise InputError("meet needs a budget: latency_ms, sram_kib or model_kib")
     start = Met((), 0.0, estimate(graph, target, values))
     if not budgets.missed(start.estimate) and not check(start):
         return start

@@ -104,6 +104,7 @@ def network_options(graph: Graph, target: Target) -> tuple[Option, ...]:
         EvenChannels("nearest"),
         EvenChannels("up"),
         EvenChannels("down"),
+        EvenChannels("cost"),
         DepthMultiplier(0.9),
         DepthMultiplier(0.75),
         ReplaceActivation("hard_swish", _SMOOTH),

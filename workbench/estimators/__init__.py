@@ -1,8 +1,19 @@
 """Estimators: what a network is predicted to cost, and how the predictors are made."""
 
+from .budgets import Budgets
 from .calibrate import calibrate
 from .estimate import Estimate
 from .predict import delta_ms, estimate, is_calibrated, keep
 from .values import WeightValues, weight_values
 
-__all__ = ["Estimate", "WeightValues", "calibrate", "delta_ms", "estimate", "is_calibrated", "keep", "weight_values"]
+__all__ = [
+    "Budgets",
+    "Estimate",
+    "WeightValues",
+    "calibrate",
+    "delta_ms",
+    "estimate",
+    "is_calibrated",
+    "keep",
+    "weight_values",
+]

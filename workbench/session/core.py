@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ..advice import Budgets, Met, findings, meet, suggestions
+from ..advice import Met, findings, meet, suggestions
 from ..errors import BudgetError, InputError, SurgeryError, WorkbenchError, unknown
-from ..estimators import estimate, is_calibrated, keep
+from ..estimators import Budgets, estimate, is_calibrated, keep
 from ..estimators.estimate import Estimate
 from ..files import check_folder, write_atomic
 from ..graph import Graph, Plan, as_built, rewrite
