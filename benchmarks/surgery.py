@@ -56,6 +56,7 @@ from workbench import (
 from workbench.errors import NotApplicable, WorkbenchError
 from workbench.files import write_atomic
 from workbench.graph import Graph
+from workbench.recipe import describe
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nas-workbench"
@@ -69,6 +70,7 @@ TRANSFORMS = (
     FuseIBN(),
     EvenChannels("up", 24),
     EvenChannels("nearest", 16),
+    EvenChannels("cost", 16),
     DepthMultiplier(0.75),
     DenseDepthwise(),
     ExpandRatio(3),
@@ -100,7 +102,7 @@ def attempts(name: str, skip: set[str]) -> Iterator[dict[str, Any]]:
     model, graph, size = subject(name)
     works = behaviour(model, size)
     for transform in TRANSFORMS:
-        label = repr(transform)
+        label = describe(transform)
         if label in skip:
             continue
         yield {"name": name, "transform": label, "result": "started"}
@@ -363,7 +365,7 @@ def collect(names: list[str], cache: Path) -> pd.DataFrame:
     for i, name in enumerate(names):
         path = cache / f"{name}.json"
         rows = json.loads(path.read_text()) if path.is_file() else []
-        wanted = {repr(t) for t in TRANSFORMS} | {"again"}
+        wanted = {describe(t) for t in TRANSFORMS} | {"again"}
         done = {row["transform"] for row in rows}
         if not wanted <= done and "open" not in done:
             rows += run(work, (name, done), LIMIT_S)
