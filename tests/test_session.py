@@ -213,7 +213,8 @@ def test_what_a_device_took_is_no_compilers_word():
 def test_onnx_computes_what_the_model_computes(fused, tmp_path):
     import onnxruntime
 
-    path = fused.export(tmp_path / "fused.onnx")
+    path = tmp_path / "fused.onnx"
+    assert list(fused.export(path)["file"]) == ["fused.onnx"]
     image = torch.randn(1, *SIZE)
     run = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (out,) = run.run(None, {run.get_inputs()[0].name: image.numpy()})

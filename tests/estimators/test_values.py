@@ -233,3 +233,12 @@ def test_asked_again_it_is_quick():
     changed = [op.name for op in fused.graph.ops if op.get("compress") and op not in pruned.graph.ops]
     assert 0 < len(changed) <= 3
     assert cluster(16) in fused.graph.by_name[changed[0]]["compress"]
+
+
+def test_an_edited_graph_may_be_the_first_that_asks():
+    """The distribution is the model's own, so that who asks first makes no difference."""
+    session = wb.open(heavy("mobilenetv2_050"), target="ethos-u55-128", input_size=SIZE)
+    first = session.apply(wb.DepthMultiplier(0.75)).estimate.latency_ms
+    other = wb.open(heavy("mobilenetv2_050"), target="ethos-u55-128", input_size=SIZE)
+    assert other.estimate
+    assert other.apply(wb.DepthMultiplier(0.75)).estimate.latency_ms == first

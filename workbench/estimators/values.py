@@ -1,7 +1,7 @@
 """How a model's weights are distributed: what their compressed size, and so latency, depends on besides shapes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -58,7 +58,9 @@ class WeightValues:
             found = self.weights(name, known) if self.weights is not None else None
             return None if found is None else _fitted(np.asarray(found), shape)
 
-        weight = value_of(op, "weight", fitted)
+        # of that shape, and so the same whichever edited graph asks first
+        param = next(param for param in op.params if param.role == "weight")
+        weight = value_of(replace(op, params=(replace(param, shape=shape),)), "weight", fitted)
         if before is not None:
             scale = np.asarray(value_of(before, "weight", self.weights)).reshape(-1)
             weight = weight * scale if scale.size in (1, weight.shape[-1]) else weight

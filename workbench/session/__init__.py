@@ -1,15 +1,19 @@
 """Sessions: open a model, change it step by step, look, verify, save, share."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from ..errors import InputError
 from ..targets import Target, resolve
 from .core import Session, Step
 from .files import load
 from .opening import open_base
 from .tables import Delta, Verification
+
+if TYPE_CHECKING:
+    from ..training import Task
 
 __all__ = ["Delta", "Session", "Step", "Verification", "load", "open"]
 
@@ -21,13 +25,15 @@ def open(
     pretrained: bool = False,
     checkpoint: str | Path | None = None,
     example_inputs: Any = None,
+    task: "str | Path | Task | None" = None,
 ) -> Session:
     """Open a timm model by name, or any module, on a target.
 
     model: a timm name ("mobilenetv2_100"; created with the same initial weights each time), or a module, which
     is copied. input_size: (channels, height, width), batch is 1; the model's own where not given. pretrained:
     timm's weights, from the hub's cache or the hub. checkpoint: a safetensors file that fits the model.
-    example_inputs: a tuple of tensors, for modules that do not read one image.
+    example_inputs: a tuple of tensors, for modules that do not read one image. task: gives a timm model a head with
+    one output per class of the task ("digits", "rooms/presence", a folder of pictures, a `Task`).
 
     Raises UnknownName (model, target), InputError (sizes, arguments), FileFormatError (checkpoint), TraceError
     where torch.export cannot follow the module, WorkbenchError where pretrained weights cannot be fetched.
@@ -36,5 +42,19 @@ def open(
     True
     """
     known = resolve(target)  # first: it is the cheapest of the answers
-    base = open_base(model, input_size, pretrained=pretrained, checkpoint=checkpoint, example_inputs=example_inputs)
+    classes = None
+    if task is not None:
+        from ..training import resolve_task
+
+        classes = len(resolve_task(task).classes)
+        if not isinstance(model, str):
+            raise InputError("task= makes the head of a timm model; a module of your own brings its head")
+    base = open_base(
+        model,
+        input_size,
+        pretrained=pretrained,
+        checkpoint=checkpoint,
+        example_inputs=example_inputs,
+        classes=classes,
+    )
     return Session(base, known)

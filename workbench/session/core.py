@@ -1,7 +1,6 @@
 """The immutable Session: a base model, the steps taken on it, and the target it is looked at on."""
 
 import copy
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,22 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ..advice import Met, findings, meet, suggestions
-from ..errors import BudgetError, InputError, SurgeryError, WorkbenchError, unknown
-from ..estimators import Budgets, estimate, is_calibrated, keep
+from ..advice import findings
+from ..errors import InputError, SurgeryError, WorkbenchError, unknown
+from ..estimators import Budgets, WeightValues, estimate, is_calibrated, keep, weight_values
 from ..estimators.estimate import Estimate
 from ..files import check_folder, write_atomic
 from ..graph import Graph, Plan, as_built, rewrite
 from ..recipe import Recipe, describe
-from ..targets import EthosU, Measurement, Target, resolve
+from ..targets import Measurement, Target, resolve
 from ..transforms import TRANSFORMS, Transform
-from .opening import Base
+from .opening import Base, weights_of
 from .progress import shown
 from .tables import Delta, Verification, block_table, comparison, delta, history, verification
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from ..training import Score, Task
+    from .tuning import Tuned
 
 __all__ = ["Session", "Step"]
 
@@ -63,10 +65,11 @@ class Session:
     annotations: tuple[tuple[str, str], ...] = ()
     parent: "Session | None" = field(default=None, compare=False)
     child: "Session | None" = field(default=None, compare=False)
+    tuned: "Tuned | None" = None
     # graph digest -> Estimate on this target: shared by the sessions of one history, so undo answers at once.
     _estimates: dict[str, Estimate] = field(default_factory=dict, compare=False)
     # graph digest -> what edits of it would lose, on images that are nobody's
-    _asked: dict[str, Any] = field(default_factory=dict, compare=False)
+    losses: dict[str, Any] = field(default_factory=dict, compare=False)
 
     # ---- what it is ---------------------------------------------------------------------------------------------
 
@@ -86,6 +89,26 @@ class Session:
     def graph(self) -> Graph:
         """The graph after the last step."""
         return self.steps[-1].graph if self.steps else self.base.graph
+
+    @cached_property
+    def weight_values(self) -> WeightValues:
+        """How the weights the steps start from are distributed."""
+        if self.tuned is None:
+            return self.base.weight_values
+        steps = self.steps[: self.tuned.steps]
+        return weight_values(steps[-1].graph if steps else self.base.graph, weights_of(self._start))
+
+    @property
+    def untuned_steps(self) -> tuple[Step, ...]:
+        """The steps taken since the weights were last learned or given."""
+        return self.steps[self.tuned.steps if self.tuned else 0 :]
+
+    @cached_property
+    def _start(self) -> "nn.Module":
+        """The module the untuned steps are carried out on; never changed."""
+        from .tuning import started
+
+        return self.base.module if self.tuned is None else started(self)
 
     @property
     def baseline(self) -> "Session":
@@ -113,7 +136,7 @@ class Session:
         if not is_calibrated(self.target):
             return None
         if graph.digest not in self._estimates:
-            self._estimates[graph.digest] = estimate(graph, self.target, self.base.weight_values)
+            self._estimates[graph.digest] = estimate(graph, self.target, self.weight_values)
         return self._estimates[graph.digest]
 
     @property
@@ -144,8 +167,14 @@ class Session:
             if isinstance(change, (str, Path)):
                 change = Recipe.load(change)
             steps = session._steps_of(change)
-            session = replace(session, steps=session.steps + steps, parent=session, child=None)
+            session = session.followed(steps=session.steps + steps)
         return session
+
+    def followed(self, **changes: Any) -> "Session":
+        """The session after one change, for `undo` to come back from."""
+        if "tuned" in changes:  # other weights take other time
+            changes |= {"_estimates": {}, "losses": {}}
+        return replace(self, parent=self, child=None, **changes)
 
     def _steps_of(self, change: Transform | Recipe) -> tuple[Step, ...]:
         if isinstance(change, Recipe):
@@ -200,10 +229,11 @@ class Session:
         To plan a recipe for the other target, apply it there: `session.baseline.on(target).apply(recipe)`.
         """
         other = resolve(target)
-        kept: dict[str, Estimate] = {}
+        kept: dict[Tuned | None, dict[str, Estimate]] = {}
         parent = None
         for session in self.path:
-            parent = replace(session, target=other, parent=parent, child=None, _estimates=kept)
+            known = kept.setdefault(session.tuned, {})
+            parent = replace(session, target=other, parent=parent, child=None, _estimates=known)
         assert parent is not None
         return parent
 
@@ -255,9 +285,9 @@ class Session:
 
         images: [N, C, H, W] to measure the loss on, a few are enough; noise as rough as photographs where not given.
         """
-        if not isinstance(n, int) or n < 1:
-            raise InputError(f"n is {n!r}; it must be a whole number of at least 1, such as 10")
-        return suggestions(self.graph, self.target, self.base.weight_values, self._losses(images), n)
+        from .advising import suggest
+
+        return suggest(self, n, images)
 
     def meet(
         self,
@@ -272,37 +302,9 @@ class Session:
         images: as for `suggest`. Where no plan is found raises BudgetError, naming the wall (compute, SRAM, DRAM,
         flash) and how near one gets; its `nearest` is the session that comes nearest.
         """
-        budgets = Budgets(latency_ms, sram_kib, model_kib)
+        from .advising import meet
 
-        def compiled(met: Met) -> Mapping[str, float]:
-            if not isinstance(self.target, EthosU):
-                return {}
-            measured = (self.apply(*met.steps) if met.steps else self).verify()
-            if measured.status != "compiled" or measured.latency_ms is None:
-                return {}
-            seen = replace(met.estimate, latency_ms=measured.latency_ms, sram_bytes=measured.sram_bytes or 0)
-            return budgets.missed(seen)
-
-        try:
-            met = meet(self.graph, self.target, self.base.weight_values, self._losses(images), budgets, compiled)
-        except BudgetError as error:
-            if isinstance(error.nearest, Met):
-                error.nearest = self.apply(*error.nearest.steps) if error.nearest.steps else self
-            raise
-        return self.apply(*met.steps) if met.steps else self
-
-    def _losses(self, images: "torch.Tensor | None") -> Any:
-        from ..surgery.losses import Losses, textured
-
-        if self.input_size is None:
-            raise InputError("advice on fidelity needs a network that reads one image [N, C, H, W]")
-        if images is not None:
-            self._check_images(images, "images")
-            return Losses(self.build(), self.graph, images)
-        key = self.graph.digest
-        if key not in self._asked:
-            self._asked[key] = Losses(self.build(), self.graph, textured(4, self.input_size))
-        return self._asked[key]
+        return meet(self, Budgets(latency_ms, sram_kib, model_kib), images)
 
     # ---- make ---------------------------------------------------------------------------------------------------
 
@@ -319,16 +321,63 @@ class Session:
         if distil and calibration is None:
             raise InputError(f"distil={distil} learns from images: give them as calibration=")
         if calibration is not None:
-            self._check_images(calibration, "calibration")
-        if not self.steps:
-            return copy.deepcopy(self.base.module)
+            self.check_images(calibration, "calibration")
+        plans = [step.plan for step in self.untuned_steps]
+        if not plans:
+            return copy.deepcopy(self._start)
         from ..surgery import build
 
-        plans = [step.plan for step in self.steps]
+        before = self.steps[: len(self.steps) - len(plans)]
+        graph = before[-1].graph if before else self.base.graph
         if not distil:
-            return build(self.base.module, self.base.graph, plans, calibration)
+            return build(self._start, graph, plans, calibration)
         with shown("distilling") as progress:
-            return build(self.base.module, self.base.graph, plans, calibration, distil, progress)
+            return build(self._start, graph, plans, calibration, distil, progress)
+
+    def finetune(
+        self,
+        task: "str | Path | Task",
+        epochs: int = 5,
+        *,
+        teacher: "Session | nn.Module | None" = None,
+        **schedule: Any,
+    ) -> "Session":
+        """The session with weights learned on a task, a change that `undo` takes back; later steps carry them on.
+
+        task: "digits", "rooms/presence", a folder of pictures (one folder per class) or a `Task`. teacher: a session or
+        module whose outputs are imitated, such as the unedited model after its own fine-tuning. schedule:
+        learning_rate, batch_size, weight_decay, warmup, optimizer, average, teaching, seed (`training.Schedule`).
+        Replaced blocks are fitted, and batch norms re-estimated, on the task's pictures before the first epoch.
+
+        A bar shows how far it is. The same call goes on where it was interrupted, from the last whole epoch. Raises
+        InputError, before anything is learned, where the data is damaged or does not fit the network's head.
+        """
+        from ..training import named
+        from .tuning import finetune
+
+        return finetune(self, task, named({"epochs": epochs, **schedule}), teacher)
+
+    def with_weights(self, weights: "nn.Module | str | Path") -> "Session":
+        """The session with the weights of a module, or a .safetensors file, that fit its network as it is now.
+
+        For weights learned elsewhere, from `build()`. Raises FileFormatError naming the first weight that does not fit.
+        """
+        from .tuning import with_weights
+
+        return with_weights(self, weights)
+
+    def evaluate(
+        self, task: "str | Path | Task", dtype: str = "float", calibration: "torch.Tensor | None" = None
+    ) -> "Score":
+        """The score on a task's validation pictures.
+
+        dtype: "float" runs the built module; "int8" the TFLite file that would be deployed, in the LiteRT interpreter
+        (extra `deploy`). calibration: images for replaced blocks, batch norms and the ranges of the int8 file;
+        pictures the task trains on where not given.
+        """
+        from .tuning import evaluate
+
+        return evaluate(self, task, dtype, calibration)
 
     def fidelity(
         self, images: "torch.Tensor", calibration: "torch.Tensor | None" = None, distil: int = 0
@@ -340,7 +389,7 @@ class Session:
         """
         from ..surgery import fidelity
 
-        self._check_images(images, "images")
+        self.check_images(images, "images")
         edited = self.build(images if calibration is None else calibration, distil)
         return fidelity(self.base.module, edited, self.base.graph, self.graph, images)
 
@@ -353,12 +402,11 @@ class Session:
         compiled with seeded random values, which estimates of it assume, too.
         What was compiled is kept and sharpens the estimates of networks near it (`Estimate.own` says how much).
         """
-        from .opening import weights_of
-
         graph, weights, said = self.graph, None, "seeded random values, the model is untrained"
-        if self.base.weights != "initial":
+        if self.tuned is not None or self.base.weights != "initial":
             try:
-                graph, weights, said = as_built(graph), weights_of(self.build()), self.base.weights
+                source = self.tuned.said if self.tuned is not None else self.base.weights
+                graph, weights, said = as_built(graph), weights_of(self.build()), source
             except SurgeryError as error:
                 said = f"seeded random values, because the edited module cannot be built ({error})"
         if timeout_s is not None and not timeout_s > 0:
@@ -366,15 +414,29 @@ class Session:
         limit = {} if timeout_s is None else {"time_limit_s": timeout_s}
         measured = self.target.measure_graph(graph, weights, **limit)
         result = verification(measured, self.try_estimate, said)
-        if keep(self.graph, self.target, measured, self.base.weight_values):
+        if keep(self.graph, self.target, measured, self.weight_values):
             self._estimates.clear()
         return result
 
-    def export(self, path: str | Path, calibration: "torch.Tensor | None" = None) -> Path:
-        """Write the built model as ONNX (the path must end in .onnx), checked, all of it or nothing."""
+    def export(
+        self,
+        path: str | Path,
+        calibration: "torch.Tensor | None" = None,
+        task: "str | Path | Task | None" = None,
+    ) -> pd.DataFrame:
+        """Write the built model as ONNX (.onnx) or as the int8 TFLite file that is deployed (.tflite, extra `deploy`).
+
+        calibration: images [N, C, H, W] as the model reads them, for the ranges of the int8 file, replaced blocks and
+        batch norms; the task's training pictures where not given. task: what to judge the file by.
+
+        Gives back one row. file, dtype, kib; with a task: task, metric, module and exported (the score of the float
+        module, and of the file as it runs in ONNX Runtime or LiteRT); of a .tflite file what the target's compiler
+        makes of that very file: status, latency_ms (beside estimated_ms), sram_kib, dram_kib, flash_kib, and
+        left_to_cpu, the operators whose time no figure holds. The file is checked, and written whole or not at all.
+        """
         from .export import export
 
-        return export(self, Path(path), calibration)
+        return export(self, Path(path), calibration, task)
 
     def save(self, path: str | Path) -> Path:
         """Write the session (base weights, steps, notes) to a .wb file; `workbench.load` reads it."""
@@ -404,7 +466,8 @@ class Session:
 
         return Bench(self)
 
-    def _check_images(self, images: Any, what: str) -> None:
+    def check_images(self, images: Any, what: str) -> None:
+        """Raise InputError where these are no images the network reads."""
         shape = tuple(getattr(images, "shape", ()))
         if self.input_size is not None and (len(shape) != 4 or shape[1:] != self.input_size or not shape[0]):
             wanted = ", ".join(map(str, self.input_size))

@@ -1,29 +1,104 @@
-"""The session's module as ONNX."""
+"""The session's module as a file that is deployed, and one row of what that file is worth."""
 
+import warnings
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import torch
-from torch import nn
 
-from ..errors import InputError, WorkbenchError
+from ..deploy import Int8File, int8_file, onnx_file
+from ..errors import InputError
 from ..files import check_folder, write_atomic
+from ..targets import EthosU, Measurement
+from ..training import Task, prepared, resolve_task, score, score_with
+from .tuning import images_of
 
 if TYPE_CHECKING:
     from .core import Session
 
-__all__ = ["export"]
+__all__ = ["example", "export"]
+
+_SUFFIXES = (".onnx", ".tflite")
 
 
-def export(session: "Session", path: Path, calibration: torch.Tensor | None = None) -> Path:
-    """Write the session's built model as ONNX, checked with onnx's own checker."""
-    if path.suffix != ".onnx":
+def export(
+    session: "Session",
+    path: Path,
+    calibration: torch.Tensor | None = None,
+    task: "str | Path | Task | None" = None,
+) -> pd.DataFrame:
+    """See `Session.export`."""
+    if path.suffix not in _SUFFIXES:
+        (suffix,) = get_close_matches(path.suffix, _SUFFIXES, n=1, cutoff=0.0)
         raise InputError(
-            f"cannot export to {path.suffix or path.name!r}; the nearest supported format is {path.stem}.onnx"
+            f"cannot export to {path.suffix or path.name!r}; the nearest supported format is {path.stem}{suffix}"
         )
     check_folder(path)
-    module = session.build(calibration)
-    return write_atomic(path, _onnx_bytes(module, example(session), session.model_name))
+    question = None if task is None else resolve_task(task)
+    images = calibration
+    if images is None and question is not None:
+        images = images_of(session, question)
+    module = session.build(images if session.untuned_steps or question is None else None)
+    row: dict[str, Any] = {"file": path.name, "dtype": "float"}
+    if path.suffix == ".onnx":
+        data = onnx_file(module, example(session), session.model_name)
+        answer: Any = _OnnxFile(data) if question is not None else None
+    else:
+        if images is None:
+            warnings.warn(
+                "no calibration images: the ranges of the int8 file come from noise, and its accuracy will suffer; "
+                "give calibration= or task=",
+                stacklevel=3,
+            )
+            images = torch.cat([example(session)[0] for _ in range(8)])
+        row["dtype"] = "int8"
+        data = int8_file(module, images)
+        answer = Int8File(data)
+    row["kib"] = len(data) / 1024
+    if question is not None:
+        size = session.input_size
+        assert size is not None
+        row["task"] = question.name
+        row["metric"] = question.metric
+        row["module"] = score(module, question, size).value
+        row["exported"] = score_with(lambda p: answer(prepared(p, size, module)), question, size).value
+    row |= _compiled(session, data) if path.suffix == ".tflite" else {}
+    write_atomic(path, data)
+    return pd.DataFrame([row])
+
+
+def _compiled(session: "Session", data: bytes) -> dict[str, Any]:
+    """What the target's compiler makes of the file itself."""
+    if not isinstance(session.target, EthosU):
+        return {}
+    measured: Measurement = session.target.measure(data)
+    kib = {name: getattr(measured, f"{name}_bytes") for name in ("sram", "dram", "flash")}
+    estimated = session.try_estimate
+    return {
+        "target": session.target.name,
+        "status": measured.status if not measured.reason else f"{measured.status}: {measured.reason}",
+        "latency_ms": measured.latency_ms,
+        "estimated_ms": estimated.latency_ms if estimated else None,
+        **{f"{name}_kib": value / 1024 if value is not None else None for name, value in kib.items()},
+        # the compiler counts one cycle for each of them: what they take is in no figure
+        "left_to_cpu": ", ".join(measured.cpu_ops),
+    }
+
+
+class _OnnxFile:
+    """An ONNX file in ONNX Runtime; called as the module was."""
+
+    def __init__(self, data: bytes) -> None:
+        import onnxruntime
+
+        self._runs = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+        self._reads = self._runs.get_inputs()[0].name
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        answers = [self._runs.run(None, {self._reads: image[None].numpy()})[0] for image in images]
+        return torch.cat([torch.from_numpy(one) for one in answers])
 
 
 def example(session: "Session") -> tuple[Any, ...]:
@@ -33,24 +108,3 @@ def example(session: "Session") -> tuple[Any, ...]:
         return tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
     assert session.input_size is not None
     return (torch.randn(1, *session.input_size, generator=torch.Generator().manual_seed(0)),)
-
-
-def _onnx_bytes(module: nn.Module, inputs: tuple[Any, ...], name: str) -> bytes:
-    import warnings
-
-    import onnx
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns about its own deprecations
-        try:
-            program = torch.onnx.export(module, inputs, dynamo=True, verbose=False)
-        except Exception as error:  # the exporter raises whatever its many passes raise
-            first = str(error).strip().splitlines()[:1]
-            raise WorkbenchError(
-                f"torch.onnx cannot export {name}: {first[0] if first else type(error).__name__}"
-            ) from error
-        assert program is not None
-        model = program.model_proto
-        onnx.checker.check_model(model, full_check=True)
-    data: bytes = model.SerializeToString()
-    return data

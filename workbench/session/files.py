@@ -1,13 +1,14 @@
 """Session files: a zip of `session.yaml` and `weights.safetensors`.
 
     version: 1
-    model: {name: mobilenetv2_100, custom: false, weights: initial}
+    model: {name: mobilenetv2_100, custom: false, weights: initial}     # classes: where the head was asked for
     input_size: [3, 224, 224]
     target: ethos-u65-512           # or a mapping, for a configuration of one's own
     graph: 0123456789abcdef         # digest of the graph before the first step
     versions: {workbench: ..., torch: ..., timm: ...}
     changes:                        # one per `apply`; several steps where a recipe was applied
       - steps: [{transform: FuseIBN, blocks: blocks.1.*}]
+      - tuned: {weights: tuned-1.safetensors, said: "digits, 5 epochs", epochs: [...]}
     annotations: [{path: blocks.2.0, text: ...}]
 
 Loading makes the model again, checks it against the file and applies the steps again: plans are not stored,
@@ -15,7 +16,9 @@ because they follow from the graph and the target. Nothing is unpickled and no c
 """
 
 import io
+import re
 import zipfile
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from importlib.metadata import version
 from itertools import pairwise
@@ -32,6 +35,7 @@ from ..files import check_folder, nearest_file, read_yaml, write_atomic
 from ..recipe import Recipe, check, from_step, to_step
 from ..targets import EthosU, Target, resolve
 from .opening import check_weights, create, prepare, read_weights
+from .tuning import Tuned, with_tuned
 
 if TYPE_CHECKING:
     from .core import Session
@@ -50,6 +54,7 @@ class _Model(_Strict):
     name: str
     custom: bool = False
     weights: Literal["initial", "pretrained", "checkpoint", "given"] = "initial"
+    classes: int | None = None
 
 
 class _Configuration(_Strict):
@@ -63,8 +68,15 @@ class _Configuration(_Strict):
     ini: str | None = None
 
 
+class _Tuned(_Strict):
+    weights: str
+    said: str
+    epochs: list[dict[str, float]] = []
+
+
 class _Change(_Strict):
-    steps: list[dict[str, Any]]
+    steps: list[dict[str, Any]] = []
+    tuned: _Tuned | None = None
     recipe: str = ""
     planned_on: str | _Configuration | None = None
 
@@ -94,17 +106,28 @@ def save(session: "Session", path: Path) -> Path:
     if session.input_size is None:
         raise InputError("a session opened with example_inputs cannot be saved; open it with input_size= to save it")
     check_folder(path)
-    state = session.base.module.state_dict()
-    # Copies, because tied weights share memory and the format knows no sharing.
-    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in state.items() if isinstance(v, torch.Tensor)}
+    members = {_WEIGHTS: to_bytes(_apart(session.base.module.state_dict()))}
+    for number, tuned in enumerate(_tuned(session), 1):
+        members[f"tuned-{number}.safetensors"] = to_bytes(_apart(tuned.state))
     text = yaml.safe_dump(
         _describe(session), sort_keys=False, allow_unicode=True, explicit_start=True, explicit_end=True
     )
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in ((_TEXT, text.encode()), (_WEIGHTS, to_bytes(tensors))):
+        for name, data in ((_TEXT, text.encode()), *members.items()):
             archive.writestr(zipfile.ZipInfo(name), data)  # a fixed date: equal sessions make equal files
     return write_atomic(path, buffer.getvalue())
+
+
+def _apart(state: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Copies, because tied weights share memory and the format knows no sharing."""
+    return {k: v.detach().cpu().contiguous().clone() for k, v in state.items() if isinstance(v, torch.Tensor)}
+
+
+def _tuned(session: "Session") -> list[Tuned]:
+    """The weights learned or given along the way, in their order."""
+    found = [after.tuned for before, after in pairwise(session.path) if after.tuned is not before.tuned]
+    return [one for one in found if one is not None]
 
 
 def load(path: str | Path, model: nn.Module | None = None) -> "Session":
@@ -116,7 +139,8 @@ def load(path: str | Path, model: nn.Module | None = None) -> "Session":
     from .core import Session
 
     path = nearest_file(path, "session", (".wb",))
-    text, data = _members(path)
+    members = _members(path)
+    text = _text(members[_TEXT], path.name)
     content, root = read_yaml(text, f"{path.name}, {_TEXT}")
     file: _File = check(_File, content, root, f"{path.name}, {_TEXT}")
     if len(file.input_size) != 3 or min(file.input_size) < 1:
@@ -124,7 +148,10 @@ def load(path: str | Path, model: nn.Module | None = None) -> "Session":
             f"{path.name}: input_size {file.input_size} must be [channels, height, width], above zero"
         )
     size = (file.input_size[0], file.input_size[1], file.input_size[2])
-    state = read_weights(data, f"{path.name}, {_WEIGHTS}")
+    state = read_weights(members[_WEIGHTS], f"{path.name}, {_WEIGHTS}")
+    wanted = {_TEXT, _WEIGHTS, *(change.tuned.weights for change in file.changes if change.tuned)}
+    if wanted != set(members):
+        raise FileFormatError(f"{path.name} is no session: it must hold {', '.join(sorted(wanted))} and nothing else")
     try:
         target = _target(file.target)
         planned = [target if c.planned_on is None else _target(c.planned_on) for c in file.changes]
@@ -141,10 +168,10 @@ def load(path: str | Path, model: nn.Module | None = None) -> "Session":
     else:
         if model is not None:
             raise InputError(f"{path.name} is a session on timm's {name}; load it without model=")
-        module, _ = create(name, size)
+        module, _ = create(name, size, file.model.classes)
     check_weights(module, state, path.name, name)
     module.load_state_dict(state)
-    base = prepare(module, name, file.model.custom, size, file.model.weights)
+    base = prepare(module, name, file.model.custom, size, file.model.weights, classes=file.model.classes)
     if base.graph.digest != file.graph and (file.model.custom or file.versions == _versions()):
         raise InputError(
             f"{path.name} was saved on another graph of {name} (digest {file.graph}, here {base.graph.digest}; "
@@ -152,7 +179,10 @@ def load(path: str | Path, model: nn.Module | None = None) -> "Session":
         )
     session = Session(base, target)
     for change, steps, where in zip(file.changes, changes, planned, strict=True):
-        session = _again(session, change.recipe, steps, where, path.name)
+        if change.tuned is None:
+            session = _again(session, change.recipe, steps, where, path.name)
+        else:
+            session = _learned(session, change.tuned, members[change.tuned.weights], path.name)
     return replace(session, annotations=tuple((note.path, note.text) for note in file.annotations)).on(target)
 
 
@@ -167,12 +197,26 @@ def _again(session: "Session", recipe: str, steps: tuple[Any, ...], target: Any,
         raise FileFormatError(f"{source}: {error}") from error
 
 
+def _learned(session: "Session", tuned: _Tuned, data: bytes, source: str) -> "Session":
+    """Put saved weights on the network they were learned on."""
+    state = read_weights(data, f"{source}, {tuned.weights}")
+    check_weights(session.build(), state, f"{source}, {tuned.weights}", session.model_name)
+    return with_tuned(session, state, tuned.said, tuple(tuned.epochs))
+
+
 def _describe(session: "Session") -> dict[str, Any]:
     base = session.base
     assert base.input_size is not None
-    changes = []
+    changes: list[dict[str, Any]] = []
     path = session.path
+    number = 0
     for before, after in pairwise(path):
+        if after.tuned is not None and after.tuned is not before.tuned:
+            number += 1
+            epochs = [dict(row) for row in after.tuned.epochs]
+            tuned = {"weights": f"tuned-{number}.safetensors", "said": after.tuned.said, "epochs": epochs}
+            changes.append({"tuned": tuned})
+            continue
         steps = after.steps[len(before.steps) :]
         change: dict[str, Any] = {"recipe": steps[0].recipe} if steps[0].recipe else {}
         if steps[0].planned_on != session.target:
@@ -180,7 +224,8 @@ def _describe(session: "Session") -> dict[str, Any]:
         changes.append(change | {"steps": [to_step(step.transform) for step in steps]})
     return {
         "version": 1,
-        "model": {"name": base.name, "custom": base.custom, "weights": base.weights},
+        "model": {"name": base.name, "custom": base.custom, "weights": base.weights}
+        | ({} if base.classes is None else {"classes": base.classes}),
         "input_size": list(base.input_size),
         "target": _named(session.target),
         "graph": base.graph.digest,
@@ -204,12 +249,13 @@ def _target(spec: str | _Configuration) -> Target:
     return Target.ethos_u(**spec.model_dump())
 
 
-def _members(path: Path) -> tuple[str, bytes]:
-    """The two members; sizes are looked at before anything is unpacked."""
+def _members(path: Path) -> dict[str, bytes]:
+    """The members; names and sizes are looked at before anything is unpacked."""
     try:
         with zipfile.ZipFile(path) as archive:
             found = {info.filename: info for info in archive.infolist()}
-            if set(found) != {_TEXT, _WEIGHTS} or len(archive.infolist()) != 2:
+            known = {name for name in found if re.fullmatch(r"tuned-[1-9][0-9]{0,3}\.safetensors", name)}
+            if set(found) - known != {_TEXT, _WEIGHTS} or len(archive.infolist()) != len(found):
                 raise FileFormatError(
                     f"{path.name} is no session: it must hold {_TEXT} and {_WEIGHTS} and nothing else"
                 )
@@ -222,13 +268,18 @@ def _members(path: Path) -> tuple[str, bytes]:
                 raise FileFormatError(
                     f"{path.name}: its members are compressed; a session file stores them as they are"
                 )
-            return archive.read(_TEXT).decode("utf-8"), archive.read(_WEIGHTS)
-    except UnicodeDecodeError:
-        raise FileFormatError(f"{path.name}: {_TEXT} is not UTF-8 text") from None
+            return {name: archive.read(name) for name in found}
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
         if isinstance(error, FileFormatError):
             raise
         raise FileFormatError(f"{path.name} is no whole session file: {str(error).rstrip('.')}") from None
+
+
+def _text(data: bytes, source: str) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise FileFormatError(f"{source}: {_TEXT} is not UTF-8 text") from None
 
 
 def _versions() -> dict[str, str]:

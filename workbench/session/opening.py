@@ -40,6 +40,10 @@ class Base:
     graph: Graph = field(repr=False)
     weights: str = "initial"
     example_inputs: Any = field(default=None, repr=False)
+    classes: int | None = None  # outputs asked of timm's head; None: its own
+
+    def copy(self) -> nn.Module:
+        return copy.deepcopy(self.module)
 
     @cached_property
     def weight_values(self) -> WeightValues:
@@ -67,12 +71,13 @@ def open_base(
     pretrained: bool = False,
     checkpoint: str | Path | None = None,
     example_inputs: Any = None,
+    classes: int | None = None,
 ) -> Base:
     """Create or copy the module, load its weights, trace it. Errors are raised before anything else happens."""
     if input_size is not None:
         input_size = _check_size(input_size)
     if isinstance(model, str):
-        module, input_size = create(model, input_size, pretrained=pretrained)
+        module, input_size = create(model, input_size, classes, pretrained=pretrained)
         name, custom, weights = model, False, "pretrained" if pretrained else "initial"
     elif isinstance(model, nn.Module):
         if pretrained:
@@ -90,20 +95,31 @@ def open_base(
         check_weights(module, state, f"checkpoint {path.name!r}", name)
         module.load_state_dict(state)
         weights = "checkpoint"
-    return prepare(module, name, custom, input_size, weights, example_inputs)
+    return prepare(module, name, custom, input_size, weights, example_inputs, None if custom else classes)
 
 
 def prepare(
-    module: nn.Module, name: str, custom: bool, input_size: Size | None, weights: str, example_inputs: Any = None
+    module: nn.Module,
+    name: str,
+    custom: bool,
+    input_size: Size | None,
+    weights: str,
+    example_inputs: Any = None,
+    classes: int | None = None,
 ) -> Base:
     """Trace the module (in eval mode) and put the Base together."""
     module.eval()
     graph = trace(module, input_size, example_inputs=example_inputs)
-    return Base(name, custom, input_size, module, graph, weights, example_inputs)
+    return Base(name, custom, input_size, module, graph, weights, example_inputs, classes)
 
 
-def create(name: str, input_size: Size | None, *, pretrained: bool = False) -> tuple[nn.Module, Size]:
-    """A timm model by name at an input size (its own where None), the same initial weights each time (seed 0)."""
+def create(
+    name: str, input_size: Size | None, classes: int | None = None, *, pretrained: bool = False
+) -> tuple[nn.Module, Size]:
+    """A timm model by name at an input size (its own where None), the same initial weights each time (seed 0).
+
+    classes: outputs of its head, which then starts anew; None: its own.
+    """
     import timm
 
     architecture, _, tag = name.partition(".")
@@ -119,7 +135,7 @@ def create(name: str, input_size: Size | None, *, pretrained: bool = False) -> t
         raise InputError(
             f"input_size={size}: {name} reads {own[0]} channels, not {size[0]}; the nearest is {(own[0], *size[1:])}"
         )
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {} if classes is None else {"num_classes": classes}
     if config is not None and config.fixed_input_size and size != own:
         options["img_size"] = size[1:]
     if pretrained:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from html import escape
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -165,8 +166,16 @@ def history(path: "list[Session]") -> pd.DataFrame:
     rows: list[tuple[int, str, str, float | None, float | None, float | None]]
     rows = [(0, "opened", "", start.latency_ms if start else None, None, None)]
     known = start
-    for session in path[1:]:
-        for step in session.steps[len(rows) - 1 :]:
+    for before, session in pairwise(path):
+        if session.tuned is not before.tuned and session.tuned is not None:
+            now = session.try_estimate
+            change = now.latency_ms - known.latency_ms if now and known else None
+            percent = _percent(known.latency_ms, now.latency_ms) if now and known else None
+            rows.append(
+                (len(rows), f"weights of {session.tuned.said}", "", now.latency_ms if now else None, change, percent)
+            )
+            known = now
+        for step in session.steps[len(before.steps) :]:
             now = session.estimate_of(step.graph)
             change = now.latency_ms - known.latency_ms if now and known else None
             percent = _percent(known.latency_ms, now.latency_ms) if now and known else None

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from ..errors import SurgeryError
-from ..graph import Compress, Graph, Op, Plan, compressed, rewrite
+from ..graph import Compress, Graph, Op, Plan, as_built, compressed, rewrite
 from ..graph.compress import Schemes
 from .layers import get_parameter
 
-__all__ = ["compress", "compress_again"]
+__all__ = ["compress", "compress_again", "recompress"]
 
 
 def compress(model: nn.Module, graph: Graph, edits: Sequence[Compress]) -> Graph:
@@ -28,6 +28,11 @@ def compress_again(model: nn.Module, before: Graph, after: Graph) -> None:
     for op in after.ops:
         if op.get("compress") and op is not known.get(op.name):
             _apply(model, [op], op["compress"])
+
+
+def recompress(model: nn.Module, graph: Graph) -> None:
+    """Compress, in place, all that the graph of the module says is compressed: training moves values off their rule."""
+    compress_again(model, as_built(graph), graph)
 
 
 @torch.no_grad()

@@ -1,0 +1,125 @@
+"""Weights travel with the session: learned, given, carried on by later steps, taken back by undo, saved."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import workbench as wb
+from workbench.errors import FileFormatError, InputError
+
+from .training.networks import small
+
+FAST = {"learning_rate": 1e-2, "batch_size": 32}
+
+
+def outputs(session, images):
+    with torch.inference_mode():
+        return session.build()(images)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def learned():
+    return wb.open(small(), input_size=(3, 16, 16)).finetune("digits", epochs=5, **FAST)
+
+
+def test_weights_are_carried_on_and_undo_brings_the_old_ones_back(learned, images):
+    start = learned.undo()
+    assert start.tuned is None
+    assert learned.evaluate("digits").value > 0.9 > 0.3 > start.evaluate("digits").value
+    wider = learned.apply(wb.EvenChannels("up", multiple=20))
+    assert wider.graph != learned.graph
+    torch.testing.assert_close(outputs(wider, images), outputs(learned, images), rtol=1e-4, atol=1e-4)
+    again = wider.finetune("digits", epochs=1, **FAST)
+    assert torch.equal(outputs(again.undo(), images), outputs(wider, images))
+    assert torch.equal(outputs(again.undo().undo(), images), outputs(learned, images))
+    assert torch.equal(outputs(again.undo().redo(), images), outputs(again, images))
+    assert list(again.history["transform"]) == [
+        "opened",
+        "weights of digits, 5 epochs",
+        "EvenChannels(direction='up', multiple=20)",
+        "weights of digits, 1 epoch",
+    ]
+
+
+def test_steps_after_learning_lose_less_when_batch_norms_are_estimated_again(learned):
+    narrow = learned.apply(wb.DepthMultiplier(ratio=0.5))
+    with_statistics = narrow.evaluate("digits").value
+    bare = wb.open(narrow.build(), input_size=(3, 16, 16)).evaluate("digits").value
+    assert with_statistics > bare
+    assert narrow.finetune("digits", epochs=2, **FAST).evaluate("digits").value > with_statistics
+
+
+def test_saved_and_loaded_to_the_bit(learned, images, tmp_path):
+    session = learned.apply(wb.EvenChannels("up", multiple=20)).finetune("digits", epochs=1, **FAST)
+    session = session.apply(wb.DepthMultiplier(ratio=0.75))
+    back = wb.load(session.save(tmp_path / "tuned.wb"), model=small())
+    assert back.history.equals(session.history)
+    while True:
+        assert torch.equal(outputs(back, images), outputs(session, images))
+        if session.parent is None:
+            break
+        back, session = back.undo(), session.undo()
+
+
+def test_a_head_made_for_the_task_is_there_after_loading(tmp_path):
+    session = wb.open("mobilenetv2_050", input_size=(3, 32, 32), task="digits")
+    assert session.graph.by_name[session.graph.outputs[0]].shape == (1, 10)
+    back = wb.load(session.save(tmp_path / "head.wb"))
+    assert back.graph == session.graph
+    with pytest.raises(InputError, match="a module of your own brings its head"):
+        wb.open(small(), input_size=(3, 16, 16), task="digits")
+
+
+def test_weights_learned_elsewhere(learned, images, tmp_path):
+    plain = wb.open(small(), input_size=(3, 16, 16)).apply(wb.EvenChannels("up", multiple=20))
+    module = plain.build()
+    with torch.no_grad():
+        module.head.bias.add_(1)
+    save_file(module.state_dict(), tmp_path / "mine.safetensors")
+    for weights in (module, tmp_path / "mine.safetensors"):
+        given = plain.with_weights(weights)
+        assert torch.equal(outputs(given, images), module.eval()(images))
+        assert torch.equal(outputs(given.undo(), images), outputs(plain, images))
+    with pytest.raises(FileFormatError, match=r"a Small does not fit Small after 1 steps: 'stem.0.weight' has shape"):
+        plain.with_weights(small())
+    (tmp_path / "other.bin").write_bytes(b"")
+    with pytest.raises(InputError, match=r"from \.safetensors files only"):
+        plain.with_weights(tmp_path / "other.bin")
+
+
+def test_pruned_weights_stay_pruned(learned):
+    sparse = learned.apply(wb.Sparsify(0.5)).finetune("digits", epochs=2, **FAST)
+    zeros = {name: float((w == 0).float().mean()) for name, w in sparse.build().state_dict().items() if w.dim() == 4}
+    assert all(share >= 0.49 for share in zeros.values())
+    assert sparse.evaluate("digits").value > 0.85
+    wider = sparse.apply(wb.EvenChannels("up", multiple=20)).build()
+    assert float((wider.body[0].weight == 0).float().mean()) >= 0.49
+
+
+def test_estimates_follow_the_weights():
+    """Weights of few values are stored in fewer bytes; the estimate of a session that was given them says so."""
+    session = wb.open("mobilenetv2_050", target="ethos-u55-128", input_size=(3, 96, 96))
+    module = session.build()
+    with torch.no_grad():
+        for weight in module.parameters():
+            if weight.dim() == 4:
+                weight.sign_()
+    few = session.with_weights(module)
+    assert few.estimate.latency_ms < 0.9 * session.estimate.latency_ms
+    assert few.undo().estimate.latency_ms == session.estimate.latency_ms
+    # asked of an edited graph first, too
+    narrow = session.with_weights(module).apply(wb.DepthMultiplier(ratio=0.75))
+    verified = narrow.verify()
+    assert abs(narrow.estimate.latency_ms / verified.latency_ms - 1) < 0.05
+
+
+def test_what_cannot_be_evaluated(learned):
+    with pytest.raises(InputError, match="dtype is 'int4'; it must be 'float' or 'int8'"):
+        learned.evaluate("digits", dtype="int4")
+    with pytest.raises(InputError, match="has 5 outputs, and digits needs 10"):
+        wb.open(small(5), input_size=(3, 16, 16)).evaluate("digits")
