@@ -62,7 +62,7 @@ HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nas-workbench"
 MODELS = HERE / "surgery_models.txt"
 LIMIT_S = 600  # for all transforms of one architecture, before it is started again behind the one that hangs
-PEER_LIMIT_S = 120
+PEER_LIMIT_S = 60
 SIZE = 64  # pixels where the architecture takes them: structure does not depend on it
 ACTIVATIONS = ("relu", "silu", "gelu", "hard_swish", "mish", "leaky_relu")
 
@@ -359,24 +359,26 @@ def run(function: Callable[..., None], arguments: tuple[Any, ...], limit_s: floa
 
 
 def collect(names: list[str], cache: Path) -> pd.DataFrame:
-    """All rows, those of earlier runs from the cache."""
+    """All rows, those of earlier runs from the cache; the peer comes last, because it often takes all its time."""
     cache.mkdir(parents=True, exist_ok=True)
-    tables = []
-    for i, name in enumerate(names):
-        path = cache / f"{name}.json"
-        rows = json.loads(path.read_text()) if path.is_file() else []
-        wanted = {describe(t) for t in TRANSFORMS} | {"again"}
-        done = {row["transform"] for row in rows}
-        if not wanted <= done and "open" not in done:
-            rows += run(work, (name, done), LIMIT_S)
-        if "torch-pruning" not in done:
-            rows += run(work_peer, (name,), PEER_LIMIT_S) or [
-                {"name": name, "transform": "torch-pruning", "result": "failed", "reason": "not done in time"}
-            ]
-        write_atomic(path, json.dumps(rows).encode())
-        tables += [row for row in rows if row["transform"] in wanted | {"torch-pruning", "open"}]
-        bad = [f"{row['transform']}: {row['reason']}" for row in rows if row["result"] == "failed"]
-        print(f"{i + 1}/{len(names)} {name} {'; '.join(bad)}", flush=True)
+    wanted = {describe(t) for t in TRANSFORMS} | {"again"}
+    tables: list[dict[str, Any]] = []
+    for ours in (True, False):
+        for i, name in enumerate(names):
+            path = cache / f"{name}.json"
+            rows = json.loads(path.read_text()) if path.is_file() else []
+            done = {row["transform"] for row in rows}
+            if ours and not wanted <= done and "open" not in done:
+                rows += run(work, (name, done), LIMIT_S)
+            if not ours and "torch-pruning" not in done:
+                rows += run(work_peer, (name,), PEER_LIMIT_S) or [
+                    {"name": name, "transform": "torch-pruning", "result": "failed", "reason": "not done in time"}
+                ]
+            write_atomic(path, json.dumps(rows).encode())
+            mine = [row for row in rows if (row["transform"] != "torch-pruning") == ours]
+            tables += [row for row in mine if row["transform"] in wanted | {"torch-pruning", "open"}]
+            bad = [f"{row['transform']}: {row['reason']}" for row in mine if row["result"] == "failed"]
+            print(f"{i + 1}/{len(names)} {name} {'; '.join(bad)}", flush=True)
     return pd.DataFrame(tables)
 
 

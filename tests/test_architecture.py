@@ -14,8 +14,8 @@ PACKAGE = Path(workbench.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 # A part may import from those before it, never from those after it.
 ORDER = (
-    "errors", "files", "graph", "targets", "estimators", "transforms", "recipe", "surgery", "advice", "training", "deploy",
-    "search", "learn", "report", "widgets", "session", "cli",
+    "errors", "files", "graph", "targets", "estimators", "transforms", "recipe", "surgery", "advice", "training",
+    "deploy", "search", "learn", "report", "widgets", "session", "cli",
 )  # fmt: skip
 KNOW_TORCH = (
     "graph/trace.py", "graph/aten.py", "estimators/networks.py", "targets/torch_cuda.py",

@@ -9,6 +9,7 @@ import torch
 
 import workbench as wb
 from workbench.errors import FileFormatError, InputError, NotApplicable, UnknownName
+from workbench.targets.tflite import write_tflite
 
 SIZE = (3, 64, 64)
 
@@ -360,3 +361,17 @@ def test_a_pickle_is_not_opened(tmp_path):
     (tmp_path / "old.pt").write_bytes(buffer.getvalue())
     with pytest.raises(InputError, match="safetensors"):
         wb.open(Net(), input_size=(3, 32, 32), checkpoint=tmp_path / "old.pt")
+
+
+def test_a_deployed_file_is_a_baseline(tmp_path):
+    session = wb.open("mobilenetv2_050", target="ethos-u55-128", input_size=(3, 64, 64))
+    file = tmp_path / "deployed.tflite"
+    file.write_bytes(write_tflite(session.graph).data)
+    table = session.apply(wb.DepthMultiplier(ratio=0.5)).compare(session.target.measure(file))
+    assert table.loc["latency_ms", "figures"] == "compiled, estimated"
+    assert table.loc["latency_ms", "before"] == pytest.approx(session.verify().latency_ms)
+    assert table.loc["latency_ms", "change %"] < -20
+    assert "params" not in table.index  # the compiler does not say
+    file.write_bytes(b"nonsense")
+    with pytest.raises(InputError, match="there is nothing to compare with: the file was"):
+        session.compare(session.target.measure(file))

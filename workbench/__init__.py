@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from . import errors
     from .estimators.estimate import Estimate
     from .recipe import Recipe
-    from .session import Session, load, open
+    from .session import Session, load, open, verify
     from .targets import Target
     from .targets.base import Measurement
     from .transforms import (
@@ -61,6 +61,7 @@ __all__ = [
     "load",
     "open",
     "targets",
+    "verify",
 ]
 
 # name -> (module, attribute): looked up on first use, so that `import workbench` costs no torch, timm or pandas.
@@ -87,6 +88,7 @@ _WHERE = {
     "load": ("session", "load"),
     "open": ("session", "open"),
     "targets": ("targets", ""),  # the package itself, made callable below
+    "verify": ("session", "verify"),
 }
 
 

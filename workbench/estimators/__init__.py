@@ -3,13 +3,14 @@
 from .budgets import Budgets
 from .calibrate import calibrate
 from .estimate import Estimate
-from .predict import delta_ms, estimate, is_calibrated, keep
+from .predict import alone, delta_ms, estimate, is_calibrated, keep
 from .values import WeightValues, weight_values
 
 __all__ = [
     "Budgets",
     "Estimate",
     "WeightValues",
+    "alone",
     "calibrate",
     "delta_ms",
     "estimate",

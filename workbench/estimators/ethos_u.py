@@ -20,10 +20,10 @@ from .npu.machine import Machine, machine_of
 from .npu.network import Analysis, PassCycles, analyse
 from .npu.passes import Pass, Values
 from .outside import outside
-from .own import kept_stamp, own_factors
+from .own import Factors, kept_stamp, own_factors
 from .values import NORMAL, WeightValues
 
-__all__ = ["Modelled", "estimate", "forget", "modelled", "operator_ms"]
+__all__ = ["Modelled", "alone", "estimate", "forget", "modelled", "operator_ms"]
 
 _MOST_ASKED = 512
 # Held weakly, so that a model whose values they are can go.
@@ -99,8 +99,14 @@ def estimate(graph: Graph, target: EthosU, values: WeightValues = NORMAL) -> Est
     if key not in asked:
         if len(asked) >= _MOST_ASKED:
             asked.pop(next(iter(asked)))
-        asked[key] = _estimate(graph, target, values)
+        found = modelled(graph, target, values)
+        asked[key] = _estimate(graph, found, target, own_factors(found, target))
     return asked[key]
+
+
+def alone(graph: Graph, target: EthosU, values: WeightValues = NORMAL) -> Estimate:
+    """The estimate without what own compiles say: the same on every machine."""
+    return _estimate(graph, modelled(graph, target, values), target, Factors((), 0.0))
 
 
 def forget() -> None:
@@ -108,11 +114,11 @@ def forget() -> None:
     _ASKED.clear()
 
 
-def _estimate(graph: Graph, target: EthosU, values: WeightValues) -> Estimate:
-    found = modelled(graph, target, values)
+def _estimate(graph: Graph, found: Modelled, target: EthosU, factors: Factors) -> Estimate:
     run, passes = found.run, found.passes
-    factors = own_factors(found, target)
-    cycles = [n * factor for n, factor in zip(found.cycles, factors.values, strict=True)]
+    cycles = found.cycles
+    if factors.share:
+        cycles = tuple(n * factor for n, factor in zip(cycles, factors.values, strict=True))
     strange = outside(run) + _unbuilt(target)
     latency, bound = _by_graph_operator(run, cycles, _limits(passes, found.analysis, len(run)), target)
     total_ms = sum(latency.values())

@@ -7,7 +7,7 @@ from .estimate import Estimate
 from .values import NORMAL, WeightValues
 from .window import delta_cycles
 
-__all__ = ["delta_ms", "estimate", "is_calibrated", "keep"]
+__all__ = ["alone", "delta_ms", "estimate", "is_calibrated", "keep"]
 
 
 def is_calibrated(target: Target) -> bool:
@@ -39,3 +39,8 @@ def estimate(graph: Graph, target: Target, values: WeightValues = NORMAL) -> Est
     if isinstance(target, EthosU):
         return ethos_u.estimate(graph, target, values)
     return device.estimate(graph, target)
+
+
+def alone(graph: Graph, target: Target, values: WeightValues = NORMAL) -> Estimate | None:
+    """The estimate that every machine makes: own compiles left out; None for a device, which each learns by itself."""
+    return ethos_u.alone(graph, target, values) if isinstance(target, EthosU) else None

@@ -7,15 +7,17 @@ from torch import nn
 
 from ..errors import InputError
 from ..targets import Target, resolve
-from .core import Session, Step
+from .checking import check as verify
+from .core import Session
 from .files import load
 from .opening import open_base
+from .steps import Step
 from .tables import Delta, Verification
 
 if TYPE_CHECKING:
     from ..training import Task
 
-__all__ = ["Delta", "Session", "Step", "Verification", "load", "open"]
+__all__ = ["Delta", "Session", "Step", "Verification", "load", "open", "verify"]
 
 
 def open(

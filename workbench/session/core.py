@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ..advice import findings
-from ..errors import InputError, SurgeryError, WorkbenchError, unknown
+from ..errors import InputError, WorkbenchError, unknown
 from ..estimators import Budgets, WeightValues, estimate, is_calibrated, keep, weight_values
 from ..estimators.estimate import Estimate
 from ..files import check_folder, write_atomic
-from ..graph import Graph, Plan, as_built, rewrite
-from ..recipe import Recipe, describe
+from ..graph import Graph
+from ..recipe import Recipe
 from ..targets import Measurement, Target, resolve
-from ..transforms import TRANSFORMS, Transform
 from .opening import Base, weights_of
 from .progress import shown
+from .steps import Change, Step, planned
 from .tables import Delta, Verification, block_table, comparison, delta, history, verification
 
 if TYPE_CHECKING:
@@ -28,24 +28,7 @@ if TYPE_CHECKING:
     from ..training import Score, Task
     from .tuning import Tuned
 
-__all__ = ["Session", "Step"]
-
-Change = Transform | Recipe | str | Path
-
-
-@dataclass(frozen=True)
-class Step:
-    """One transform that was applied: the plan it made, the graph after it.
-
-    recipe: name of the recipe it came with ("" by hand). planned_on: the target it was planned for, which stays
-    when the session is looked at on another one.
-    """
-
-    transform: Transform
-    plan: Plan = field(repr=False)
-    graph: Graph = field(repr=False)
-    planned_on: Target = field(repr=False)
-    recipe: str = ""
+__all__ = ["Session"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -164,9 +147,7 @@ class Session:
             raise InputError("apply needs a transform, a Recipe or the path of a recipe file")
         session = self
         for change in changes:
-            if isinstance(change, (str, Path)):
-                change = Recipe.load(change)
-            steps = session._steps_of(change)
+            steps = planned(change, session.graph, session.target)
             session = session.followed(steps=session.steps + steps)
         return session
 
@@ -175,27 +156,6 @@ class Session:
         if "tuned" in changes:  # other weights take other time
             changes |= {"_estimates": {}, "losses": {}}
         return replace(self, parent=self, child=None, **changes)
-
-    def _steps_of(self, change: Transform | Recipe) -> tuple[Step, ...]:
-        if isinstance(change, Recipe):
-            name, transforms = change.name, change.steps
-        elif type(change) in TRANSFORMS.values():
-            name, transforms = "", (change,)
-        else:
-            what = f"the class {change.__name__}; try {change.__name__}()" if isinstance(change, type) else repr(change)
-            raise InputError(f"apply takes a transform, a Recipe or the path of a recipe file, not {what}")
-        graph, steps = self.graph, []
-        for i, transform in enumerate(transforms):
-            try:
-                plan = transform.plan(graph, self.target)
-                graph = rewrite(graph, plan)
-            except WorkbenchError as error:
-                if not name:
-                    raise
-                where = f"step {i + 1} of recipe {name!r}, {describe(transform)}"
-                raise type(error)(f"{where}: {error}") from error
-            steps.append(Step(transform, plan, graph, self.target, name))
-        return tuple(steps)
 
     def preview(self, *changes: Change) -> Delta:
         """What `apply` would change (estimated), without applying."""
@@ -253,8 +213,11 @@ class Session:
         """One row per step: transform with its parameters, the recipe it came with, estimated latency and change."""
         return history(self.path)
 
-    def compare(self, other: "Session | None" = None) -> pd.DataFrame:
-        """Before (`other`, or the model as it was opened) and after (this session), one row per metric."""
+    def compare(self, other: "Session | Measurement | None" = None) -> pd.DataFrame:
+        """Before (`other`, or the model as it was opened) and after (this session), one row per metric.
+
+        other: a session, or a measured file as the baseline, such as `target.measure("deployed.tflite")`.
+        """
         return comparison(other if other is not None else self.baseline, self)
 
     def to_recipe(self, name: str | None = None, description: str = "") -> Recipe:
@@ -402,19 +365,11 @@ class Session:
         compiled with seeded random values, which estimates of it assume, too.
         What was compiled is kept and sharpens the estimates of networks near it (`Estimate.own` says how much).
         """
-        graph, weights, said = self.graph, None, "seeded random values, the model is untrained"
-        if self.tuned is not None or self.base.weights != "initial":
-            try:
-                source = self.tuned.said if self.tuned is not None else self.base.weights
-                graph, weights, said = as_built(graph), weights_of(self.build()), source
-            except SurgeryError as error:
-                said = f"seeded random values, because the edited module cannot be built ({error})"
-        if timeout_s is not None and not timeout_s > 0:
-            raise InputError(f"timeout_s is {timeout_s!r}; it must be above 0 seconds, such as 120")
-        limit = {} if timeout_s is None else {"time_limit_s": timeout_s}
-        measured = self.target.measure_graph(graph, weights, **limit)
-        result = verification(measured, self.try_estimate, said)
-        if keep(self.graph, self.target, measured, self.weight_values):
+        from .verifying import measured
+
+        found, weights = measured(self, timeout_s)
+        result = verification(found, self.try_estimate, weights)
+        if keep(self.graph, self.target, found, self.weight_values):
             self._estimates.clear()
         return result
 
@@ -437,6 +392,22 @@ class Session:
         from .export import export
 
         return export(self, Path(path), calibration, task)
+
+    def bundle(
+        self,
+        path: str | Path,
+        calibration: "torch.Tensor | None" = None,
+        task: "str | Path | Task | None" = None,
+    ) -> Path:
+        """Write one .zip for colleagues to use and to check (extra `deploy`): recipe, session, notebook, page, the int8
+        file, the compiler's report on it, versions, and every figure with what it takes to derive it again.
+
+        calibration, task: as for `export`; one of them is needed. `workbench.verify(path)`, or `workbench verify
+        friday.zip` in the shell, derives all figures again on another machine and says which hold.
+        """
+        from .bundle import bundle
+
+        return bundle(self, Path(path), calibration, task)
 
     def save(self, path: str | Path) -> Path:
         """Write the session (base weights, steps, notes) to a .wb file; `workbench.load` reads it."""

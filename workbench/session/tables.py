@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from ..errors import InputError
 from ..estimators.estimate import Estimate
 from ..graph import Graph
 from ..recipe import describe
@@ -146,18 +147,31 @@ def delta(before: "Session", after: "Session") -> Delta:
     )
 
 
-def comparison(before: "Session", after: "Session") -> pd.DataFrame:
-    """One row per metric: before, after, change %, and the word each figure carries."""
+def comparison(before: "Session | Measurement", after: "Session") -> pd.DataFrame:
+    """One row per metric: before, after, change %, and the word each figure carries ("compiled, estimated": one each).
+
+    Raises InputError for a measurement that measured nothing.
+    """
+    if isinstance(before, Measurement) and before.status not in ("compiled", "measured"):
+        raise InputError(f"there is nothing to compare with: the file was {before.status} ({before.reason})")
     rows = []
     for name in UNITS:
-        if name in ("params", "macs"):
-            a, b, word = getattr(before.graph, name), getattr(after.graph, name), "counted"
+        b, word = _figure(after, name)
+        if isinstance(before, Measurement):
+            a, word = getattr(before, name, None), f"{before.kind}, {word}"
         else:
-            one, two = before.try_estimate, after.try_estimate
-            a, b, word = getattr(one, name, None), getattr(two, name, None), "estimated"
-        rows.append((name, a, b, _percent(a, b), word))
+            a, _ = _figure(before, name)
+        if a is not None or not isinstance(before, Measurement):
+            rows.append((name, a, b, _percent(a, b), word))
     frame = pd.DataFrame(rows, columns=["metric", "before", "after", "change %", "figures"]).set_index("metric")
     return frame.astype({"before": float, "after": float, "change %": float})
+
+
+def _figure(session: "Session", name: str) -> tuple[float | None, str]:
+    """A figure of a session and where it comes from."""
+    if name in ("params", "macs"):
+        return getattr(session.graph, name), "counted"
+    return getattr(session.try_estimate, name, None), "estimated"
 
 
 def history(path: "list[Session]") -> pd.DataFrame:

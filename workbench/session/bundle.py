@@ -1,0 +1,198 @@
+"""A bundle: one zip with everything a colleague needs to use a result, and to check it.
+
+    bundle.yaml             what it is of, versions, every figure, and the digests of the other members
+    session.wb              the network, its steps, its weights and the notes
+    recipe.yaml             the steps alone, where there are any
+    notebook.ipynb          the steps as code, with what each gave
+    page.html               the page to read
+    deployed.tflite         the int8 file that runs on the device
+    compiler.csv            what the compiler says of that file, one row per operator
+    images.safetensors      the images its ranges were found on; replaced blocks and batch norms follow from them, too
+
+`check` derives every figure again from the session and the file alone. All members are data: none of them is run,
+nothing is unpickled.
+"""
+
+import io
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from ..errors import FileFormatError, InputError
+from ..files import check_folder, nearest_file, read_yaml, write_atomic
+from ..recipe import check as checked
+from ..training import Task, resolve_task
+from .claims import Derived, derive
+from .export import export
+from .files import save
+from .opening import read_weights
+from .tuning import images_of
+
+if TYPE_CHECKING:
+    from .core import Session
+
+__all__ = ["Bundle", "bundle", "read", "versions"]
+
+_TEXT = "bundle.yaml"
+_NEEDED = ("session.wb", "deployed.tflite", "images.safetensors")
+_MEMBERS = (*_NEEDED, "recipe.yaml", "notebook.ipynb", "page.html", "compiler.csv")
+_MAX_TEXT = 1 << 20  # bytes of bundle.yaml; a few thousand are usual
+_TOOLS = ("torch", "timm", "ethos-u-vela", "litert-torch", "ai-edge-quantizer", "ai-edge-litert")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Figure(_Strict):
+    of: str
+    figure: str
+    how: Literal["counted", "estimated", "compiled", "run"]
+    value: float | int
+
+
+class _Task(_Strict):
+    name: str
+    digest: str
+
+
+class _File(_Strict):
+    version: Literal[1]
+    made: str
+    model: str
+    target: str
+    target_digest: str
+    graph: str
+    task: _Task | None = None
+    versions: dict[str, str]
+    members: dict[str, str]
+    figures: list[_Figure]
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """What a bundle holds. said: its bundle.yaml. members: name -> bytes, without that."""
+
+    said: _File
+    members: Mapping[str, bytes]
+
+    @property
+    def images(self) -> torch.Tensor:
+        return read_weights(self.members["images.safetensors"], "images.safetensors")["images"]
+
+
+def bundle(
+    session: "Session",
+    path: Path,
+    calibration: torch.Tensor | None = None,
+    task: "str | Path | Task | None" = None,
+) -> Path:
+    """See `Session.bundle`."""
+    from ..report import notebook, page
+
+    if path.suffix != ".zip":
+        raise InputError(f"a bundle is a .zip, not {path.suffix or path.name!r}; try {path.stem}.zip")
+    check_folder(path)
+    question = None if task is None else resolve_task(task)
+    if calibration is not None:
+        session.check_images(calibration, "calibration")
+    elif question is None:
+        raise InputError("a bundle holds the int8 file, whose ranges come from images: give calibration= or task=")
+    images = images_of(session, question) if calibration is None and question is not None else calibration
+    assert images is not None
+    with TemporaryDirectory() as folder:
+        saved, file = Path(folder) / "session.wb", Path(folder) / "deployed.tflite"
+        save(session, saved)
+        export(session, file, images)
+        members = {"session.wb": saved.read_bytes(), "deployed.tflite": file.read_bytes()}
+    derived = derive(session, members["deployed.tflite"], images, question)
+    members["images.safetensors"] = _packed(images)
+    if session.steps:
+        members["recipe.yaml"] = session.to_recipe().to_yaml().encode()
+    members["notebook.ipynb"] = notebook(session).encode()
+    compiled = derived.compiled
+    members["page.html"] = page(
+        session, compiled=compiled.get("now"), compiled_before=compiled.get("as opened")
+    ).encode()
+    if "int8 file" in compiled:
+        members["compiler.csv"] = compiled["int8 file"].ops.to_csv(index=False).encode()
+    said = {
+        "version": 1,
+        "made": datetime.now(UTC).date().isoformat(),
+        "model": session.model_name,
+        "target": session.target.name,
+        "target_digest": session.target.digest,
+        "graph": session.graph.digest,
+        **({} if question is None else {"task": {"name": question.name, "digest": question.digest}}),
+        "versions": versions(),
+        "members": {name: sha256(data).hexdigest() for name, data in members.items()},
+        "figures": _figures(derived),
+    }
+    text = yaml.safe_dump(said, sort_keys=False, allow_unicode=True, explicit_start=True, explicit_end=True)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in ((_TEXT, text.encode()), *members.items()):
+            archive.writestr(zipfile.ZipInfo(name), data)
+    return write_atomic(path, buffer.getvalue())
+
+
+def read(path: Path) -> Bundle:
+    """What a bundle holds; names, sizes and bundle.yaml are checked, digests are not."""
+    path = nearest_file(path, "bundle", (".zip",))
+    try:
+        with zipfile.ZipFile(path) as archive:
+            found = {info.filename: info for info in archive.infolist()}
+            lacking = [name for name in (_TEXT, *_NEEDED) if name not in found]
+            strange = sorted(set(found) - {_TEXT, *_MEMBERS})
+            if lacking or strange or len(found) != len(archive.infolist()):
+                wrong = f"{lacking[0]} is missing" if lacking else f"{(strange or ['a name'])[0]!r} does not belong"
+                raise FileFormatError(f"{path.name} is no bundle: {wrong}; it holds {_TEXT}, {', '.join(_MEMBERS)}")
+            # stored members cannot unpack to more than the file itself
+            if any(info.compress_type != zipfile.ZIP_STORED for info in found.values()):
+                raise FileFormatError(f"{path.name}: its members are compressed; a bundle stores them as they are")
+            if found[_TEXT].file_size > _MAX_TEXT:
+                size = found[_TEXT].file_size
+                raise FileFormatError(f"{path.name}: {_TEXT} of {size} bytes, at most {_MAX_TEXT} are read")
+            data = {name: archive.read(name) for name in found}
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        raise FileFormatError(f"{path.name} is no whole bundle: {str(error).rstrip('.')}") from None
+    try:
+        text = data.pop(_TEXT).decode("utf-8")
+    except UnicodeDecodeError:
+        raise FileFormatError(f"{path.name}: {_TEXT} is not UTF-8 text") from None
+    source = f"{path.name}, {_TEXT}"
+    content, root = read_yaml(text, source)
+    said: _File = checked(_File, content, root, source)
+    return Bundle(said, data)
+
+
+def _packed(images: torch.Tensor) -> bytes:
+    from safetensors.torch import save as to_bytes
+
+    return to_bytes({"images": images.detach().cpu().float().contiguous().clone()})
+
+
+def _figures(derived: Derived) -> list[dict[str, Any]]:
+    return [{"of": c.of, "figure": c.figure, "how": c.how, "value": c.value} for c in derived.claims]
+
+
+def versions() -> dict[str, str]:
+    """What figures depend on: the workbench, the compiler, the converter."""
+    from .. import __version__
+
+    found = {"workbench": __version__}
+    for package in _TOOLS:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
