@@ -1,7 +1,7 @@
 # Two commands for a machine that has Python >= 3.11, make and git: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-devices bench-speed bench-surgery bench-fusion bench-memory clean
+.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-devices bench-speed bench-surgery bench-fusion bench-training bench-memory clean
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -32,7 +32,7 @@ check: $(FULL)  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-notebooks: $(CORE)  ## run the notebooks and keep their outputs, after a change that moves numbers
+notebooks: $(FULL)  ## run the notebooks and keep their outputs, after a change that moves numbers
 	@for notebook in notebooks/*.ipynb; do $(BIN)/python tools/run_notebook.py $$notebook --out build --update || exit 1; done
 
 bench-estimator: $(CORE)  ## how far the estimates are from the compiler, by model family, beside other ways
@@ -60,6 +60,9 @@ bench-surgery: $(CORE)  ## every transform on every convolutional structure of t
 bench-fusion: $(CORE)  ## how near a fused block comes to what it replaces: composed, least squares, distilled
 	$(BIN)/python benchmarks/fusion.py
 
+bench-training: $(CORE)  ## whether width matters on the embedded data, and what carried weights are worth
+	$(BIN)/python benchmarks/training.py $(ARGS)
+
 bench-memory: $(CORE)  ## what dense and even layers do to the memory of small classifiers, as compiled
 	$(BIN)/python benchmarks/memory.py
 
@@ -67,7 +70,7 @@ chromium: $(FULL)  ## find a Chromium for the browser tests, or install one
 	@$(BIN)/python tools/chromium.py
 
 clean:  ## remove what these commands made, the environment too
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache notebooks/quickstart-output
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache notebooks/*-output
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -101,7 +101,7 @@ class Rooms:
     size: pixels a side they are drawn at; networks that read another size get them resized.
     """
 
-    train: int = 2000
+    train: int = 4000
     val: int = 500
     seed: int = 0
     size: int = 96

@@ -19,6 +19,7 @@ __all__ = ["CLASSES", "STUFF", "Room", "room"]
 STUFF = ("wall", "floor")
 CLASSES = ("person", "chair", "table", "sofa", "lamp", "cabinet")
 _SMALLEST = 0.0012  # share of the picture a thing must show to count
+_FRONT = 0.35  # people stand in this share of a room's depth: behind it they are a handful of pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,7 @@ def room(seed: int, index: int, size: int = 96) -> Room:
     random = np.random.default_rng([seed, index])
     camera = Camera(random.uniform(0.65, 1.1), random.uniform(0.9, 2.1), random.uniform(0.25, 0.5))
     canvas = Canvas(size, camera)
-    deep, wide = random.uniform(4.0, 7.5), random.uniform(3.5, 6.5)
+    deep, wide = random.uniform(3.5, 6.0), random.uniform(3.0, 5.5)
     offset = random.uniform(-0.25, 0.25) * wide
     _walls(canvas, random, deep, wide, offset)
     things = _furnished(random, deep, wide, offset, people=int(random.integers(1, 4)) if random.random() < 0.5 else 0)
@@ -136,9 +137,9 @@ def _furnished(
     """Things that do not stand in each other, "" for what is of no class."""
     taken: list[tuple[float, float, float]] = []
 
-    def free(radius: float) -> tuple[float, float] | None:
+    def free(radius: float, back: float = deep - 0.4) -> tuple[float, float] | None:
         for _ in range(20):
-            x, z = offset + random.uniform(-0.45, 0.45) * wide, random.uniform(1.5, deep - 0.4)
+            x, z = offset + random.uniform(-0.45, 0.45) * wide, random.uniform(1.5, back)
             if all(np.hypot(x - a, z - b) > radius + r for a, b, r in taken):
                 taken.append((x, z, radius))
                 return x, z
@@ -160,10 +161,10 @@ def _furnished(
             things.append(("person", sitting))
             people -= 1
     for _ in range(people):
-        place = free(0.3)
+        place = free(0.3, 1.5 + _FRONT * (deep - 1.9))
         if place is not None:
             things.append(("person", person(*place, float(random.uniform(-np.pi, np.pi)), random)))
-    for _ in range(int(random.random() < 0.35)):
+    for _ in range(int(random.random() < 0.2)):
         place = free(0.3)
         if place is not None:
             things.append(("", coat_stand(*place, 0.0, random)))
@@ -183,7 +184,7 @@ def _lit(image: np.ndarray, random: np.random.Generator) -> np.ndarray:
     )
     tint = random.normal(1, 0.07, 3)
     lit = (image / 255) ** random.uniform(0.75, 1.4) * (field + spot)[..., None] * tint * random.uniform(0.6, 1.15)
-    lit = lit + random.normal(0, random.uniform(0.01, 0.06), image.shape)
+    lit = lit + random.normal(0, random.uniform(0.005, 0.03), image.shape)
     return (255 * np.clip(lit, 0, 1)).astype(np.uint8)
 
 
@@ -193,7 +194,7 @@ def _times(colour: Colour, factor: float) -> Colour:
 
 
 def _tint(random: np.random.Generator, low: float, high: float) -> Colour:
-    r, g, b = np.clip(random.uniform(low, high) + random.normal(0, 0.09, 3), 0.03, 1)
+    r, g, b = np.clip(random.uniform(low, high) + random.normal(0, 0.05, 3), 0.03, 1)
     return float(r), float(g), float(b)
 
 
