@@ -46,11 +46,11 @@ class Lowering:
         return self._read()
 
     def _read(self) -> tuple[HwOp, ...]:
-        """Without the changes of shape and order that nobody reads, because two of them became one."""
+        """Without what nobody reads: branches that lead nowhere, changes of shape and order of which two became one."""
         wanted = {self.at[name] for name in self.graph.outputs if name in self.at}
         kept = []
         for op in reversed(self.made.values()):
-            if op.name in wanted or op.kind not in ("RESHAPE", "TRANSPOSE"):
+            if op.name in wanted or op.kind == "INPUT":
                 wanted.update(op.inputs)
                 kept.append(op)
         return tuple(reversed(kept))
