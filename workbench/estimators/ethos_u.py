@@ -60,12 +60,12 @@ class Modelled:
 
     @property
     def sram_bytes(self) -> int:
-        return int(self.analysis.memories.near.max(initial=0))
+        return max(self.analysis.memories.near)
 
     @property
     def dram_bytes(self) -> int:
         constants = self.analysis.memories.constants if self.machine.constants.name == "Dram" else 0
-        return int(self.analysis.memories.far.max(initial=0)) + constants
+        return max(self.analysis.memories.far) + constants
 
 
 def modelled(graph: Graph, target: EthosU, values: WeightValues = NORMAL) -> Modelled:
@@ -78,8 +78,8 @@ def modelled(graph: Graph, target: EthosU, values: WeightValues = NORMAL) -> Mod
     ops = requantised(lower(graph))
     run = tuple(op for op in ops if op.kind != "INPUT")
     machine = machine_of(target)
-    passes = issue(ops, machine, _by_operator(graph, run, values))
     host = left_to_host(ops, machine.family)
+    passes = issue(ops, machine, _by_operator(graph, run, values), host)
     missing = unsupported(ops) + tuple(f"{op.kind} {op.sources[0]}" for op in run if op.name in host)
     return Modelled(machine, run, missing, passes, analyse(machine, passes))
 

@@ -48,4 +48,4 @@ def peak_bytes(passes: Sequence[Pass]) -> int:
     tensors = Tensors.of(passes)
     count = len(passes)
     ranges = live_ranges(passes, tensors, [False] * count, range(0, 2 * count, 2), set(tensors.bytes), {})
-    return int(usage(ranges, 2 * count + 3).max(initial=0))
+    return max(usage(ranges, 2 * count + 3))

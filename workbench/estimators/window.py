@@ -8,6 +8,7 @@ the window. `delta_cycles` falls back to the whole networks where the window is 
 """
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
 from ..graph import Graph, Op
@@ -17,6 +18,7 @@ from .values import NORMAL, WeightValues
 
 __all__ = ["MARGIN", "changed", "cut", "delta_cycles"]
 
+_MOST_WINDOWS = 128  # their graphs are kept
 MARGIN = 8  # graph operators; a convolution with its norm and activation is three
 
 
@@ -33,8 +35,11 @@ def changed(before: Graph, after: Graph) -> tuple[int, int, int]:
     return first, len(a) - last, len(b) - last
 
 
-def cut(graph: Graph, start: int, stop: int) -> Graph:
-    """The operators start..stop as a network of their own: what they read is given, what others read comes out."""
+def cut(graph: Graph, start: int, stop: int, read_later: AbstractSet[str] | None = None) -> Graph:
+    """The operators start..stop as a network of their own: what they read is given, what others read comes out.
+
+    read_later: what is read behind `stop`, where it is known.
+    """
     ops = graph.ops[start:stop]
     inside = {op.name for op in ops}
     given: dict[str, Op] = {}
@@ -43,8 +48,9 @@ def cut(graph: Graph, start: int, stop: int) -> Graph:
             if name not in inside and name not in given:
                 source = graph.by_name[name]
                 given[name] = source if source.kind == "param" else Op(name, "input", (), source.shape)
-    read = {name for op in graph.ops[stop:] for name in op.inputs}
-    outputs = tuple(op.name for op in ops if op.name in read or op.name in graph.outputs)
+    read = inside.intersection(_read_behind(graph, stop) if read_later is None else read_later)
+    read |= inside.intersection(graph.outputs)
+    outputs = tuple([op.name for op in ops if op.name in read])
     return Graph((*given.values(), *ops), outputs)
 
 
@@ -57,16 +63,31 @@ def delta_cycles(before: Graph, after: Graph, target: EthosU, values: WeightValu
     grown = len(after.ops) - len(before.ops)
     if end + grown - start > len(after.ops) // 2:
         return sum(modelled(after, target, values).cycles) - sum(modelled(before, target, values).cycles)
-    small, large = cut(before, start, end), cut(after, start, end + grown)
+    # behind the window both networks are the same
+    read_later = _read_behind(before, end)
+    large = cut(after, start, end + grown, read_later)
     if values is not NORMAL:
+        small = cut(before, start, end, read_later)
         return sum(modelled(large, target, values).cycles) - sum(modelled(small, target, values).cycles)
-    return _cycles(large.ops, large.outputs, target) - _cycles(small.ops, small.outputs, target)
+    return _cycles(large.ops, large.outputs, target) - _cut_cycles(before, start, end, target)
+
+
+@lru_cache(maxsize=_MOST_WINDOWS)
+def _read_behind(graph: Graph, stop: int) -> frozenset[str]:
+    """What the operators from `stop` on read."""
+    return frozenset([name for op in graph.ops[stop:] for name in op.inputs])
+
+
+@lru_cache(maxsize=_MOST_WINDOWS)
+def _cut_cycles(graph: Graph, start: int, stop: int, target: EthosU) -> float:
+    """Of a window that many edits share."""
+    part = cut(graph, start, stop)
+    return _cycles(part.ops, part.outputs, target)
 
 
 def _window(graph: Graph, first: int, end: int) -> tuple[int, int]:
     """The blocks that hold first..end and the margins around them, as operators start..stop."""
-    place = {op.name: i for i, op in enumerate(graph.ops)}
-    begins = sorted({0, len(graph.ops), *(place[block.ops[0]] for block in graph.blocks)})
+    begins = graph.block_starts
     own = begins[bisect_right(begins, first) - 1], begins[bisect_left(begins, end)]
     start = begins[bisect_right(begins, max(own[0] - MARGIN, 0)) - 1]
     return start, begins[bisect_left(begins, min(own[1] + MARGIN, len(graph.ops)))]

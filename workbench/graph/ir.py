@@ -86,11 +86,29 @@ class Op:
                 return value
         raise KeyError(key)
 
+    def __hash__(self) -> int:
+        """Computed once: edited graphs share their operators, and caches are asked about them again and again."""
+        found = self.__dict__.get("_hash")
+        if found is None:
+            fields = self.name, self.kind, self.inputs, self.shape, self.attrs, self.params, self.module
+            found = self.__dict__["_hash"] = hash(fields)
+        return int(found)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What travels to other processes: the fields, as text hashes differently there."""
+        return {name: self.__dict__[name] for name in self.__dataclass_fields__}
+
     def get(self, key: str, default: Any = None) -> Any:
-        return next((value for name, value in self.attrs if name == key), default)
+        for name, value in self.attrs:
+            if name == key:
+                return value
+        return default
 
     def param(self, role: str) -> Param | None:
-        return next((p for p in self.params if p.role == role), None)
+        for param in self.params:
+            if param.role == role:
+                return param
+        return None
 
     def with_attrs(self, **changes: Any) -> "Op":
         """The same operator with some attributes replaced or added."""
@@ -138,6 +156,13 @@ class Graph:
     outputs: tuple[str, ...]
     modules: tuple[tuple[str, str], ...] = ()
 
+    def __hash__(self) -> int:
+        """Computed once, as that of its operators."""
+        found = self.__dict__.get("_hash")
+        if found is None:
+            found = self.__dict__["_hash"] = hash((self.ops, self.outputs, self.modules))
+        return int(found)
+
     def __getstate__(self) -> dict[str, Any]:
         """What travels to other processes: the fields, not what is cached beside them."""
         return {"ops": self.ops, "outputs": self.outputs, "modules": self.modules}
@@ -163,6 +188,12 @@ class Graph:
     @property
     def inputs(self) -> tuple[Op, ...]:
         return tuple(op for op in self.ops if op.kind == "input")
+
+    @cached_property
+    def block_starts(self) -> tuple[int, ...]:
+        """Places among the operators where a block begins, 0 and the end included."""
+        place = {op.name: i for i, op in enumerate(self.ops)}
+        return tuple(sorted({0, len(self.ops), *(place[block.ops[0]] for block in self.blocks)}))
 
     @cached_property
     def blocks(self) -> "tuple[Block, ...]":

@@ -81,7 +81,7 @@ def test_what_is_near_never_exceeds_the_memory():
     schedule = scheduled(machine, passes)
     whole = {p.output: p.ofm.stored_bytes for p in passes}
     assert schedule.cascades
-    assert 0 < schedule.memories.near.max() <= machine.near_bytes
+    assert 0 < max(schedule.memories.near) <= machine.near_bytes
     assert all(cascade.bytes <= machine.near_bytes for cascade in schedule.cascades)
     rolling = {passes[i].inputs[0] for cascade in schedule.cascades for i in range(cascade.first + 1, cascade.last + 1)}
     assert all(whole[name] <= machine.near_bytes for name in schedule.near - rolling)

@@ -4,13 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from workbench.estimators import weight_values
 from workbench.estimators.ethos_u import modelled
 from workbench.estimators.npu.weights import distribution
+from workbench.graph.trace import trace
 from workbench.targets import EthosU
 
 from ...graph.zoo import traced
+
+FLASH = {"system_config": "Ethos_U85_SYS_Flash_Low", "memory_mode": "Shared_Sram"}
 
 
 def weights(kind):
@@ -59,3 +63,42 @@ def test_scaling_a_channel_changes_nothing(seed, factor):
     scaled = weight.copy()
     scaled[1] *= factor
     np.testing.assert_allclose(distribution(weight).shares, distribution(scaled).shares, atol=1 / 36 + 1e-9)
+
+
+def few_values(k):
+    """(name, shape) -> weights that take k values, the largest of them in every output channel."""
+
+    def values(name, shape):
+        if len(shape) < 2:
+            return None
+        random = np.random.default_rng(k)
+        levels = np.linspace(-1, 1, k)
+        found = random.choice(levels, shape)
+        found[:, 0] = levels[-1]
+        return found.astype(np.float32)
+
+    return values
+
+
+@pytest.mark.parametrize("k", [2, 3, 8, 12, 16, 17, 32, 33, 64])
+@pytest.mark.parametrize(
+    ("target", "near"),
+    # on the U85 zeros that fill nine taps up to ten come in runs, which the encoder may tell from the weights
+    [(EthosU("ethos-u55-128"), 0.02), (EthosU.with_options("ethos-u85-256", FLASH), 0.06)],
+    ids=["u55", "u85"],
+)
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_a_layer_of_few_values_takes_what_the_encoder_makes_of_it(kernel, target, near, k):
+    graph = trace(nn.Conv2d(128, 128, kernel, padding=kernel // 2).eval(), (128, 14, 14))
+    stored = target.measure_graph(graph, few_values(k)).flash_bytes
+    ours = modelled(graph, target, weight_values(graph, few_values(k))).analysis.memories.constants
+    assert ours == pytest.approx(stored, rel=near, abs=64)
+
+
+def test_fewer_values_are_smaller():
+    graph, target = trace(nn.Conv2d(128, 128, 3).eval(), (128, 14, 14)), EthosU("ethos-u55-128")
+    sizes = [
+        modelled(graph, target, weight_values(graph, few_values(k))).analysis.memories.constants
+        for k in (2, 4, 8, 16, 32)
+    ]
+    assert sizes == sorted(sizes) and sizes[0] < sizes[-1] / 3

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from workbench.graph import Graph, Op
 from workbench.graph.trace import trace
 from workbench.targets.lowering import lower, unsupported
 from workbench.targets.tflite import write_tflite
@@ -179,3 +180,11 @@ def test_a_layer_norm_folds_into_the_layer_behind_it():
 def test_a_transpose_of_ones_is_a_reshape():
     use, layers = CASES["one window"]
     assert "TRANSPOSE" not in assert_computes_the_same(Behind(use, *layers))
+
+
+def test_what_nobody_reads_is_not_deployed():
+    graph = trace(Behind(lambda m, x: F.relu(x)), (3, 8, 12))
+    aside = Op("aside", "sigmoid", (graph.ops[-1].name,), graph.ops[-1].shape)
+    more = Graph((*graph.ops, aside, Op("behind", "tanh", ("aside",), aside.shape)), graph.outputs, graph.modules)
+    assert lower(more) == lower(graph)
+    assert lower(Graph(more.ops, ("behind",), more.modules)) != lower(graph)

@@ -38,7 +38,10 @@ def expand(ops: Sequence[HwOp], family: str) -> tuple[tuple[HwOp, ...], dict[str
         found.number = number if op.kind != "INPUT" else -1
         number += op.kind != "INPUT"
         found.add(op)
-    return _copied(turned(found.ops, family), found.numbers)
+    made = found.ops
+    if any(op.kind == "TRANSPOSE" for op in made):
+        made = turned(made, family)
+    return _copied(made, found.numbers)
 
 
 class _Expansion:
@@ -58,8 +61,11 @@ class _Expansion:
         self.rules = rules
 
     def add(self, op: HwOp) -> None:
-        rule = self.rules.get(op.kind, self._keep)
-        rule(op)
+        rule = self.rules.get(op.kind)
+        if rule is None:
+            self._keep(op)
+        else:
+            rule(op)
 
     def _keep(self, op: HwOp) -> None:
         self.ops.append(op)
@@ -202,14 +208,21 @@ class _Expansion:
 
 def _copied(ops: Sequence[HwOp], numbers: dict[str, int]) -> tuple[tuple[HwOp, ...], dict[str, int]]:
     """Copies before reshapes of what others read too, one after the other where there are several."""
+    for op in ops:
+        if op.name not in numbers:
+            numbers[op.name] = numbers[op.name.rpartition("/")[0]]
+    reshapes = [op for op in ops if op.kind == "RESHAPE" and "/" not in op.name]
+    if not reshapes:
+        return tuple(ops), numbers
     made = {op.name: op for op in ops}
-    readers: dict[str, set[str]] = {}
+    readers: dict[str, set[str]] = {op.inputs[0]: set() for op in reshapes}
     for op in ops:
         for name in op.inputs:
-            readers.setdefault(name, set()).add(op.name)
+            if name in readers:
+                readers[name].add(op.name)
     copies: dict[str, list[HwOp]] = {}
-    for op in ops:
-        if op.kind == "RESHAPE" and "/" not in op.name and len(readers[op.inputs[0]]) > 1:
+    for op in reshapes:
+        if len(readers[op.inputs[0]]) > 1:
             source = made[op.inputs[0]]
             before = copies.get(source.name, [])
             now = before[-1] if before else source
@@ -219,10 +232,10 @@ def _copied(ops: Sequence[HwOp], numbers: dict[str, int]) -> tuple[tuple[HwOp, .
                 copy = HwOp(name, "MEMORY_COPY", (now.name,), op.shape, op.sources, bits=source.bits)
                 copies.setdefault(source.name, []).append(copy)
                 numbers[name] = numbers[op.name]
+    if not copies:
+        return tuple(ops), numbers
     found: list[HwOp] = []
     for op in ops:
-        if op.name not in numbers:
-            numbers[op.name] = numbers[op.name.rpartition("/")[0]]
         taken = tuple(copies[name][-1].name if name in copies else name for name in op.inputs)
         found.append(op._replace(inputs=taken) if taken != op.inputs else op)
         for copy in copies.get(op.name, ()):

@@ -12,6 +12,11 @@ __all__ = ["left_to_host"]
 
 _NEVER = frozenset(["SQRT", "BROADCAST_TO"])
 _SAME_SCALES = frozenset(["MAXIMUM", "MINIMUM"])
+_SOMETIMES = (
+    _NEVER
+    | _SAME_SCALES
+    | frozenset("STRIDED_SLICE MEAN DIV TRANSPOSE RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR".split())
+)
 _LONGEST = 1 << 16
 _MAX_STRIDE = 3
 _LARGEST_RATIO = 1024
@@ -20,8 +25,11 @@ _POWERS = frozenset(2**k for k in range(11))
 
 def left_to_host(ops: Sequence[HwOp], family: str) -> frozenset[str]:
     """Names of the operators. family: "u55", "u65" or "u85"."""
+    asked = [op for op in ops if op.kind in _SOMETIMES or op.real or max(op.stride) > _MAX_STRIDE]
+    if not asked:
+        return frozenset()
     made = {op.name: op for op in ops}
-    return frozenset(op.name for op in ops if op.kind != "INPUT" and _is_left(op, made, family))
+    return frozenset(op.name for op in asked if op.kind != "INPUT" and _is_left(op, made, family))
 
 
 def _is_left(op: HwOp, made: dict[str, HwOp], family: str) -> bool:

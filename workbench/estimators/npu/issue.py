@@ -17,7 +17,7 @@ an operator in `single.py`, `several.py`, `resizing.py` and `copies.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from math import prod
 from types import MappingProxyType
@@ -44,14 +44,18 @@ _COPIES: Mapping[str, Callable[[Layout, HwOp], list[Pass]]] = MappingProxyType(
 )
 
 
-def issue(ops: Sequence[HwOp], machine: Machine, values: Mapping[str, Values] = _UNKNOWN) -> tuple[Pass, ...]:
+def issue(
+    ops: Sequence[HwOp], machine: Machine, values: Mapping[str, Values] = _UNKNOWN, host: frozenset[str] | None = None
+) -> tuple[Pass, ...]:
     """The passes of a lowered network.
 
-    values: how the weights of operators are distributed, by their names; normally where not given. Pass.sources[0] is
+    values: how the weights of operators are distributed, by their names; normally where not given. host: names of those
+    the accelerator does not take, where they are known. Pass.sources[0] is
     the number of the operator it is charged to, inputs of the network not counted.
     """
-    host = left_to_host(ops, machine.family)
-    taken = [op._replace(kind="HOST") if op.name in host else op for op in ops]
+    if host is None:
+        host = left_to_host(ops, machine.family)
+    taken = [op._replace(kind="HOST") if op.name in host else op for op in ops] if host else ops
     expanded, number = expand(taken, machine.family)
     return _Issuer(expanded, number, machine, values).run()
 
@@ -108,13 +112,13 @@ class _Issuer:
     def _emit(self, op: HwOp) -> None:
         at, machine, values = self.at, self.machine, self.values
         far = max(op.stride) > MAX_STRIDE
-        padded = op.same or at.unpadded(op.inputs[0]) != op.inputs[0] if op.inputs else False
-        if op.kind == "CONV_2D" and far and padded and op.groups == 1:
-            self.passes.extend(taps(at, machine, op, values))
-            if op.act != "NONE":
-                self._link(Link(_ACTS[op.act]), self.passes[-1].output)
-        elif op.kind == "CONV_2D" and (far or op.groups > 1):
-            self._grouped(op)
+        if op.kind == "CONV_2D" and (far or op.groups > 1):
+            if far and op.groups == 1 and (op.same or at.unpadded(op.inputs[0]) != op.inputs[0]):
+                self.passes.extend(taps(at, machine, op, values))
+                if op.act != "NONE":
+                    self._link(Link(_ACTS[op.act]), self.passes[-1].output)
+            else:
+                self._grouped(op)
         elif op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
             self._add(op, weighted(at, machine, op, values), op.act)
         elif op.kind in _ACTS or op.kind in LOOKED_UP:
@@ -147,26 +151,29 @@ class _Issuer:
 
     def _add(self, op: HwOp, pass_: Pass, act: str) -> None:
         """Issue the pass, or chain it on the one before (U85)."""
-        if act != "NONE" and pass_.kind != "elementwise" and self.at.is_shallow(op):
+        if act != "NONE" and self.at.is_shallow(op) and pass_.kind != "elementwise":
             raw = f"{op.name}_act"
-            self.passes.append(replace(pass_, output=raw, ofm=pass_.ofm._replace(bricks=False)))
+            self.passes.append(pass_._replace(output=raw, ofm=pass_.ofm._replace(bricks=False)))
             turned = deepened(pass_.ofm)
             self.passes.append(
                 Pass(_ACTS[act], pass_.sources, (raw,), pass_.output, turned._replace(bricks=False), turned)
             )
             return
         lead = prod(op.shape[:-3])
-        single = pass_.kind in ("conv", "depthwise", "pool") and pass_.op != "MemoryCopy" and not is_batched(op)
-        if lead > 1 and op.kind != "FULLY_CONNECTED" and (single or self._is_cut(op)):
+        if lead > 1 and op.kind != "FULLY_CONNECTED" and (self._is_single(op, pass_) or self._is_cut(op)):
             each = batch(pass_, lead)
             if any(self.at.is_part(name, lead=True) for name in op.inputs):  # the compiler counts all of what it cuts
-                each = [replace(piece, ifm=pass_.ifm) for piece in each]
+                each = [piece._replace(ifm=pass_.ifm) for piece in each]
             self.passes.extend(each)
             return
         if pass_.op not in ELEMENTWISE or not self._chained(op, pass_):
             self.passes.append(pass_)
         if act != "NONE":
             self._link(Link(_ACTS[act]), pass_.output)
+
+    def _is_single(self, op: HwOp, pass_: Pass) -> bool:
+        """Whether the accelerator takes one map at a time."""
+        return pass_.kind in ("conv", "depthwise", "pool") and pass_.op != "MemoryCopy" and not is_batched(op)
 
     def _is_cut(self, op: HwOp) -> bool:
         """Whether an operator works on parts of maps, or one map with another of other shape."""
@@ -177,7 +184,7 @@ class _Issuer:
 
     def _link(self, link: Link, output: str, whole: Map | None = None) -> None:
         before = self.passes[-1]
-        self.passes[-1] = replace(before, chain=(*before.chain, link), output=output, whole=whole or before.whole)
+        self.passes[-1] = before._replace(chain=(*before.chain, link), output=output, whole=whole or before.whole)
 
     def _tail(self, name: str) -> bool:
         """Whether the pass before makes `name` alone, for one reader alone, and writes it as it is."""
@@ -226,8 +233,8 @@ class _Issuer:
             if last not in ("Relu", "Relu6", "LUT") and (self.machine.family == "u85" or not before.chain):
                 self._link(Link(kind), name, whole)
                 if not any(link.op in ELEMENTWISE for link in before.chain):
-                    self.passes[-1] = replace(
-                        self.passes[-1], ofm=before.ofm._replace(bricks=ofm.bricks, bits=ofm.bits)
+                    self.passes[-1] = self.passes[-1]._replace(
+                        ofm=before.ofm._replace(bricks=ofm.bricks, bits=ofm.bits)
                     )
                 return
         ifm = self.at.map_of(op.inputs[0])
@@ -239,7 +246,7 @@ class _Issuer:
     def _turn(self, op: HwOp) -> None:
         """A TRANSPOSE by itself or, on the U85, as what makes its input writes it."""
         order = (op.extra[0], op.extra[1], op.extra[2])
-        pass_ = replace(plain(self.at, op), turn=order)
+        pass_ = plain(self.at, op)._replace(turn=order)
         folded = self.at.made[op.inputs[0]]
         source = self.at.made[folded.inputs[0]]  # `expand` folds what is turned first
         same = _of_rank4(folded.shape) == _of_rank4(source.shape)
@@ -248,7 +255,7 @@ class _Issuer:
         if self.machine.family == "u85" and same:
             before = self.passes[-1] if self.passes else None
             if before is not None and self._fuses(before, source, order):
-                self.passes[-1] = replace(before, turn=order, output=pass_.output, ofm=pass_.ofm, whole=pass_.whole)
+                self.passes[-1] = before._replace(turn=order, output=pass_.output, ofm=pass_.ofm, whole=pass_.whole)
                 return
         axis = max(range(3), key=lambda k: self.at.made[folded.name].shape[k])
         self.passes.extend(pieces(pass_, axis))
@@ -293,7 +300,7 @@ def _fits_chain(before: Pass, link: Link) -> bool:
     if before.op == "Resize":  # it works in the memory that chains pass their maps on in
         return False
     length = 1 + sum(other.op in ELEMENTWISE for other in before.chain)
-    return length < _CHAIN and _outside(replace(before, chain=(*before.chain, link))) <= _CHAIN_INPUTS
+    return length < _CHAIN and _outside(before._replace(chain=(*before.chain, link))) <= _CHAIN_INPUTS
 
 
 def _outside(pass_: Pass) -> int:

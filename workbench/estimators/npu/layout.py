@@ -55,11 +55,16 @@ LOOKED_UP = frozenset(["LOGISTIC", "TANH", "HARD_SWISH", "GELU", "LEAKY_RELU", "
 TURNED = ELEMENTWISE | {"Quantize", "Relu", "Relu6", "LUT"}
 _SHALLOW = 8  # channels below which elementwise work turns a map
 _CONVOLUTIONS = frozenset(["CONV_2D", "DEPTHWISE_CONV_2D"])
+_VIEWS = frozenset(["RESHAPE", "SLICE", "STRIDED_SLICE", "PAD"])  # what may be one
 _PLAIN = {  # what reads and writes channels last only
     "u55": frozenset(["TRANSPOSE", "MATMUL", "REDUCE_SUM"]),
     "u65": frozenset(["TRANSPOSE", "MATMUL", "REDUCE_SUM"]),
     "u85": frozenset(["REDUCE_SUM"]),
 }
+
+_PARTICULAR = frozenset(  # what may be particular about how channels lie
+    "HOST CONCATENATION MEMORY_COPY RESIZE_BILINEAR MEAN CONV_2D SLICE STRIDED_SLICE".split()
+).union(*_PLAIN.values())
 
 
 def hwc(shape: Sequence[int]) -> tuple[int, int, int]:
@@ -74,7 +79,8 @@ class Layout:
 
     family: the accelerator's. number: of every operator, as costs are charged. made: operators by name. readers: by
     name. size: (rows, columns, channels) by name. views: what looks at another tensor. home: tensor -> what it is
-    written into. linear: memories whose channels lie side by side.
+    written into. memory: tensor -> name of the memory it is in. linear: memories whose channels lie side by side.
+    maps: as their readers see them, by name.
     """
 
     def __init__(self, ops: Sequence[HwOp], family: str, number: Mapping[str, int]) -> None:
@@ -87,9 +93,13 @@ class Layout:
             for name in dict.fromkeys(op.inputs):
                 self.readers[name].append(op)
         self.size = {op.name: hwc(op.shape) for op in ops}
-        self.views = {op.name: op.inputs[0] for op in ops if self._is_view(op)}
+        self.views = {op.name: op.inputs[0] for op in ops if op.kind in _VIEWS and self._is_view(op)}
         self.home = self._homes()
+        self.memory = {name: self.home.get(root, root) for name, root in self._roots().items()}
         self.linear = self._linear()
+        self.maps = {
+            op.name: Map(*self.size[op.name], self.memory[op.name] not in self.linear, op.bits) for op in self.ops
+        }
 
     def _is_view(self, op: HwOp) -> bool:
         if op.kind == "RESHAPE":
@@ -121,6 +131,11 @@ class Layout:
         while name in self.views:
             name = self.views[name]
         return name
+
+    def _roots(self) -> dict[str, str]:
+        if not self.views:
+            return {name: name for name in self.made}
+        return {name: self.root(name) for name in self.made}
 
     def is_part(self, name: str, lead: bool = False) -> bool:
         """Whether a reader cuts what it reads out of a map; lead: along an axis before rows, columns and channels."""
@@ -155,75 +170,81 @@ class Layout:
                         home[name] = op.name
         return home
 
-    def tensor(self, name: str) -> str:
-        """Name of the memory a tensor is in."""
-        name = self.root(name)
-        return self.home.get(name, name)
-
     def _linear(self) -> frozenset[str]:
         """Memories whose channels lie side by side."""
         found: set[str] = set()
         for op in self.ops:
             if op.kind in ("INPUT", "HOST") or not self.readers[op.name]:
-                found.add(self.tensor(op.name))
-            if op.kind == "HOST":
-                found.update(self.tensor(name) for name in op.inputs)
-            if op.kind == "CONCATENATION" and (len(op.shape) != 4 or op.extra[0] == 3):
-                at = 0
-                for name in op.inputs:
-                    if at % 16:
-                        found.add(op.name)
-                    at += self.made[name].shape[-1]
-            if op.kind in _PLAIN[self.family] or (op.kind == "MEMORY_COPY" and op.bits > 8 and self.family != "u85"):
-                found.update(self.tensor(name) for name in (op.name, *op.inputs))
-            if op.kind == "RESIZE_BILINEAR" and self.family != "u85":
-                found.add(self.tensor(op.name))
-            if op.kind == "MEAN" and sums_channels(op, self.made[op.inputs[0]]):
-                found.add(self.tensor(op.inputs[0]))
-            if op.kind == "CONV_2D" and op.groups > 1:
-                found.add(self.tensor(self.unpadded(op.inputs[0])))
-                if op.shape[-1] // op.groups % 16:
-                    found.add(self.grouped_output(op))
-            if op.kind in ("SLICE", "STRIDED_SLICE"):
-                axis = op.extra[0]
-                if axis == len(op.shape) - 1:
-                    found.add(self.tensor(op.inputs[0]))
-        seen: dict[str, set[tuple[int, int]]] = {}
-        whole = {op.name for op in self.ops if self._straight(op.name)}
+                found.add(self.memory[op.name])
+            if op.kind in _PARTICULAR:
+                found |= self._lined_up(op)
+        return frozenset(found | self._refolded())
+
+    def _lined_up(self, op: HwOp) -> set[str]:
+        """Memories whose channels lie side by side because of this operator."""
+        found: set[str] = set()
+        memory = self.memory
+        if op.kind == "HOST":
+            found.update(memory[name] for name in op.inputs)
+        if op.kind == "CONCATENATION" and (len(op.shape) != 4 or op.extra[0] == 3):
+            at = 0
+            for name in op.inputs:
+                if at % 16:
+                    found.add(op.name)
+                at += self.made[name].shape[-1]
+        if op.kind in _PLAIN[self.family] or (op.kind == "MEMORY_COPY" and op.bits > 8 and self.family != "u85"):
+            found.update(memory[name] for name in (op.name, *op.inputs))
+        if op.kind == "RESIZE_BILINEAR" and self.family != "u85":
+            found.add(memory[op.name])
+        if op.kind == "MEAN" and sums_channels(op, self.made[op.inputs[0]]):
+            found.add(memory[op.inputs[0]])
+        if op.kind == "CONV_2D" and op.groups > 1:
+            found.add(memory[self.unpadded(op.inputs[0])])
+            if op.shape[-1] // op.groups % 16:
+                found.add(self.grouped_output(op))
+        if op.kind in ("SLICE", "STRIDED_SLICE") and op.extra[0] == len(op.shape) - 1:
+            found.add(memory[op.inputs[0]])
+        return found
+
+    def _refolded(self) -> set[str]:
+        """Memories that are read or written as maps of several shapes."""
+        found: set[str] = set()
+        first: dict[str, tuple[int, ...]] = {}
+        home, views, size, memory = self.home, self.views, self.size, self.memory
+        whole = {op.name for op in self.ops if self._straight(op)} if home or views else self.made
         for op in self.ops:
             # what is looked up is mostly part of what makes its input
-            if op.kind in ("INPUT", "HOST") or op.name in self.views or op.kind in LOOKED_UP:
+            if op.kind in ("INPUT", "HOST") or op.name in views or op.kind in LOOKED_UP:
                 continue
-            kind = OPS.get(op.kind, "LUT" if op.kind in LOOKED_UP else "")
-            if op.kind == "MEMORY_COPY":
-                kind = "LUT"  # turned alike
+            kind = "LUT" if op.kind == "MEMORY_COPY" else OPS.get(op.kind, "")  # both are turned alike
             turns = self.is_shallow(op) and (kind in TURNED or op.act != "NONE")
             folds = op.kind == "FULLY_CONNECTED" or is_batched(op)
             for name in (*op.inputs, op.name):
                 if name not in whole:
                     continue
-                shape = self.size[self.unpadded(name)]
+                shape = size[name if self.made[name].kind != "PAD" else self.unpadded(name)]
                 if folds:
                     shape = squared(Map(*shape))[:3]
                 if turns and (name == op.name or (kind in TURNED and prod(shape) > 1)):
                     shape = deepened(Map(*shape))[:3]
-                seen.setdefault(self.tensor(name), set()).add(shape[1:])
-        return frozenset(found | {name for name, shapes in seen.items() if len(shapes) > 1})
+                if first.setdefault(memory[name], shape[1:]) != shape[1:]:
+                    found.add(memory[name])
+        return found
 
-    def _straight(self, name: str) -> bool:
+    def _straight(self, op: HwOp) -> bool:
         """Whether what is read is a memory of its own, folded in another way or not."""
-        while self.made[name].kind == "RESHAPE":
-            name = self.made[name].inputs[0]
-        return name not in self.home and name not in self.views
+        while op.kind == "RESHAPE":
+            op = self.made[op.inputs[0]]
+        return op.name not in self.home and op.name not in self.views
 
     def grouped_output(self, op: HwOp) -> str:
-        return f"{op.name}_act" if op.act != "NONE" else self.tensor(op.name)
+        return f"{op.name}_act" if op.act != "NONE" else self.memory[op.name]
 
     # ---- maps ----
 
     def map_of(self, name: str) -> Map:
         """The map a reader of `name` sees."""
-        return Map(*self.size[name], self.tensor(name) not in self.linear, self.made[name].bits)
+        return self.maps[name]
 
     def unpadded(self, name: str) -> str:
         """What a convolution reads of its input: padding is its own."""
@@ -233,14 +254,14 @@ class Layout:
 
     def input_name(self, name: str) -> str:
         """Name of the memory a reader reads."""
-        return self.tensor(name)
+        return self.memory[name]
 
     def output(self, op: HwOp) -> tuple[str, Map, Map | None]:
         """Memory, map and, where it is a part of another one, the whole map an operator writes."""
-        name = self.tensor(op.name)
-        bricks = name not in self.linear
-        whole = Map(*self.size[name], bricks, op.bits) if name != op.name else None
-        return name, Map(*self.size[op.name], bricks, op.bits), whole
+        name = self.memory[op.name]
+        ofm = self.maps[op.name]
+        whole = Map(*self.size[name], ofm.bricks, op.bits) if name != op.name else None
+        return name, ofm, whole
 
     def is_shallow(self, op: HwOp) -> bool:
         """Whether elementwise work on this operator's output turns the map to have more channels."""

@@ -12,10 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
-import numpy as np
-
 from .buffering import buffered
-from .cascades import Joints, cascaded, near_usage, widened
+from .cascades import Joints, cascaded, near_ranges, near_usage, widened
 from .cycles import access_cycles, compute_cycles, mem_to_mem_cycles
 from .machine import Machine, Memory
 from .passes import Pass, Work
@@ -50,8 +48,8 @@ class PassCycles:
 class Memories:
     """Bytes in use at every time (see `ranges`): near, and far where maps can be there. constants: bytes, stored."""
 
-    near: np.ndarray
-    far: np.ndarray
+    near: Sequence[int]
+    far: Sequence[int]
     constants: int
 
 
@@ -67,13 +65,13 @@ class Schedule:
     steps: tuple[Step, ...]
     cascades: tuple[Cascade, ...]
     near: frozenset[str]
-    used: np.ndarray
+    used: Sequence[int]
 
     @cached_property
     def memories(self) -> Memories:
         """The memory it takes; a search that asks for cycles alone never has it counted."""
         passes, steps, tensors = self.passes, self.steps, self.tensors
-        far = np.zeros_like(self.used)
+        far = [0] * len(self.used)
         if self.machine.spills:
             striped = [step.cascaded for step in steps]
             names = set(tensors.bytes) - self.near
@@ -97,10 +95,12 @@ class Analysis:
 def scheduled(machine: Machine, passes: Sequence[Pass]) -> Schedule:
     """How the passes run."""
     tensors = Tensors.of(passes)
-    steps, cascades, used = _striped(machine, passes, tensors)
+    steps, cascades = _striped(machine, passes, tensors)
     near = frozenset(tensors.bytes)
     if machine.spills:
         near, used = near_maps(machine, passes, tensors, steps, cascades)
+    else:
+        used = _used(machine, passes, tensors, steps, cascades)
     return Schedule(machine, passes, tensors, tuple(steps), tuple(cascades), near, used)
 
 
@@ -116,35 +116,33 @@ def _constant_bytes(machine: Machine, passes: Sequence[Pass], steps: Sequence[St
     return sum(stored.values()) + tables * _TABLE_BYTES
 
 
-def _striped(
-    machine: Machine, passes: Sequence[Pass], tensors: Tensors
-) -> tuple[list[Step], list[Cascade], np.ndarray]:
-    """Whole passes where these fit, else cascades; weights buffered near. With them, the bytes near at every time."""
+def _striped(machine: Machine, passes: Sequence[Pass], tensors: Tensors) -> tuple[list[Step], list[Cascade]]:
+    """Whole passes where these fit, else cascades; weights buffered near."""
     limit = first_limit = machine.near_bytes
     whole = [step_of(machine, pass_.work) for pass_ in passes]
     if not machine.spills and machine.fast:
         steps = _buffered(machine, passes, tensors, whole, _NO_LIMIT, None)
         used = _used(machine, passes, tensors, steps, [])
-        if int(used.max(initial=0)) < limit:
-            return steps, [], used
+        if max(used) < limit:
+            return steps, []
     if not machine.fast:
-        first_limit = int(near_usage(machine, passes, tensors, whole, []).min())
+        first_limit = min(near_usage(machine, passes, tensors, whole, []))
     joints = Joints.of(passes, tensors)
     steps, cascades = cascaded(machine, passes, tensors, joints, whole, first_limit)
     if not machine.fast:
-        limit = int(near_usage(machine, passes, tensors, steps, cascades).max()) or limit
+        limit = max(near_usage(machine, passes, tensors, steps, cascades)) or limit
     steps, cascades = widened(machine, passes, tensors, joints, whole, steps, cascades, limit)
-    steps = _buffered(machine, passes, tensors, steps, limit, _used(machine, passes, tensors, steps, cascades))
-    return steps, cascades, _used(machine, passes, tensors, steps, cascades)
+    used = _used(machine, passes, tensors, steps, cascades)
+    return _buffered(machine, passes, tensors, steps, limit, used), cascades
 
 
 def _used(
     machine: Machine, passes: Sequence[Pass], tensors: Tensors, steps: Sequence[Step], cascades: Sequence[Cascade]
-) -> np.ndarray:
+) -> list[int]:
     """Bytes near at every time: maps that cannot be far, rolling buffers and weights."""
-    used = near_usage(machine, passes, tensors, steps, cascades)
-    used += usage(weight_buffers(steps, times_of(steps)), len(used))
-    return used
+    times = times_of(steps)
+    ranges = near_ranges(machine, passes, tensors, steps, cascades, times)
+    return usage([*ranges, *weight_buffers(steps, times)], 2 * len(passes) + 3)
 
 
 def analyse(machine: Machine, passes: Sequence[Pass]) -> Analysis:
@@ -162,14 +160,15 @@ def _cycles(machine: Machine, pass_: Pass, step: Step, previous: Step | None, ne
     def memory(name: str) -> Memory:
         if not name:
             return machine.constants
-        return machine.near if name in near or not machine.spills else machine.far
+        return machine.near if name in near else machine.far
 
-    ifm = memory(pass_.inputs[0]) if pass_.inputs else machine.far
-    ifm2 = memory(pass_.inputs[1]) if len(pass_.inputs) > 1 else ifm
-    chained = tuple([memory(link.other_name) for link in pass_.chain])
-    ofm = machine.far if any(link.other_name for link in pass_.chain) else memory(pass_.output)
+    inputs, chain, output = pass_.inputs, pass_.chain, memory(pass_.output)
+    ifm = memory(inputs[0]) if inputs else machine.far
+    ifm2 = memory(inputs[1]) if len(inputs) > 1 else ifm
+    chained = tuple([memory(link.other_name) for link in chain]) if chain else ()
+    ofm = machine.far if chain and any(link.other_name for link in chain) else output
     slack = previous.slack_cycles if previous else 0
-    return _placed(machine, pass_.work, step, slack, ifm, ifm2, chained, ofm, memory(pass_.output))
+    return _placed(machine, pass_.work, step, slack, ifm, ifm2, chained, ofm, output)
 
 
 @lru_cache(maxsize=1 << 17)
@@ -203,7 +202,7 @@ def _placed(
 
 def _buffered(
     machine: Machine, passes: Sequence[Pass], tensors: Tensors, steps: Sequence[Step], limit: int,
-    used: np.ndarray | None,
+    used: list[int] | None,
 ) -> list[Step]:  # fmt: skip
     """Every pass with the weight buffer that pays, given the room that what is `used` at every time leaves (None:
     nothing is).
@@ -212,19 +211,22 @@ def _buffered(
     free = most = min(limit, _NO_LIMIT)
     done: list[Step] = []
     before: Slack | None = None
-    for i, (pass_, step) in enumerate(zip(passes, steps, strict=True)):
+    makers, readers = tensors.makers, tensors.readers
+    beside = passes[1].weights if len(passes) > 1 else ""  # the first is compared with the one after it
+    for pass_, step, t in zip(passes, steps, times, strict=True):
         own = step.buffer.bytes if step.buffer else 0
-        readers = tensors.readers[pass_.output]
-        user = steps[readers[0]].run if readers else None
-        made = bool(pass_.inputs) and pass_.inputs[0] in tensors.makers
-        beside = passes[i - 1] if i else passes[1] if len(passes) > 1 else None
-        shares = beside is not None and bool(pass_.weights) and beside.weights == pass_.weights
+        users = readers[pass_.output]
+        user = steps[users[0]].run if users else None
+        inputs, weights = pass_.inputs, pass_.weights
+        made = bool(inputs) and inputs[0] in makers
+        shares = bool(weights) and weights == beside
+        beside = weights
         if used is not None:
-            free = max(most - max(int(used[times[i]]) - own, 0), 0)
+            free = max(most - max(used[t] - own, 0), 0)
         whole = replace(step, buffer=None) if step.buffer else step
         step = buffered(machine, pass_.work, whole, before, user, made, free, shares)
         if used is not None and step.buffer:
-            used[times[i]] += step.buffer.bytes  # on top of its own from before: the compiler counts it twice, too
+            used[t] += step.buffer.bytes  # on top of its own from before: the compiler counts it twice, too
         done.append(step)
         before = step.slack
     return done

@@ -12,6 +12,7 @@ Number = TypeVar("Number", int, np.ndarray)
 ELEMENTWISE = frozenset(
     {"Add", "Sub", "Mul", "Minimum", "Maximum", "LeakyRelu", "Abs", "CLZ", "SHL", "SHR", "Asr", "Div", "Neg", "RSub"}
 )
+_STRIPED = ELEMENTWISE | {"Conv2D", "DepthwiseConv2D", "AvgPool", "MaxPool", "Quantize", "MemoryCopy"}
 _KINDS = {
     "Conv2D": "conv",
     "FullyConnected": "conv",
@@ -23,11 +24,12 @@ _KINDS = {
 
 def kept_hash(self: Any) -> int:
     """Hash of a frozen dataclass, computed once: what is looked up in caches again and again uses it."""
-    found = self.__dict__.get("_hash")
-    if found is None:
+    try:
+        found: int = self._hash
+    except AttributeError:
         found = hash(tuple([self.__dict__[name] for name in self.__dataclass_fields__]))
         self.__dict__["_hash"] = found
-    return int(found)
+    return found
 
 
 class Block(NamedTuple):
@@ -115,6 +117,33 @@ class Work:
         return self.ofm._replace(bits=bits).stored_bytes
 
     @cached_property
+    def ifm_bytes(self) -> int:
+        """Of its first input, whole."""
+        return self.ifm.stored_bytes
+
+    @cached_property
+    def ofm_bytes(self) -> int:
+        """Of its output, whole."""
+        return self.ofm.stored_bytes
+
+    @cached_property
+    def ifm2_bytes(self) -> int:
+        """Of its second input, whole."""
+        return self.ifm2.stored_bytes if self.ifm2 is not None else 0
+
+    @cached_property
+    def stripable(self) -> bool:
+        """Whether it can be made stripe by stripe."""
+        chained = any(link.op in ELEMENTWISE for link in self.chain)
+        return self.op in _STRIPED and not chained and self.turn is None
+
+    @cached_property
+    def may_overwrite(self) -> bool:
+        """Whether its stripes may be written over those it reads."""
+        alone = self.op in ELEMENTWISE or (self.op in _STRIPED and self.kernel == (1, 1) and "Pool" in self.op)
+        return alone and self.ifm.channels == self.ofm.channels
+
+    @cached_property
     def one_to_one(self) -> bool:
         """Whether it makes one element of one element, so that these may lie in the same place."""
         alone = self.kernel == (1, 1) and self.op in ("AvgPool", "MaxPool", "Quantize", "MemoryCopy")
@@ -174,19 +203,7 @@ class Values:
         return np.frombuffer(self.data)
 
 
-@dataclass(frozen=True)
-class Pass:
-    """One operation of the accelerator.
-
-    op: the compiler's name ("Conv2D", "DepthwiseConv2D", "FullyConnected", "AvgPool", "MaxPool", "Add", "Mul",
-    "MemoryCopy", "ReduceSum", ...). sources: numbers of the lowered operators it does the work of (the first one
-    is charged). ifm2: the second input of an elementwise operation. kernel, stride, dilation: (rows, columns).
-    weight_bytes: as stored, compressed. weights: their name, as several passes may share them. values: how they are
-    distributed, None where unknown. inputs, output: tensor names. whole: the map `ofm` is a part of, where a
-    concatenation is written in place. turn: the order a TRANSPOSE gives rows, columns and channels. sparse: whether
-    weights that are zero, two of every four input channels, are left out (U85).
-    """
-
+class _Pass(NamedTuple):
     op: str
     sources: tuple[int, ...]
     inputs: tuple[str, ...]
@@ -205,6 +222,19 @@ class Pass:
     turn: tuple[int, int, int] | None = None
     sparse: bool = False
 
+
+class Pass(_Pass):  # a tuple, as hundreds are made for every estimate; a subclass, to keep what is worked out of it
+    """One operation of the accelerator.
+
+    op: the compiler's name ("Conv2D", "DepthwiseConv2D", "FullyConnected", "AvgPool", "MaxPool", "Add", "Mul",
+    "MemoryCopy", "ReduceSum", ...). sources: numbers of the lowered operators it does the work of (the first one
+    is charged). ifm2: the second input of an elementwise operation. kernel, stride, dilation: (rows, columns).
+    weight_bytes: as stored, compressed. weights: their name, as several passes may share them. values: how they are
+    distributed, None where unknown. inputs, output: tensor names. whole: the map `ofm` is a part of, where a
+    concatenation is written in place. turn: the order a TRANSPOSE gives rows, columns and channels. sparse: whether
+    weights that are zero, two of every four input channels, are left out (U85).
+    """
+
     @cached_property
     def work(self) -> Work:
         chain = tuple([Link(link.op, link.other, "", link.bits) for link in self.chain]) if self.chain else ()
@@ -216,10 +246,3 @@ class Pass:
     @property
     def kind(self) -> str:
         return self.work.kind
-
-    def packed(self, weight_bytes: int, sparse: bool) -> "Pass":
-        """The same pass with its weights stored so."""
-        return Pass(
-            self.op, self.sources, self.inputs, self.output, self.ifm, self.ofm, self.ifm2, self.kernel, self.stride,
-            self.dilation, weight_bytes, self.weights, self.values, self.chain, self.whole, self.turn, sparse,
-        )  # fmt: skip

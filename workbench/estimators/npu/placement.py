@@ -21,7 +21,7 @@ _COMPONENT = 20
 
 def near_maps(
     machine: Machine, passes: Sequence[Pass], tensors: Tensors, steps: Sequence[Step], cascades: Sequence[Cascade]
-) -> tuple[frozenset[str], np.ndarray]:
+) -> tuple[frozenset[str], list[int]]:
     """Names of the maps that are near, rolling buffers included, and the bytes near at every time."""
     times = times_of(steps)
     striped = [step.cascaded for step in steps]
@@ -37,38 +37,27 @@ def near_maps(
     kept = _chosen(machine, ranges, fixed, passes, tensors, steps)
     near = {name for r in kept for name in r.names} | set(rolling)
     near = _without_mixed(passes, tensors, steps, near, set(rolling))
-    for r in kept:
-        if near & set(r.names):
-            fixed[r.start : r.end + 1] += r.size
-    return frozenset(near), fixed
+    stay = usage([r for r in kept if not near.isdisjoint(r.names)], len(fixed))
+    return frozenset(near), [a + b for a, b in zip(fixed, stay, strict=True)]
 
 
 def _chosen(
-    machine: Machine, ranges: Sequence[Range], fixed: np.ndarray, passes: Sequence[Pass], tensors: Tensors,
+    machine: Machine, ranges: Sequence[Range], fixed: Sequence[int], passes: Sequence[Pass], tensors: Tensors,
     steps: Sequence[Step],
 ) -> Sequence[Range]:  # fmt: skip
     limit = machine.near_bytes
-    most = fixed.copy()
-    for r in ranges:
-        most[r.start : r.end + 1] += r.size
-    if most.max() <= limit:
-        return ranges
-    least = fixed.copy()
-    able = []
-    for r in ranges:
-        if least[r.start : r.end + 1].max() + r.size > limit:
-            most[r.start : r.end + 1] -= r.size
-        else:
-            able.append(r)
-    kept, rivals = [], []
+    # most ranges are two or three times long: lists are faster than arrays
+    able = [r for r in ranges if max(fixed[r.start : r.end + 1]) + r.size <= limit]
+    most = [a + b for a, b in zip(fixed, usage(able, len(fixed)), strict=True)]
+    kept: list[Range] = []
+    rivals: list[Range] = []
     for r in able:
-        if most[r.start : r.end + 1].max() <= limit:
-            kept.append(r)
-            least[r.start : r.end + 1] += r.size
-        else:
-            rivals.append(r)
+        (kept if max(most[r.start : r.end + 1]) <= limit else rivals).append(r)
+    if not rivals:
+        return kept
+    least = np.add(fixed, usage(kept, len(fixed)))
     scores = [_accesses(r, passes, tensors, steps, machine.family == "u85") for r in rivals]
-    begin, end = 0, rivals[0].end if rivals else 0
+    begin, end = 0, rivals[0].end
     for i in range(1, len(rivals) + 1):
         if i < len(rivals) and rivals[i].start <= end and i - begin <= _COMPONENT:
             end = max(end, rivals[i].end)
@@ -139,11 +128,8 @@ def _without_mixed(
 ) -> set[str]:
     """An operation's inputs lie in one memory: where one is far, maps that only elementwise ones read go too."""
     near = set(near)
-    for i, pass_ in enumerate(passes):
-        if steps[i].reads_rolling_buffer:
-            continue
-        names = [n for n in (*pass_.inputs, *(link.other_name for link in pass_.chain)) if n]
-        if all(n in near for n in names):
+    for names, step in zip(tensors.read, steps, strict=True):
+        if near.issuperset(names) or step.reads_rolling_buffer:
             continue
         for name in names:
             if name in near and name not in rolling and all(passes[k].op in ELEMENTWISE for k in tensors.readers[name]):

@@ -8,8 +8,7 @@ Rules: Ethos-U Vela 5.2, live ranges of the scheduler.
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-
-import numpy as np
+from itertools import accumulate
 
 from .passes import Pass, up
 from .steps import Cascade, Step
@@ -106,10 +105,10 @@ def weight_buffers(steps: Sequence[Step], times: Sequence[int]) -> list[Range]:
     return ranges
 
 
-def usage(ranges: Sequence[Range], length: int) -> np.ndarray:
+def usage(ranges: Sequence[Range], length: int) -> list[int]:
     """Bytes needed at every time."""
     change = [0] * (length + 1)
     for r in ranges:
         change[min(r.start, length)] += r.size
         change[min(r.end + 1, length)] -= r.size
-    return np.cumsum(change[:length], dtype=np.int64)
+    return list(accumulate(change[:length]))

@@ -7,7 +7,6 @@ Rules, read off the compiler (Ethos-U Vela 5.2):
   map with mirrored edges and a depthwise convolution for every element of the 2 x 2 that come of one
 """
 
-from dataclasses import replace
 from math import log2
 
 from ...targets.lowering import HwOp
@@ -23,9 +22,9 @@ def resized(at: Layout, machine: Machine, op: HwOp) -> list[Pass]:
     """The passes that make a map larger (or, on the U85, smaller)."""
     one = plain(at, op)
     if one.ifm == one.ofm._replace(bricks=one.ifm.bricks):
-        return [replace(one, op="MemoryCopy")]
+        return [one._replace(op="MemoryCopy")]
     if machine.family == "u85":
-        return [replace(one, op="Resize")]
+        return [one._replace(op="Resize")]
     if op.kind == "RESIZE_NEAREST_NEIGHBOR":
         return _doubled(op, one)
     return _interpolated(machine, op, one)
@@ -36,8 +35,8 @@ def _doubled(op: HwOp, one: Pass) -> list[Pass]:
     names = [*one.inputs, *(f"{op.name}_{k}" for k in range(1, times)), one.output]
     maps = [one.ifm._replace(height=one.ifm.height << k, width=one.ifm.width << k) for k in range(times)] + [one.ofm]
     return [
-        replace(
-            one, op="AvgPool", inputs=(names[k],), output=names[k + 1], ifm=maps[k], ofm=maps[k + 1],
+        one._replace(
+            op="AvgPool", inputs=(names[k],), output=names[k + 1], ifm=maps[k], ofm=maps[k + 1],
             whole=one.whole if k == times - 1 else None,
         )
         for k in range(times)
@@ -47,14 +46,14 @@ def _doubled(op: HwOp, one: Pass) -> list[Pass]:
 def _interpolated(machine: Machine, op: HwOp, one: Pass) -> list[Pass]:
     ifm, framed = one.ifm, f"{op.name}_framed"
     total = Map(ifm.height + 2, ifm.width + 2, ifm.channels, False)
-    copy = replace(one, op="MemoryCopy", output=framed, whole=total)
+    copy = one._replace(op="MemoryCopy", output=framed, whole=total)
     row, column = ifm._replace(height=1), total._replace(width=1)
-    found = [replace(copy, ofm=ifm._replace(bricks=False))]
-    found += [replace(copy, ifm=row, ofm=row._replace(bricks=False))] * 2
-    found += [replace(copy, inputs=(framed,), ifm=column, ofm=column)] * 2
-    quarter = replace(
-        one, op="DepthwiseConv2D", inputs=(framed,), ifm=total._replace(height=total.height - 1, width=total.width - 1),
+    found = [copy._replace(ofm=ifm._replace(bricks=False))]
+    found += [copy._replace(ifm=row, ofm=row._replace(bricks=False))] * 2
+    found += [copy._replace(inputs=(framed,), ifm=column, ofm=column)] * 2
+    quarter = one._replace(
+        op="DepthwiseConv2D", inputs=(framed,), ifm=total._replace(height=total.height - 1, width=total.width - 1),
         ofm=one.ofm._replace(height=one.ofm.height - 1, width=one.ofm.width - 1), kernel=(2, 2),
         whole=one.whole or one.ofm,
     )  # fmt: skip
-    return found + [packed(machine, replace(quarter, weights=f"{op.name}/{k}")) for k in range(4)]
+    return found + [packed(machine, quarter._replace(weights=f"{op.name}/{k}")) for k in range(4)]

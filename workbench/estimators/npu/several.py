@@ -10,7 +10,7 @@ Rules, read off the compiler (Ethos-U Vela 5.2):
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ...targets.lowering import HwOp
 from .blocks import block_of
@@ -31,8 +31,8 @@ _AXES = ("height", "width", "channels")
 def patches(at: Layout, op: HwOp) -> list[Pass]:
     """A pool with a long stride."""
     one = plain(at, op)
-    part = replace(
-        one, ifm=one.ifm._replace(height=op.kernel[0], width=op.kernel[1]), stride=(1, 1),
+    part = one._replace(
+        ifm=one.ifm._replace(height=op.kernel[0], width=op.kernel[1]), stride=(1, 1),
         ofm=one.ofm._replace(height=1, width=1), whole=one.whole or one.ofm,
     )  # fmt: skip
     return [part] * (one.ofm.height * one.ofm.width)
@@ -60,24 +60,24 @@ def groups(at: Layout, machine: Machine, op: HwOp, values: Mapping[str, Values],
     count = op.groups * (ofm.height * ofm.width if cut else 1)
     if cut and op.groups == 1:
         return [one] * count
-    return [replace(one, weights=f"{op.name}/{k}") for k in range(count)]
+    return [one._replace(weights=f"{op.name}/{k}") for k in range(count)]
 
 
 def taps(at: Layout, machine: Machine, op: HwOp, values: Mapping[str, Values]) -> list[Pass]:
     """A convolution with a long stride and padding."""
     assert op.weight is not None
     whole = weighted(at, machine, op, values)
-    tap = replace(whole, kernel=(1, 1), stride=(1, 1), weight_bytes=0)
+    tap = whole._replace(kernel=(1, 1), stride=(1, 1), weight_bytes=0)
     ofm = tap.ofm
     tile = block_of(machine, tap.work).ofm
     rows, columns, channels = (min(a, b) for a, b in zip(tile, (ofm.height, ofm.width, ofm.channels), strict=True))
     reach = (rows - 1) * op.stride[0] + op.weight[1], (columns - 1) * op.stride[1] + op.weight[2]
-    one = replace(
-        tap, ifm=tap.ifm._replace(height=min(reach[0], tap.ifm.height), width=min(reach[1], tap.ifm.width)),
+    one = tap._replace(
+        ifm=tap.ifm._replace(height=min(reach[0], tap.ifm.height), width=min(reach[1], tap.ifm.width)),
         ofm=ofm._replace(height=rows, width=columns, channels=channels), whole=tap.whole or ofm,
     )  # fmt: skip
     one = packed(machine, one)
-    each = [replace(one, weights=f"{op.name}/{k}") for k in range(op.weight[1] * op.weight[2])]
+    each = [one._replace(weights=f"{op.name}/{k}") for k in range(op.weight[1] * op.weight[2])]
     return each * (-(-ofm.height // rows) * -(-ofm.width // columns) * -(-ofm.channels // channels))
 
 
@@ -91,8 +91,8 @@ def matrices(at: Layout, machine: Machine, op: HwOp) -> list[Pass]:
     )  # fmt: skip
     if machine.family != "u85":
         return [one]
-    part = replace(
-        one, ifm=left._replace(height=1), ifm2=right._replace(height=1), ofm=ofm._replace(height=1),
+    part = one._replace(
+        ifm=left._replace(height=1), ifm2=right._replace(height=1), ofm=ofm._replace(height=1),
         whole=(whole or ofm) if ofm.height > 1 else whole,
     )  # fmt: skip
     return [part] * ofm.height
@@ -141,7 +141,7 @@ def batch(pass_: Pass, count: int) -> list[Pass]:
         return shape._replace(height=shape.height // count) if shape.height % count == 0 else shape
 
     ifm2 = None if pass_.ifm2 is None else piece(pass_.ifm2)
-    one = replace(pass_, ifm=piece(pass_.ifm), ifm2=ifm2, ofm=piece(pass_.ofm), whole=pass_.whole or pass_.ofm)
+    one = pass_._replace(ifm=piece(pass_.ifm), ifm2=ifm2, ofm=piece(pass_.ofm), whole=pass_.whole or pass_.ofm)
     return [one] * count
 
 
@@ -153,7 +153,7 @@ def pieces(pass_: Pass, axis: int) -> list[Pass]:
     made = axis if pass_.turn is None else pass_.turn.index(axis)
     lengths = [min(_LONGEST, size - start) for start in range(0, size, _LONGEST)]
     whole = pass_.whole or pass_.ofm
-    return [replace(pass_, ifm=_with(pass_.ifm, axis, n), ofm=_with(pass_.ofm, made, n), whole=whole) for n in lengths]
+    return [pass_._replace(ifm=_with(pass_.ifm, axis, n), ofm=_with(pass_.ofm, made, n), whole=whole) for n in lengths]
 
 
 def _with(shape: Map, axis: int, n: int) -> Map:

@@ -42,7 +42,7 @@ def weighted(at: Layout, machine: Machine, op: HwOp, values: Mapping[str, Values
 def packed(machine: Machine, pass_: Pass) -> Pass:
     """The pass with the bytes its weights are stored in, and whether zeros are left out."""
     stored, sparse = _stored(machine, pass_.work, pass_.values)
-    return pass_.packed(stored, sparse)
+    return Pass(*pass_[:10], stored, *pass_[11:16], sparse)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -121,11 +121,14 @@ def weight_ranges(machine: Machine, work: Work, block: Block, slices: tuple[int,
     """Bytes of the weights and scales of every slice, stored in lines of 16. Slices are of the channels made, before
     a turn.
     """
-    total = work.outputs
-    return tuple(
-        ceil(work.weight_bytes * (high - low) / total / 16) * 16 + up(scale_bytes(machine, block, high - low), 16)
-        for low, high in pairwise(slices)
-    )
+    total, known = work.outputs, dict[int, int]()  # most slices are alike
+    found = []
+    for low, high in pairwise(slices):
+        n = high - low
+        if n not in known:
+            known[n] = ceil(work.weight_bytes * n / total / 16) * 16 + up(scale_bytes(machine, block, n), 16)
+        found.append(known[n])
+    return tuple(found)
 
 
 def run_of(

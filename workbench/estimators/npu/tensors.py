@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from .passes import Pass
+from .passes import Map, Pass
 
 __all__ = ["Tensors"]
 
@@ -32,17 +32,25 @@ class Tensors:
         names = []
         for i, pass_ in enumerate(passes):
             output = pass_.output
-            makers.setdefault(output, []).append(i)
-            readers.setdefault(output, [])
+            if output in makers:
+                makers[output].append(i)
+                size[output] += pass_.work.written_bytes
+            else:
+                makers[output] = [i]
+                size[output] = pass_.work.written_bytes
+            if output not in readers:
+                readers[output] = []
             if pass_.whole is not None:
                 wholes[output] = pass_.whole.stored_bytes
-            size[output] = size.get(output, 0) + pass_.work.written_bytes
-            read = dict(zip(pass_.inputs, (pass_.ifm, pass_.ifm2), strict=False))
+            read: dict[str, Map | None] = dict(zip(pass_.inputs, (pass_.ifm, pass_.ifm2), strict=False))
             for link in pass_.chain:
                 read[link.other_name] = link.other
             read.pop("", None)
             for name, shape in read.items():
-                readers.setdefault(name, []).append(i)
+                if name in readers:
+                    readers[name].append(i)
+                else:
+                    readers[name] = [i]
                 if name not in makers and shape is not None:
                     given[name] = max(given.get(name, 0), shape.stored_bytes)
             names.append(tuple(read))

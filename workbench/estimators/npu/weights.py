@@ -33,6 +33,7 @@ _RUN_WAYS = range(4)
 _MAX_K, _MAX_TRUNCATED_K = 31, 2
 _PALETTE = 32
 _HEADER_BITS = 64
+_DRAWN = 65536  # numbers that stand for normal weights
 _SUBKERNEL = 8  # a larger kernel is read in parts of 8 x 8
 
 
@@ -120,8 +121,15 @@ def _near(n: int) -> int:
 @cache
 def _normal(summed: int) -> Values:
     """Normal values, `summed` of them in every output channel."""
-    channels = max(4, min(256, 65536 // summed))
-    return distribution(np.random.default_rng(0).standard_normal((channels, summed)))
+    channels = max(4, min(256, _DRAWN // summed))
+    drawn = _drawn(max(_DRAWN, channels * summed))[: channels * summed]
+    return distribution(drawn.reshape(channels, summed))
+
+
+@cache
+def _drawn(count: int) -> np.ndarray:
+    """Normal numbers, always the same."""
+    return np.random.default_rng(0).standard_normal(count)
 
 
 @lru_cache(maxsize=1 << 16)

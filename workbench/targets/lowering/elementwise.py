@@ -78,11 +78,12 @@ def _square(low: Lowering, op: Op) -> bool:
 def _binary(low: Lowering, op: Op) -> bool:
     """Two feature maps, or one and a constant of the model or a number."""
     low.follow(op)
-    params = [i for i in op.inputs if low.graph.by_name[i].kind == "param"]
-    names = [i for i in op.inputs if i not in params]
+    given = [low.graph.by_name[i] for i in op.inputs]
+    params = [i.name for i in given if i.kind == "param"]
+    names = [i.name for i in given if i.kind != "param"]
     if not names or len(params) > 1:
         return False
-    if len(op.shape) == 4 and any(1 < len(low.shape_of(i)) < 4 and low.graph.by_name[i].elements > 1 for i in names):
+    if len(op.shape) == 4 and any(1 < len(i.shape) < 4 and i.kind != "param" and i.elements > 1 for i in given):
         low.plain.add(op.name)  # torch lines shapes up from the back
     kind = _BINARY[op.kind]
     const: tuple[str, object] | None = None

@@ -1,5 +1,6 @@
 """Convolutions and fully connected layers, with what folds into their weights."""
 
+from functools import lru_cache
 from math import prod
 
 from ...graph import Op
@@ -12,35 +13,30 @@ _FOLDED = frozenset("add sub mul div".split())
 
 
 def _conv2d(low: Lowering, op: Op) -> bool:
-    weight = op.param("weight")
-    if weight is None:
+    if op.param("weight") is None:
         return False
-    o, i, kh, kw = weight.shape
-    x = low.as_map(op.inputs[0])
-    source = low.shape_of(op.inputs[0])
-    same = is_same(source[2:], op["kernel"], op["stride"], op["padding"], op["dilation"])
-    if not same and any(op["padding"]):
+    x, source = low.as_map(op.inputs[0]), low.shape_of(op.inputs[0])
+    layer = _alone(op, source)
+    if not layer.same and any(op["padding"]):
         ph, pw = op["padding"]
         x = pad_map(low, op, x, last(source), (ph, ph, pw, pw), "PAD")
-    depthwise = op.is_depthwise
-    _layer(
-        low,
-        op,
-        HwOp(
-            op.name,
-            "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D",
-            (x,),
-            last(op.shape),
-            (op.name,),
-            weight=(1, kh, kw, o) if depthwise else (o, kh, kw, i),
-            groups=op["groups"],
-            stride=op["stride"],
-            dilation=op["dilation"],
-            kernel=(kh, kw),
-            same=same and any(op["padding"]),
-        ),
-    )
+    _layer(low, op, layer, (x,))
     return True
+
+
+@lru_cache(maxsize=1 << 14)
+def _alone(op: Op, source: Shape) -> HwOp:
+    """A convolution of a map of torch's shape `source`, its input not yet known and nothing folded into it."""
+    weight = op.param("weight")
+    assert weight is not None
+    o, i, kh, kw = weight.shape
+    depthwise = op.is_depthwise
+    same = is_same(source[2:], op["kernel"], op["stride"], op["padding"], op["dilation"])
+    return HwOp(
+        op.name, "DEPTHWISE_CONV_2D" if depthwise else "CONV_2D", (), last(op.shape), (op.name,),
+        weight=(1, kh, kw, o) if depthwise else (o, kh, kw, i), groups=op["groups"], stride=op["stride"],
+        dilation=op["dilation"], kernel=(kh, kw), same=same and any(op["padding"]),
+    )  # fmt: skip
 
 
 def _conv1d(low: Lowering, op: Op) -> bool:
@@ -115,11 +111,12 @@ def _unscaled(low: Lowering, op: Op, x: str) -> tuple[str, str]:
     return (x if view is shifted else low.reshape(x, view.shape, view.name, norm.name)), norm.name
 
 
-def _layer(low: Lowering, op: Op, layer: HwOp) -> list[str]:
+def _layer(low: Lowering, op: Op, layer: HwOp, inputs: tuple[str, ...] = ()) -> list[str]:
     """Fold batch norms, constants, a bias and an activation into a convolution or fully connected layer.
 
-    Returns the graph operators whose tensor the layer makes.
+    inputs: where the layer has none yet. Returns the graph operators whose tensor the layer makes.
     """
+    inputs = inputs or layer.inputs
     bias, folds, end = op.param("bias") is not None or bool(layer.before), [op.name], op
     axis = len(op.shape) - 1 if op.kind == "linear" else 1
     row = low.only_user(op)
@@ -143,7 +140,7 @@ def _layer(low: Lowering, op: Op, layer: HwOp) -> list[str]:
     if user is not None and user.kind == "hard_sigmoid":
         low.done.add(user.name)
         folds.append(user.name)
-        layer = layer._replace(name=f"{user.name}.relu6", act="RELU6", bias=True, folds=tuple(folds))
+        layer = layer._replace(name=f"{user.name}.relu6", inputs=inputs, act="RELU6", bias=True, folds=tuple(folds))
         clipped = low.emit(layer._replace(sources=tuple(folds)))
         if op.name in low.plain:
             low.plain.add(user.name)
@@ -155,7 +152,8 @@ def _layer(low: Lowering, op: Op, layer: HwOp) -> list[str]:
         folds.append(end.name)
     if op.name in low.plain:
         low.plain.update(folds)
-    layer = layer._replace(name=end.name, act=act, bias=bias, folds=tuple(folds), sources=tuple(folds))
+    made = tuple(folds)
+    layer = layer._replace(name=end.name, inputs=inputs, act=act, bias=bias, folds=made, sources=made)
     for name in folds:
         low.at[name] = layer.name
     low.emit(layer)

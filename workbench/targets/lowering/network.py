@@ -24,6 +24,8 @@ class Lowering:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+        self.consumers = graph.consumers
+        self.outputs = frozenset(graph.outputs)
         self.made: dict[str, HwOp] = {}
         self.at: dict[str, str] = {}
         self.plain: set[str] = set()
@@ -35,7 +37,7 @@ class Lowering:
             if op.name in self.done or op.kind == "param":
                 continue
             rule = rules.get(op.kind)
-            constant = any(i not in self.at for i in op.inputs) and op.kind not in _CONSTANTS
+            constant = op.kind not in _CONSTANTS and not self.at.keys() >= set(op.inputs)
             if rule is None or constant or rule(self, op) is False:
                 inputs = tuple(self.at[i] for i in op.inputs if i in self.at)
                 missing = HwOp(op.name, f"UNSUPPORTED:{op.kind}", inputs, last(op.shape), (op.name,))
@@ -44,11 +46,11 @@ class Lowering:
         return self._read()
 
     def _read(self) -> tuple[HwOp, ...]:
-        """Without the changes of shape and order that nobody reads, because two of them became one."""
+        """Without what nobody reads: branches that lead nowhere, changes of shape and order of which two became one."""
         wanted = {self.at[name] for name in self.graph.outputs if name in self.at}
         kept = []
         for op in reversed(self.made.values()):
-            if op.name in wanted or op.kind not in ("RESHAPE", "TRANSPOSE"):
+            if op.name in wanted or op.kind == "INPUT":
                 wanted.update(op.inputs)
                 kept.append(op)
         return tuple(reversed(kept))
@@ -62,7 +64,8 @@ class Lowering:
     def step(self, op: Op, part: str, kind: str, inputs: tuple[str, ...], shape: Shape, **more: object) -> str:
         """One of the several operators `op` becomes; part "" is the one whose result is its own."""
         name = f"{op.name}.{part}" if part else op.name
-        return self.emit(HwOp(name, kind, inputs, shape, **{"sources": (op.name,), **more}))  # type: ignore[arg-type]
+        more.setdefault("sources", (op.name,))
+        return self.emit(HwOp(name, kind, inputs, shape, **more))  # type: ignore[arg-type]
 
     def real(self, op: Op, kind: str, x: str, shape: Shape) -> str:
         """An operator that runs on real numbers, between the two conversions."""
@@ -78,8 +81,8 @@ class Lowering:
         return self.graph.by_name[name].shape
 
     def only_user(self, op: Op) -> Op | None:
-        users = self.graph.consumers[op.name]
-        return users[0] if len(users) == 1 and op.name not in self.graph.outputs else None
+        users = self.consumers[op.name]
+        return users[0] if len(users) == 1 and op.name not in self.outputs else None
 
     def activation(self, op: Op) -> tuple[Op, str]:
         """The activation that fuses into `op`, and the graph operator whose tensor results."""
@@ -93,8 +96,7 @@ class Lowering:
 
     def as_map(self, name: str) -> str:
         """The deployed tensor in channels-last order."""
-        shape = self.shape_of(name)
-        if name in self.plain and len(shape) == 4:
+        if name in self.plain and len(self.shape_of(name)) == 4:
             return self.transpose(self.at[name], (0, 2, 3, 1), f"{name}.nhwc", name)
         return self.at[name]
 
@@ -136,7 +138,7 @@ class Lowering:
 
     def follow(self, op: Op) -> None:
         """An elementwise result stands in the order of its first rank-4 operand."""
-        if len(op.shape) == 4 and any(i in self.plain and len(self.shape_of(i)) == 4 for i in op.inputs):
+        if self.plain and len(op.shape) == 4 and any(i in self.plain and len(self.shape_of(i)) == 4 for i in op.inputs):
             self.plain.add(op.name)
 
     def operand(self, op: Op, name: str) -> str:
