@@ -105,6 +105,16 @@ def test_every_layer_of_a_timm_model_finds_its_operator():
     assert errors.error[0] < 0.1
 
 
+def test_ranges_are_as_wide_as_the_calibration_images(images):
+    module = small().eval()
+    images = images.clone()
+    images[5] *= 10  # one bright picture among many
+    made = converted(module, images)
+    with torch.inference_mode():
+        wanted = float(module.stem(images).max())
+    assert layer_errors(module, made.floats, made.data, images[:2]).high[0] == pytest.approx(wanted, rel=0.01)
+
+
 def test_what_cannot_be_asked_for(images, tmp_path):
     with pytest.raises(UnknownName, match="unknown activations 'int4'; the nearest is 'int8'"):
         int8_file(small(), images, "int4")
