@@ -1,7 +1,7 @@
 # Two commands for a machine that has Python >= 3.11, make and git: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-devices bench-speed bench-surgery bench-fusion bench-training bench-memory clean
+.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-deploy bench-devices bench-speed bench-surgery bench-fusion bench-training bench-memory clean
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -46,6 +46,9 @@ bench-coverage: $(CORE)  ## how many of timm's architectures trace and lower, an
 
 bench-cpu: $(CORE)  ## how well this CPU is learned from networks its runtime profiled
 	$(BIN)/python benchmarks/cpu.py
+
+bench-deploy: $(FULL)  ## int8 files as exported: their cost beside the estimate, their scores beside float
+	$(BIN)/python benchmarks/deploy.py $(ARGS)
 
 bench-devices: $(CORE)  ## how well a device is learned from totals: a compiler behind a table
 	$(BIN)/python benchmarks/devices.py

@@ -119,7 +119,7 @@ def test_estimates_follow_the_weights():
 
 
 def test_what_cannot_be_evaluated(learned):
-    with pytest.raises(InputError, match="dtype is 'int4'; it must be 'float' or 'int8'"):
+    with pytest.raises(InputError, match="unknown dtype 'int4'; the nearest is 'int8'"):
         learned.evaluate("digits", dtype="int4")
     with pytest.raises(InputError, match="has 5 outputs, and digits needs 10"):
         wb.open(small(5), input_size=(3, 16, 16)).evaluate("digits")

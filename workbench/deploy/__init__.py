@@ -1,6 +1,18 @@
 """Deployment: the files that run on a device, and what they answer."""
 
-from .litert import Int8File, int8_file
+from .int8 import ACTIVATIONS, Converted, check_activations, converted, int8_file
+from .layer_errors import culprit, layer_errors
+from .litert import Int8File
 from .onnx import onnx_file
 
-__all__ = ["Int8File", "int8_file", "onnx_file"]
+__all__ = [
+    "ACTIVATIONS",
+    "Converted",
+    "Int8File",
+    "check_activations",
+    "converted",
+    "culprit",
+    "int8_file",
+    "layer_errors",
+    "onnx_file",
+]

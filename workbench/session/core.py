@@ -1,6 +1,6 @@
 """The immutable Session: a base model, the steps taken on it, and the target it is looked at on."""
 
-import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,6 @@ from ..graph import Graph
 from ..recipe import Recipe
 from ..targets import Measurement, Target, resolve
 from .opening import Base, weights_of
-from .progress import shown
 from .steps import Change, Step, planned
 from .tables import Delta, Verification, block_table, comparison, delta, history, verification
 
@@ -79,7 +78,7 @@ class Session:
         if self.tuned is None:
             return self.base.weight_values
         steps = self.steps[: self.tuned.steps]
-        return weight_values(steps[-1].graph if steps else self.base.graph, weights_of(self._start))
+        return weight_values(steps[-1].graph if steps else self.base.graph, weights_of(self.start))
 
     @property
     def untuned_steps(self) -> tuple[Step, ...]:
@@ -87,7 +86,7 @@ class Session:
         return self.steps[self.tuned.steps if self.tuned else 0 :]
 
     @cached_property
-    def _start(self) -> "nn.Module":
+    def start(self) -> "nn.Module":
         """The module the untuned steps are carried out on; never changed."""
         from .tuning import started
 
@@ -279,23 +278,9 @@ class Session:
         each fitted block nearer to the original's outputs on those images, no labels needed; 300 are a good number
         and take seconds a block. A bar shows how far it is.
         """
-        if not isinstance(distil, int) or isinstance(distil, bool) or distil < 0:
-            raise InputError(f"distil is {distil!r}; it must be a whole number of steps, 0 or more, such as 300")
-        if distil and calibration is None:
-            raise InputError(f"distil={distil} learns from images: give them as calibration=")
-        if calibration is not None:
-            self.check_images(calibration, "calibration")
-        plans = [step.plan for step in self.untuned_steps]
-        if not plans:
-            return copy.deepcopy(self._start)
-        from ..surgery import build
+        from .building import build
 
-        before = self.steps[: len(self.steps) - len(plans)]
-        graph = before[-1].graph if before else self.base.graph
-        if not distil:
-            return build(self._start, graph, plans, calibration)
-        with shown("distilling") as progress:
-            return build(self._start, graph, plans, calibration, distil, progress)
+        return build(self, calibration, distil)
 
     def finetune(
         self,
@@ -335,8 +320,8 @@ class Session:
         """The score on a task's validation pictures.
 
         dtype: "float" runs the built module; "int8" the TFLite file that would be deployed, in the LiteRT interpreter
-        (extra `deploy`). calibration: images for replaced blocks, batch norms and the ranges of the int8 file;
-        pictures the task trains on where not given.
+        (extra `deploy`), "int16" the one with 16-bit activations. calibration: images for replaced blocks, batch norms
+        and the ranges of the file; pictures the task trains on where not given.
         """
         from .tuning import evaluate
 
@@ -378,20 +363,47 @@ class Session:
         path: str | Path,
         calibration: "torch.Tensor | None" = None,
         task: "str | Path | Task | None" = None,
+        *,
+        activations: str = "int8",
+        int16_layers: Sequence[str] = (),
     ) -> pd.DataFrame:
         """Write the built model as ONNX (.onnx) or as the int8 TFLite file that is deployed (.tflite, extra `deploy`).
 
         calibration: images [N, C, H, W] as the model reads them, for the ranges of the int8 file, replaced blocks and
-        batch norms; the task's training pictures where not given. task: what to judge the file by.
+        batch norms; the task's training pictures where not given. task: what to judge the file by. activations: "int8"
+        or "int16" (weights stay int8). int16_layers: patterns of module paths ("blocks.1.*") whose outputs alone are
+        held in 16 bits, mixed precision; what reads them runs in 16 bits, too.
 
         Gives back one row. file, dtype, kib; with a task: task, metric, module and exported (the score of the float
-        module, and of the file as it runs in ONNX Runtime or LiteRT); of a .tflite file what the target's compiler
-        makes of that very file: status, latency_ms (beside estimated_ms), sram_kib, dram_kib, flash_kib, and
-        left_to_cpu, the operators whose time no figure holds. The file is checked, and written whole or not at all.
+        module, and of the file as it runs in ONNX Runtime or LiteRT) and culprit, the layer that spoils most where the
+        file loses more than a point (see `int8_fidelity`); of a .tflite file what the target's compiler makes of that
+        very file: status (what it refuses, and why), latency_ms (beside estimated_ms), sram_kib, dram_kib, flash_kib,
+        and left_to_cpu, the operators whose time no figure holds. The file is checked, and written whole or not at all.
         """
         from .export import export
 
-        return export(self, Path(path), calibration, task)
+        return export(self, Path(path), calibration, task, activations, int16_layers)
+
+    def int8_fidelity(
+        self,
+        images: "torch.Tensor",
+        calibration: "torch.Tensor | None" = None,
+        *,
+        activations: str = "int8",
+        int16_layers: Sequence[str] = (),
+    ) -> pd.DataFrame:
+        """What the exported int8 file makes of every layer, in execution order; the last row is the whole network.
+
+        Columns: layer, kind; error, ||y' - y|| / ||y|| of the layer's output in the running file; own, the error of the
+        network's outputs with this layer alone coded (weights and output), the figure that finds a culprit; low, high
+        (the range of its codes), spread (its largest channel over the one in the middle; they share a scale), bits.
+
+        images: [N, C, H, W], a few are enough; own is of the first 8. The rest is as for `export`; ranges come from
+        the same images where no others are given.
+        """
+        from .export import int8_fidelity
+
+        return int8_fidelity(self, images, calibration, activations, int16_layers)
 
     def bundle(
         self,

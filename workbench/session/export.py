@@ -1,6 +1,7 @@
-"""The session's module as a file that is deployed, and one row of what that file is worth."""
+"""The session's module as a file that is deployed, one row of what that file is worth, and what int8 does to layers."""
 
 import warnings
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import torch
 
-from ..deploy import Int8File, int8_file, onnx_file
+from ..deploy import Int8File, check_activations, converted, culprit, layer_errors, onnx_file
 from ..errors import InputError
 from ..files import check_folder, write_atomic
 from ..targets import EthosU, Measurement
@@ -18,9 +19,11 @@ from .tuning import images_of
 if TYPE_CHECKING:
     from .core import Session
 
-__all__ = ["example", "export"]
+__all__ = ["example", "export", "int8_fidelity"]
 
 _SUFFIXES = (".onnx", ".tflite")
+_LOST = 0.01  # of the score: what int8 may cost before a layer is looked for
+_LOOKED_AT = 16  # images on which it is looked for
 
 
 def export(
@@ -28,6 +31,8 @@ def export(
     path: Path,
     calibration: torch.Tensor | None = None,
     task: "str | Path | Task | None" = None,
+    activations: str = "int8",
+    int16_layers: Sequence[str] = (),
 ) -> pd.DataFrame:
     """See `Session.export`."""
     if path.suffix not in _SUFFIXES:
@@ -35,6 +40,9 @@ def export(
         raise InputError(
             f"cannot export to {path.suffix or path.name!r}; the nearest supported format is {path.stem}{suffix}"
         )
+    check_activations(activations, int16_layers)
+    if path.suffix == ".onnx" and (activations != "int8" or int16_layers):
+        raise InputError(f"an .onnx file holds floats; 16-bit activations are for {path.stem}.tflite")
     check_folder(path)
     question = None if task is None else resolve_task(task)
     images = calibration
@@ -53,8 +61,9 @@ def export(
                 stacklevel=3,
             )
             images = torch.cat([example(session)[0] for _ in range(8)])
-        row["dtype"] = "int8"
-        data = int8_file(module, images)
+        row["dtype"] = "int8 and int16" if int16_layers else activations
+        files = converted(module, images, activations, int16_layers)
+        data = files.data
         answer = Int8File(data)
     row["kib"] = len(data) / 1024
     if question is not None:
@@ -64,9 +73,28 @@ def export(
         row["metric"] = question.metric
         row["module"] = score(module, question, size).value
         row["exported"] = score_with(lambda p: answer(prepared(p, size, module)), question, size).value
+        if path.suffix == ".tflite":
+            assert images is not None
+            spoilt = row["module"] - row["exported"] > _LOST
+            row["culprit"] = culprit(layer_errors(module, files.floats, data, images[:_LOOKED_AT])) if spoilt else ""
     row |= _compiled(session, data) if path.suffix == ".tflite" else {}
     write_atomic(path, data)
     return pd.DataFrame([row])
+
+
+def int8_fidelity(
+    session: "Session",
+    images: torch.Tensor,
+    calibration: torch.Tensor | None = None,
+    activations: str = "int8",
+    int16_layers: Sequence[str] = (),
+) -> pd.DataFrame:
+    """See `Session.int8_fidelity`."""
+    session.check_images(images, "images")
+    ranges = images if calibration is None else calibration
+    module = session.build(ranges if session.untuned_steps else None)
+    files = converted(module, ranges, activations, int16_layers)
+    return layer_errors(module, files.floats, files.data, images)
 
 
 def _compiled(session: "Session", data: bytes) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from ..errors import InputError
+from ..errors import InputError, unknown
 from ..files import nearest_file
 from ..graph import as_built
 from ..surgery import build, recompress
@@ -95,8 +95,8 @@ def evaluate(
     session: "Session", task: str | Path | Task, dtype: str = "float", calibration: torch.Tensor | None = None
 ) -> Score:
     """See `Session.evaluate`."""
-    if dtype not in ("float", "int8"):
-        raise InputError(f"dtype is {dtype!r}; it must be 'float' or 'int8'")
+    if dtype not in ("float", "int8", "int16"):
+        raise unknown("dtype", dtype, ("float", "int8", "int16"))
     question, size = resolve_task(task), _size(session)
     images = images_of(session, question) if calibration is None else calibration
     module = session.build(calibration=images if session.untuned_steps else None)
@@ -105,7 +105,7 @@ def evaluate(
         return score(module, question, size)
     from ..deploy import Int8File, int8_file
 
-    file = Int8File(int8_file(module, images))
+    file = Int8File(int8_file(module, images, dtype))
     return score_with(lambda pictures: file(prepared(pictures, size, module)), question, size, dtype)
 
 
