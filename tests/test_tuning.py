@@ -6,6 +6,8 @@ from safetensors.torch import save_file
 
 import workbench as wb
 from workbench.errors import FileFormatError, InputError
+from workbench.training import Detection, Detector, Segmentation, Segmenter
+from workbench.training.sources import RoomBoxes, RoomMasks, Rooms
 
 from .training.networks import small
 
@@ -73,6 +75,54 @@ def test_a_head_made_for_the_task_is_there_after_loading(tmp_path):
     assert back.graph == session.graph
     with pytest.raises(InputError, match="a module of your own brings its head"):
         wb.open(small(), input_size=(3, 16, 16), task="digits")
+
+
+FEW = Rooms(train=64, val=16, size=64)
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "shape"),
+    [
+        (Detection("rooms/detection", RoomBoxes(FEW)), Detector, (1, 10, 8, 8)),
+        (Segmentation("rooms/segmentation", RoomMasks(FEW)), Segmenter, (1, 8, 16, 16)),
+    ],
+    ids=["detection", "segmentation"],
+)
+def test_boxes_and_masks_go_the_same_way(task, kind, shape, tmp_path):
+    opened = wb.open("mobilenetv2_050", input_size=(3, 64, 64), task=task)
+    assert isinstance(opened.build(), kind) and opened.graph.by_name[opened.graph.outputs[0]].shape == shape
+    assert opened.estimate.complete  # nothing is left to the CPU
+    edited = opened.apply(wb.FuseIBN(blocks="backbone.blocks.1.*"), wb.DepthMultiplier(0.75), wb.EvenChannels())
+    assert edited.graph.by_name[edited.graph.outputs[0]].shape == shape
+    learned = edited.finetune(task, epochs=1)
+    found = learned.evaluate(task)
+    assert found.metric == task.metric and found.value == pytest.approx(learned.tuned.epochs[-1]["score"])
+    back = wb.load(learned.save(tmp_path / "rooms.wb"))
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    assert isinstance(back.build(), kind) and torch.equal(outputs(back, images), outputs(learned, images))
+    assert torch.equal(outputs(back.baseline, images), outputs(opened, images))
+    with pytest.raises(InputError, match=r"has outputs of shape \(1, .*\), and digits needs 10"):
+        learned.evaluate("digits")
+    with pytest.raises(InputError, match=r"needs a map of .* gives it a head that fits"):
+        wb.open("mobilenetv2_050", input_size=(3, 64, 64), task="digits").evaluate(task)
+
+
+@pytest.mark.parametrize("transform", [wb.FuseIBN(), wb.DepthMultiplier(0.75), wb.EvenChannels(), wb.DenseDepthwise()])
+@pytest.mark.parametrize("head", [Detector, Segmenter])
+def test_heads_survive_surgery(head, transform):
+    """The built module runs as planned (build compares the graphs), in training and at other batch sizes, too."""
+    import timm
+
+    module = head(timm.create_model("mobilenetv2_050"), classes=6)
+    edited = wb.open(module, input_size=(3, 64, 96)).apply(transform).build()
+    images = torch.randn(3, 3, 64, 96)
+    assert type(edited) is head and edited(images).shape == module.eval()(images).shape
+    edited.train()(images).sum().backward()
+
+
+def test_backbones_without_maps_are_refused():
+    with pytest.raises(InputError, match="does not hand out its intermediate maps"):
+        Detector(small(), classes=3)
 
 
 def test_weights_learned_elsewhere(learned, images, tmp_path):

@@ -1,9 +1,13 @@
-"""Networks small enough to learn digits in seconds."""
+"""Networks small enough to learn digits, boxes and masks in seconds."""
+
+from itertools import pairwise
 
 import torch
 from torch import nn
 
-__all__ = ["Small", "small"]
+from workbench.training import Detector, Segmenter
+
+__all__ = ["Small", "small", "small_detector", "small_segmenter"]
 
 
 class Small(nn.Module):
@@ -27,3 +31,45 @@ def small(classes: int = 10) -> Small:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return Small(classes)
+
+
+class Body(nn.Module):
+    """Three strides of two convolutions and what heads ask of a backbone: intermediate maps and their facts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (3, 16, 24, 32)
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(read, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
+                nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
+            )
+            for read, width in pairwise(widths)
+        )  # fmt: skip
+        self.feature_info = [
+            {"num_chs": width, "reduction": 2 << i, "module": f"stages.{i}"} for i, width in enumerate(widths[1:])
+        ]
+
+    def prune_intermediate_layers(self, indices: list[int], prune_norm: bool = False) -> list[int]:
+        return indices
+
+    def forward_intermediates(
+        self, x: torch.Tensor, indices: list[int], output_fmt: str, intermediates_only: bool
+    ) -> list[torch.Tensor]:
+        maps = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return [maps[i] for i in indices]
+
+
+def small_detector(classes: int) -> Detector:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Detector(Body(), classes, width=32)
+
+
+def small_segmenter(classes: int) -> Segmenter:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Segmenter(Body(), classes, width=16)

@@ -7,8 +7,8 @@ from PIL import Image
 
 from workbench.errors import InputError
 from workbench.training import prepared, resolve_task
+from workbench.training.moving import moved
 from workbench.training.sources import Rooms
-from workbench.training.tasks import moved
 
 
 @pytest.fixture

@@ -34,8 +34,9 @@ def open(
     model: a timm name ("mobilenetv2_100"; created with the same initial weights each time), or a module, which
     is copied. input_size: (channels, height, width), batch is 1; the model's own where not given. pretrained:
     timm's weights, from the hub's cache or the hub. checkpoint: a safetensors file that fits the model.
-    example_inputs: a tuple of tensors, for modules that do not read one image. task: gives a timm model a head with
-    one output per class of the task ("digits", "rooms/presence", a folder of pictures, a `Task`).
+    example_inputs: a tuple of tensors, for modules that do not read one image. task: gives a timm model the head that
+    the task needs ("digits", "rooms/presence", "rooms/detection", "rooms/segmentation", a folder, a `Task`): one output
+    per class, a map of boxes (`training.Detector`), or a map of classes (`training.Segmenter`).
 
     Raises UnknownName (model, target), InputError (sizes, arguments), FileFormatError (checkpoint), TraceError
     where torch.export cannot follow the module, WorkbenchError where pretrained weights cannot be fetched.
@@ -44,11 +45,12 @@ def open(
     True
     """
     known = resolve(target)  # first: it is the cheapest of the answers
-    classes = None
+    asked: dict[str, Any] = {}
     if task is not None:
         from ..training import resolve_task
 
-        classes = len(resolve_task(task).classes)
+        question = resolve_task(task)
+        asked = {"classes": len(question.classes), "head": question.head}
         if not isinstance(model, str):
             raise InputError("task= makes the head of a timm model; a module of your own brings its head")
     base = open_base(
@@ -57,6 +59,6 @@ def open(
         pretrained=pretrained,
         checkpoint=checkpoint,
         example_inputs=example_inputs,
-        classes=classes,
+        **asked,
     )
     return Session(base, known)

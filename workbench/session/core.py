@@ -292,18 +292,19 @@ class Session:
     ) -> "Session":
         """The session with weights learned on a task, a change that `undo` takes back; later steps carry them on.
 
-        task: "digits", "rooms/presence", a folder of pictures (one folder per class) or a `Task`. teacher: a session or
+        task: "digits", "rooms/presence", "rooms/detection", "rooms/segmentation", a `Task`, or a folder: one folder per
+        class, annotations.json with boxes, or images/ and masks/ (`training.resolve_task`). teacher: a session or
         module whose outputs are imitated, such as the unedited model after its own fine-tuning. schedule:
-        learning_rate, batch_size, weight_decay, warmup, optimizer, average, teaching, seed (`training.Schedule`).
+        learning_rate, batch_size, weight_decay, warmup, optimizer, average, teaching, seed (`training.Schedule`); those
+        not given are what suits the task.
         Replaced blocks are fitted, and batch norms re-estimated, on the task's pictures before the first epoch.
 
         A bar shows how far it is. The same call goes on where it was interrupted, from the last whole epoch. Raises
         InputError, before anything is learned, where the data is damaged or does not fit the network's head.
         """
-        from ..training import named
         from .tuning import finetune
 
-        return finetune(self, task, named({"epochs": epochs, **schedule}), teacher)
+        return finetune(self, task, {"epochs": epochs, **schedule}, teacher)
 
     def with_weights(self, weights: "nn.Module | str | Path") -> "Session":
         """The session with the weights of a module, or a .safetensors file, that fit its network as it is now.

@@ -1,7 +1,7 @@
 """Session files: a zip of `session.yaml` and `weights.safetensors`.
 
     version: 1
-    model: {name: mobilenetv2_100, custom: false, weights: initial}     # classes: where the head was asked for
+    model: {name: mobilenetv2_100, custom: false, weights: initial}     # classes, head: where they were asked for
     input_size: [3, 224, 224]
     target: ethos-u65-512           # or a mapping, for a configuration of one's own
     graph: 0123456789abcdef         # digest of the graph before the first step
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from ..errors import FileFormatError, InputError, WorkbenchError
@@ -54,7 +54,8 @@ class _Model(_Strict):
     name: str
     custom: bool = False
     weights: Literal["initial", "pretrained", "checkpoint", "given"] = "initial"
-    classes: int | None = None
+    classes: int | None = Field(default=None, ge=1)
+    head: Literal["classification", "detection", "segmentation"] = "classification"
 
 
 class _Configuration(_Strict):
@@ -168,10 +169,14 @@ def load(path: str | Path, model: nn.Module | None = None) -> "Session":
     else:
         if model is not None:
             raise InputError(f"{path.name} is a session on timm's {name}; load it without model=")
-        module, _ = create(name, size, file.model.classes)
+        if file.model.classes is None and file.model.head != "classification":
+            raise FileFormatError(
+                f"{path.name}: the head for {file.model.head} needs a number of classes, and has none"
+            )
+        module, _ = create(name, size, file.model.classes, file.model.head)
     check_weights(module, state, path.name, name)
     module.load_state_dict(state)
-    base = prepare(module, name, file.model.custom, size, file.model.weights, classes=file.model.classes)
+    base = prepare(module, name, file.model.custom, size, file.model.weights, None, file.model.classes, file.model.head)
     if base.graph.digest != file.graph and (file.model.custom or file.versions == _versions()):
         raise InputError(
             f"{path.name} was saved on another graph of {name} (digest {file.graph}, here {base.graph.digest}; "
@@ -225,7 +230,8 @@ def _describe(session: "Session") -> dict[str, Any]:
     return {
         "version": 1,
         "model": {"name": base.name, "custom": base.custom, "weights": base.weights}
-        | ({} if base.classes is None else {"classes": base.classes}),
+        | ({} if base.classes is None else {"classes": base.classes})
+        | ({} if base.head == "classification" else {"head": base.head}),
         "input_size": list(base.input_size),
         "target": _named(session.target),
         "graph": base.graph.digest,

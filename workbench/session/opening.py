@@ -16,6 +16,7 @@ from ..files import nearest_file
 from ..graph import Graph
 from ..graph.trace import trace
 from ..targets import Weights
+from ..training import HEADS
 
 __all__ = ["Base", "check_weights", "create", "open_base", "prepare", "read_weights", "weights_of"]
 
@@ -40,7 +41,8 @@ class Base:
     graph: Graph = field(repr=False)
     weights: str = "initial"
     example_inputs: Any = field(default=None, repr=False)
-    classes: int | None = None  # outputs asked of timm's head; None: its own
+    classes: int | None = None  # of the head that was asked for; None: timm's own
+    head: str = "classification"  # or a key of training.HEADS
 
     def copy(self) -> nn.Module:
         return copy.deepcopy(self.module)
@@ -72,12 +74,13 @@ def open_base(
     checkpoint: str | Path | None = None,
     example_inputs: Any = None,
     classes: int | None = None,
+    head: str = "classification",
 ) -> Base:
     """Create or copy the module, load its weights, trace it. Errors are raised before anything else happens."""
     if input_size is not None:
         input_size = _check_size(input_size)
     if isinstance(model, str):
-        module, input_size = create(model, input_size, classes, pretrained=pretrained)
+        module, input_size = create(model, input_size, classes, head, pretrained=pretrained)
         name, custom, weights = model, False, "pretrained" if pretrained else "initial"
     elif isinstance(model, nn.Module):
         if pretrained:
@@ -95,7 +98,7 @@ def open_base(
         check_weights(module, state, f"checkpoint {path.name!r}", name)
         module.load_state_dict(state)
         weights = "checkpoint"
-    return prepare(module, name, custom, input_size, weights, example_inputs, None if custom else classes)
+    return prepare(module, name, custom, input_size, weights, example_inputs, None if custom else classes, head)
 
 
 def prepare(
@@ -106,19 +109,26 @@ def prepare(
     weights: str,
     example_inputs: Any = None,
     classes: int | None = None,
+    head: str = "classification",
 ) -> Base:
     """Trace the module (in eval mode) and put the Base together."""
     module.eval()
     graph = trace(module, input_size, example_inputs=example_inputs)
-    return Base(name, custom, input_size, module, graph, weights, example_inputs, classes)
+    return Base(name, custom, input_size, module, graph, weights, example_inputs, classes, head)
 
 
 def create(
-    name: str, input_size: Size | None, classes: int | None = None, *, pretrained: bool = False
+    name: str,
+    input_size: Size | None,
+    classes: int | None = None,
+    head: str = "classification",
+    *,
+    pretrained: bool = False,
 ) -> tuple[nn.Module, Size]:
     """A timm model by name at an input size (its own where None), the same initial weights each time (seed 0).
 
-    classes: outputs of its head, which then starts anew; None: its own.
+    classes: of its head, which then starts anew; None: its own. head: timm's own, or the one of `training.HEADS` that
+    stands on the model without its classifier.
     """
     import timm
 
@@ -135,7 +145,10 @@ def create(
         raise InputError(
             f"input_size={size}: {name} reads {own[0]} channels, not {size[0]}; the nearest is {(own[0], *size[1:])}"
         )
-    options: dict[str, Any] = {} if classes is None else {"num_classes": classes}
+    whole = head == "classification"
+    if not whole and head not in HEADS:
+        raise unknown("head", head, ("classification", *HEADS))
+    options: dict[str, Any] = {"num_classes": classes} if whole and classes is not None else {}
     if config is not None and config.fixed_input_size and size != own:
         options["img_size"] = size[1:]
     if pretrained:
@@ -146,7 +159,9 @@ def create(
             module = timm.create_model(name, **options)
         except (TypeError, ValueError, AssertionError, RuntimeError) as error:
             raise InputError(f"timm cannot create {name} at input_size={size}: {_first_line(error)}") from error
-    config_there = getattr(module, "pretrained_cfg", None)
+        if not whole:
+            module = HEADS[head](module, classes)
+    config_there = getattr(module if whole else module.backbone, "pretrained_cfg", None)
     if isinstance(config_there, dict):
         config_there.pop("state_dict", None)  # a second copy of all weights otherwise
     return module, size

@@ -12,7 +12,7 @@ from ..errors import InputError, unknown
 from ..files import nearest_file
 from ..graph import as_built
 from ..surgery import build, recompress
-from ..training import Schedule, Score, Task, fit, prepared, resolve_task, score, score_with
+from ..training import Score, Task, fit, named, prepared, resolve_task, score, score_with
 from .opening import check_weights, read_weights
 from .progress import shown
 
@@ -70,11 +70,12 @@ def with_weights(session: "Session", weights: nn.Module | str | Path) -> "Sessio
 def finetune(
     session: "Session",
     task: str | Path | Task,
-    schedule: Schedule,
+    options: Mapping[str, Any],
     teacher: "Session | nn.Module | None" = None,
 ) -> "Session":
     """See `Session.finetune`."""
     question, size = resolve_task(task), _size(session)
+    schedule = named({**question.schedule, **options})
     module = session.build(calibration=images_of(session, question) if session.untuned_steps else None)
     graph = session.graph
 

@@ -1,14 +1,23 @@
-"""Training: tasks with their data, one deterministic loop, scores."""
+"""Training: tasks with their data, heads for them, one deterministic loop, scores."""
 
+from .detection import Detection
+from .heads import HEADS, Detector, Segmenter
 from .loop import Schedule, Trained, fit, named
+from .resolve import EMBEDDED, resolve_task
 from .scoring import Score, prepared, score, score_with
-from .tasks import EMBEDDED, Classification, Task, resolve_task
+from .segmentation import Segmentation
+from .tasks import Classification, Task
 
 __all__ = [
     "EMBEDDED",
+    "HEADS",
     "Classification",
+    "Detection",
+    "Detector",
     "Schedule",
     "Score",
+    "Segmentation",
+    "Segmenter",
     "Task",
     "Trained",
     "fit",

@@ -7,22 +7,17 @@ Every picture is opened once before anything is trained, so that a broken one is
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from ..errors import InputError
+from .reading import HELD, SUFFIXES, checked, cropped, found
 from .sources import Split
 
 __all__ = ["Pictures", "pictures"]
-
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
-_HELD = 5  # every so many pictures one is for validation
-_KEPT = 1 << 15  # decoded pictures kept; 4 GiB of them at 224 x 224
 
 
 @dataclass(frozen=True)
@@ -42,7 +37,7 @@ class Pictures:
 
     def pictures(self, split: Split, which: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
         files = self.files[split]
-        return torch.from_numpy(np.stack([_decoded(files[i][0], tuple(size)) for i in which]).transpose(0, 3, 1, 2))
+        return torch.from_numpy(np.stack([cropped(files[i][0], tuple(size)) for i in which]).transpose(0, 3, 1, 2))
 
 
 def pictures(folder: Path, mirrors: bool = True) -> Pictures:
@@ -53,17 +48,17 @@ def pictures(folder: Path, mirrors: bool = True) -> Pictures:
         if names[0] != names[1]:
             other = sorted(set(names[0]) ^ set(names[1]))[0]
             raise InputError(f"{folder}: the class {other!r} is in only one of train and val")
-        found = {part.name: _labelled(part, names[0]) for part in parted}
+        parts = {part.name: _labelled(part, names[0]) for part in parted}
     else:
         every = _labelled(folder, _classes(folder))
-        held = [pair for i, pair in enumerate(every) if i % _HELD == _HELD - 1]
-        found = {"train": tuple(p for i, p in enumerate(every) if i % _HELD != _HELD - 1), "val": tuple(held)}
+        held = [pair for i, pair in enumerate(every) if i % HELD == HELD - 1]
+        parts = {"train": tuple(p for i, p in enumerate(every) if i % HELD != HELD - 1), "val": tuple(held)}
         names = [_classes(folder)]
     digest = sha256()
-    for split, pairs in sorted(found.items()):
+    for split, pairs in sorted(parts.items()):
         for path, label in pairs:
-            digest.update(f"{split} {label} {path.name}".encode() + _checked(path))
-    return Pictures(names[0], found, digest.hexdigest()[:16], mirrors)
+            digest.update(f"{split} {label} {path.name}".encode() + checked(path)[0])
+    return Pictures(names[0], parts, digest.hexdigest()[:16], mirrors)
 
 
 def _classes(folder: Path) -> tuple[str, ...]:
@@ -78,32 +73,9 @@ def _classes(folder: Path) -> tuple[str, ...]:
 def _labelled(folder: Path, names: tuple[str, ...]) -> tuple[tuple[Path, int], ...]:
     pairs = []
     for label, name in enumerate(names):
-        files = sorted(one for one in (folder / name).rglob("*") if one.suffix.lower() in SUFFIXES)
+        files = found(folder / name)
         if not files:
             kinds = ", ".join(SUFFIXES)
             raise InputError(f"{folder / name}: the class has no pictures; files ending in {kinds} count")
         pairs += [(one, label) for one in files]
     return tuple(pairs)
-
-
-def _checked(path: Path) -> bytes:
-    """A digest of the file, which must open as a picture."""
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} is no whole picture ({str(error).rstrip('.')}); mend or remove it") from None
-    return sha256(path.read_bytes()).digest()
-
-
-@lru_cache(maxsize=_KEPT)
-def _decoded(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """uint8[height, width, 3]: the shorter side scaled to the size, the middle cut out."""
-    height, width = size
-    with Image.open(path) as image:
-        picture = image.convert("RGB")
-    scale = max(height / picture.height, width / picture.width)
-    grown = max(width, round(picture.width * scale)), max(height, round(picture.height * scale))
-    picture = picture.resize(grown, Image.Resampling.BILINEAR)
-    left, top = (grown[0] - width) // 2, (grown[1] - height) // 2
-    return np.asarray(picture.crop((left, top, left + width, top + height)))

@@ -89,11 +89,12 @@ def fit(
 ) -> Trained:
     """Learn the task, from the module's weights; the module itself is not touched.
 
-    size: (channels, height, width) it reads. teacher: a module of the same task whose outputs are imitated.
+    size: (channels, height, width) it reads. schedule: the task's own where not given. teacher: a module of the same
+    task whose outputs are imitated.
     project: called after every epoch to put the weights, in place, back where they have to be.
     Raises InputError, before anything is trained, where the outputs do not fit the task.
     """
-    schedule = schedule or Schedule()
+    schedule = schedule or named(task.schedule)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     student = copy.deepcopy(module).to(device)
     first, _ = task.batch("train", np.arange(2), size[1:])

@@ -15,35 +15,75 @@ import torch
 from torch import nn
 
 from ..files import home, write_atomic
-from .rooms import CLASSES, DRAWN, Room, room
+from .rooms import CLASSES, DRAWN, STUFF, Room, room
 
-__all__ = ["Digits", "Labelled", "Presence", "Rooms", "Split", "resized"]
+__all__ = [
+    "NO_CLASS",
+    "Boxed",
+    "Digits",
+    "Labelled",
+    "Masked",
+    "Presence",
+    "RoomBoxes",
+    "RoomMasks",
+    "Rooms",
+    "Split",
+    "Things",
+    "nearest",
+    "resized",
+]
 
 Split = Literal["train", "val"]
+Things = tuple[np.ndarray, np.ndarray]  # boxes float32[k, 4]: left, top, right, bottom; labels int64[k]
+NO_CLASS = 255  # in masks: pixels of which nothing is asked
 
 
-class Labelled(Protocol):
-    """Pictures with one label each; an index into `classes`."""
+class _Pictures(Protocol):
+    """Pictures by number, and the classes of what is known of them."""
 
     @property
     def classes(self) -> tuple[str, ...]: ...
 
     @property
     def digest(self) -> str:
-        """16 hex digits of all pictures and labels."""
+        """16 hex digits of all pictures and what is known of them."""
         ...
 
     @property
     def mirrors(self) -> bool:
-        """Whether a picture's mirror image has the same label."""
+        """Whether a picture's mirror image shows the same classes."""
         ...
+
+    def pictures(self, split: Split, which: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
+        """uint8[len(which), 3, height, width]."""
+        ...
+
+
+class Labelled(_Pictures, Protocol):
+    """Pictures with one label each; an index into `classes`."""
 
     def labels(self, split: Split) -> np.ndarray:
         """int64[n]."""
         ...
 
-    def pictures(self, split: Split, which: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
-        """uint8[len(which), 3, height, width]."""
+
+class Boxed(_Pictures, Protocol):
+    """Pictures with boxes of things; labels are indices into `classes`."""
+
+    def count(self, split: Split) -> int: ...
+
+    def boxes(self, split: Split, which: np.ndarray, size: tuple[int, int]) -> list[Things]:
+        """Of each picture, in pixels of a picture of (height, width)."""
+        ...
+
+
+class Masked(_Pictures, Protocol):
+    """Pictures with a class for every pixel; an index into `classes`, or NO_CLASS."""
+
+    def count(self, split: Split) -> int: ...
+
+    def masks(self, split: Split, which: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
+        """uint8[len(which), height, width]."""
         ...
 
 
@@ -53,6 +93,13 @@ def resized(pictures: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         return pictures
     new = nn.functional.interpolate(pictures.float(), size, mode="bilinear", antialias=True)
     return new.round().clamp(0, 255).to(torch.uint8)
+
+
+def nearest(masks: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """uint8[n, h, w] at another (height, width); every value is one of those that were there."""
+    if tuple(masks.shape[1:]) == tuple(size):
+        return masks
+    return nn.functional.interpolate(masks[:, None].float(), size, mode="nearest-exact")[:, 0].to(torch.uint8)
 
 
 @dataclass(frozen=True)
@@ -168,6 +215,65 @@ class Presence:
 
     def labels(self, split: Split) -> np.ndarray:
         return np.array([one.somebody for one in self.rooms.rooms(split)], np.int64)
+
+    def pictures(self, split: Split, which: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
+        return self.rooms.pictures(split, which, size)
+
+
+@dataclass(frozen=True)
+class RoomBoxes:
+    """Rooms with the question where which things are."""
+
+    rooms: Rooms = Rooms()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return CLASSES
+
+    @property
+    def digest(self) -> str:
+        return self.rooms.digest
+
+    @property
+    def mirrors(self) -> bool:
+        return True
+
+    def count(self, split: Split) -> int:
+        return self.rooms.count(split)
+
+    def boxes(self, split: Split, which: np.ndarray, size: tuple[int, int]) -> list[Things]:
+        scale = np.array([size[1], size[0]] * 2, np.float32) / self.rooms.size
+        rooms = self.rooms.rooms(split)
+        return [(rooms[i].boxes * scale, rooms[i].labels) for i in which]
+
+    def pictures(self, split: Split, which: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
+        return self.rooms.pictures(split, which, size)
+
+
+@dataclass(frozen=True)
+class RoomMasks:
+    """Rooms with the question what every pixel shows; walls and floors are classes, too."""
+
+    rooms: Rooms = Rooms()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return STUFF + CLASSES
+
+    @property
+    def digest(self) -> str:
+        return self.rooms.digest
+
+    @property
+    def mirrors(self) -> bool:
+        return True
+
+    def count(self, split: Split) -> int:
+        return self.rooms.count(split)
+
+    def masks(self, split: Split, which: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
+        rooms = self.rooms.rooms(split)
+        return nearest(torch.from_numpy(np.stack([rooms[i].mask for i in which])), size)
 
     def pictures(self, split: Split, which: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
         return self.rooms.pictures(split, which, size)

@@ -1,22 +1,23 @@
 """What a network is to learn: pictures, what is to be said of them, the loss and the score.
 
-A task is a frozen value. A new kind of task is one more class here, with the same members.
+A task is a frozen value. A new kind of task is one more class with the same members, as in `detection.py` and
+`segmentation.py`.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError, unknown
-from .folder import pictures
-from .sources import Digits, Labelled, Presence, Split
+from ..errors import InputError
+from .moving import moved
+from .sources import Labelled, Split
 
-__all__ = ["EMBEDDED", "Classification", "Task", "resolve_task"]
+__all__ = ["Classification", "Task"]
 
 
 class Task(ABC):
@@ -29,6 +30,16 @@ class Task(ABC):
     @property
     @abstractmethod
     def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    @abstractmethod
+    def head(self) -> str:
+        """The head a timm backbone needs: a key of `heads.HEADS`, or "classification" for timm's own."""
+
+    @property
+    @abstractmethod
+    def schedule(self) -> Mapping[str, Any]:
+        """Options of `Schedule` that suit the question, where the caller names none."""
 
     @property
     @abstractmethod
@@ -74,6 +85,7 @@ class Classification(Task):
 
     smoothing: of the labels. shift: pictures are moved by up to this share of their sides.
 
+    >>> from workbench.training.sources import Digits
     >>> Classification("digits", Digits()).classes[:3]
     ('0', '1', '2')
     """
@@ -86,6 +98,14 @@ class Classification(Task):
     @property
     def name(self) -> str:
         return self.label
+
+    @property
+    def head(self) -> str:
+        return "classification"
+
+    @property
+    def schedule(self) -> Mapping[str, Any]:
+        return {}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -146,39 +166,3 @@ class _Top1:
 
     def compute(self) -> float:
         return float(self._metric.compute())
-
-
-def moved(images: Tensor, shift: float, mirrors: bool, generator: torch.Generator) -> Tensor:
-    """Each picture moved by up to `shift` of its sides, edges repeated, and mirrored half the time where it may be."""
-    n, _, height, width = images.shape
-    down, right = (max(1, round(shift * side)) for side in (height, width)) if shift else (0, 0)
-    padded = nn.functional.pad(images.float(), (right, right, down, down), mode="replicate").to(images.dtype)
-    tops = torch.randint(0, 2 * down + 1, (n,), generator=generator).tolist()
-    lefts = torch.randint(0, 2 * right + 1, (n,), generator=generator).tolist()
-    flips = (torch.rand(n, generator=generator) < 0.5).tolist()
-    cut = [padded[i, :, t : t + height, j : j + width] for i, (t, j) in enumerate(zip(tops, lefts, strict=True))]
-    return torch.stack([one.flip(-1) if mirrors and flip else one for one, flip in zip(cut, flips, strict=True)])
-
-
-EMBEDDED = ("digits", "rooms/presence")
-
-
-def resolve_task(task: "str | Path | Task") -> Task:
-    """A task from itself, the name of an embedded one, or a folder of pictures.
-
-    >>> resolve_task("digits").count("val")
-    359
-    """
-    if isinstance(task, Task):
-        return task
-    if task == "digits":
-        return Classification("digits", Digits())
-    if task == "rooms/presence":
-        return Classification("rooms/presence", Presence())
-    if isinstance(task, (str, Path)) and Path(task).is_dir():
-        return Classification(Path(task).name, pictures(Path(task)))
-    if isinstance(task, (str, Path)):
-        if len(Path(task).parts) > 1 and str(task).split("/")[0] not in ("rooms", "digits"):
-            raise InputError(f"there is no folder {str(task)!r}; a task is a folder, or one of {', '.join(EMBEDDED)}")
-        raise unknown("task", str(task), EMBEDDED)
-    raise InputError(f"a task is a Task, a folder or one of {', '.join(EMBEDDED)}, not {type(task).__name__}")

@@ -1,0 +1,112 @@
+"""Folders with masks: read as they are painted, and told by name where they cannot be."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from workbench.errors import InputError
+from workbench.training import Segmentation, resolve_task
+
+
+def paint(folder, count=10, first=0):
+    """Pictures of 40 x 30 pixels, dark on the left (class 0), light on the right (1), the lowest row not asked for."""
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for i in range(first, first + count):
+        mask = np.zeros((30, 40), np.uint8)
+        mask[:, 10 + i :] = 1
+        Image.fromarray(np.stack([200 * mask + 20] * 3, -1)).save(folder / "images" / f"{i}.jpg")
+        mask[-1] = 255
+        Image.fromarray(mask).save(folder / "masks" / f"{i}.png")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return paint(tmp_path / "halves")
+
+
+def test_masks_are_those_of_the_files(folder):
+    task = resolve_task(folder)
+    assert isinstance(task, Segmentation) and task.classes == ("0", "1")
+    assert (task.count("train"), task.count("val")) == (8, 2)
+    images, masks = task.batch("train", np.array([3]), (60, 80))
+    assert masks.shape == (1, 60, 80) and masks.dtype == torch.int64
+    assert set(masks[0, :58, :26].unique().tolist()) == {0} and set(masks[0, :58, 26:].unique().tolist()) == {1}
+    assert (masks[0, 58:] == 255).all()
+    asked = masks[0] != 255
+    assert (((images[0].float().mean(0) > 120) == (masks[0] == 1)) | ~asked).float().mean() > 0.97
+    assert resolve_task(folder).digest == task.digest
+    (folder / "classes.txt").write_text("dark\nlight\n")
+    named = resolve_task(folder)
+    assert named.classes == ("dark", "light") and named.digest != task.digest
+
+
+def test_halves_that_say_what_is_for_validation(tmp_path):
+    paint(tmp_path / "data" / "train", 3)
+    paint(tmp_path / "data" / "val", 2)
+    assert [resolve_task(tmp_path / "data").count(split) for split in ("train", "val")] == [3, 2]
+
+
+def spoil(folder, row=4, column=5, value=9):
+    path = folder / "masks" / "2.png"
+    mask = np.asarray(Image.open(path)).copy()
+    mask[row, column] = value
+    Image.fromarray(mask).save(path)
+
+
+def test_values_that_are_no_class(folder):
+    (folder / "classes.txt").write_text("dark\nlight\n")
+    spoil(folder)
+    with pytest.raises(InputError, match=r"masks/2.png holds the value 9, and the classes are 0 to 1 .* nearest is 1"):
+        resolve_task(folder)
+    (folder / "classes.txt").unlink()  # then the masks say how many classes there are, and leave out 2 to 8
+    with pytest.raises(InputError, match=r"no mask to learn from has a pixel of the class '2'"):
+        resolve_task(folder)
+
+
+def test_classes_nobody_marked(folder):
+    (folder / "classes.txt").write_text("dark\nlight\ngrey\n")
+    with pytest.raises(InputError, match=r"no mask to learn from has a pixel of the class 'grey' \(number 2\)"):
+        resolve_task(folder)
+    (folder / "classes.txt").write_text("dark\ndark\n")
+    with pytest.raises(InputError, match=r"classes.txt names 2 classes; it must name 2 to 255, each once"):
+        resolve_task(folder)
+
+
+def test_files_that_do_not_belong_together(folder):
+    mask = folder / "masks" / "4.png"
+    mask.rename(folder / "masks" / "other.png")
+    with pytest.raises(InputError, match=r"images/4.jpg has no mask; masks/4.png is needed"):
+        resolve_task(folder)
+    Image.new("L", (40, 31)).save(mask)
+    with pytest.raises(InputError, match=r"masks/4.png is 40 x 31 pixels, where 4.jpg is 40 x 30: make them equal"):
+        resolve_task(folder)
+    Image.new("RGB", (40, 30)).save(mask)
+    with pytest.raises(
+        InputError, match=r"masks/4.png is a picture of kind RGB; a mask has one class number per pixel"
+    ):
+        resolve_task(folder)
+    mask.write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"masks/4.png is no whole picture"):
+        resolve_task(folder)
+    (folder / "masks" / "other.png").rename(mask)
+    picture = folder / "images" / "5.jpg"
+    picture.write_bytes(picture.read_bytes()[:300])
+    with pytest.raises(InputError, match=r"images/5.jpg is no whole picture"):
+        resolve_task(folder)
+
+
+def test_too_few(tmp_path):
+    with pytest.raises(InputError, match=r"few: 4 pictures; at least 5 are needed"):
+        resolve_task(paint(tmp_path / "few", 4))
+    (tmp_path / "none" / "images").mkdir(parents=True)
+    (tmp_path / "none" / "masks").mkdir()
+    with pytest.raises(InputError, match=r"none/images has no pictures"):
+        resolve_task(tmp_path / "none")
+    for i in range(5):
+        Image.new("L", (4, 4)).save(tmp_path / "none" / "images" / f"{i}.png")
+        Image.new("L", (4, 4), 255).save(tmp_path / "none" / "masks" / f"{i}.png")
+    with pytest.raises(InputError, match=r"1 class in all masks; at least two"):
+        resolve_task(tmp_path / "none")

@@ -1,0 +1,148 @@
+"""Where what is: boxes and their classes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..errors import InputError
+from .boxes import Things, boxes_at, decoded, encoded
+from .heads import DETECTOR_STRIDE
+from .moving import drawn
+from .sources import Boxed, Split
+from .tasks import Task
+
+__all__ = ["Detection"]
+
+_BOXES = 5.0  # weight of the boxes' loss beside the heat's
+
+
+@dataclass(frozen=True)
+class Detection(Task):
+    """Boxes of things; the network's output is a map [n, classes + 4, height / stride, width / stride] (`boxes.py`).
+
+    shift: pictures are moved by up to this share of their sides. stride: pixels per cell of the map.
+
+    >>> from workbench.training.sources import RoomBoxes
+    >>> Detection("rooms/detection", RoomBoxes()).classes[:2]
+    ('person', 'chair')
+    """
+
+    label: str
+    source: Boxed
+    shift: float = 0.125
+    stride: int = DETECTOR_STRIDE
+
+    @property
+    def name(self) -> str:
+        return self.label
+
+    @property
+    def head(self) -> str:
+        return "detection"
+
+    @property
+    def schedule(self) -> Mapping[str, Any]:
+        return {"batch_size": 16, "learning_rate": 5e-3}  # every picture has many answers; steps are what is short
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.source.classes
+
+    @property
+    def digest(self) -> str:
+        return f"{self.source.digest}-boxes-{self.shift:g}-{self.stride}"
+
+    @property
+    def metric(self) -> str:
+        return "mAP (IoU 0.50 to 0.95)"
+
+    def count(self, split: Split) -> int:
+        return self.source.count(split)
+
+    def batch(self, split: Split, which: np.ndarray, size: tuple[int, int]) -> tuple[Tensor, Things]:
+        things = self.source.boxes(split, which, size)
+        return self.source.pictures(split, which, size), [tuple(map(torch.from_numpy, one)) for one in things]
+
+    def varied(self, images: Tensor, targets: Things, generator: torch.Generator) -> tuple[Tensor, Things]:
+        height, width = images.shape[2:]
+        moves = drawn(len(images), (height, width), self.shift, self.source.mirrors, generator)
+        things = []
+        for i, (boxes, labels) in enumerate(targets):
+            there, shows = moves.boxes(i, boxes, (height, width))
+            things.append((there, labels[shows]))
+        return moves.maps(images), things
+
+    def check(self, outputs: Any, name: str) -> None:
+        shape, wanted = tuple(getattr(outputs, "shape", ())), len(self.classes) + 4
+        if len(shape) != 4 or shape[1] != wanted:
+            raise InputError(
+                f"{name} has outputs of shape {shape}, and {self.name} needs a map of {wanted} channels, one a class "
+                f"and four of the box; open(..., task={self.name!r}) gives it a head that fits"
+            )
+
+    def loss(self, outputs: Tensor, targets: Things) -> Tensor:
+        """Focal loss of the heat (Law and Deng 2018, CornerNet, equation 1), generalised IoU of the boxes (Rezatofighi
+        et al. 2019); both per box.
+        """
+        rows, columns = outputs.shape[2:]
+        heat, boxes, share = encoded(targets, len(self.classes), (rows, columns), self.stride)
+        logits, found = self._parts(outputs)
+        here = heat == 1
+        p = logits.sigmoid()
+        missed = functional.logsigmoid(logits) * (1 - p) ** 2 * here
+        invented = functional.logsigmoid(-logits) * p**2 * (1 - heat) ** 4 * ~here
+        things = max(1, sum(len(labels) for _, labels in targets))
+        return (_BOXES * _apart(found, boxes, share) - missed.sum() - invented.sum()) / things
+
+    def distance(self, outputs: Tensor, teacher: Tensor) -> Tensor:
+        """Of the heat by cross-entropy where it differs (Li et al. 2020, Generalized Focal Loss, equation 4), of the
+        boxes by generalised IoU where the teacher sees something; both per thing it sees.
+        """
+        logits, found = self._parts(outputs)
+        theirs, wanted = self._parts(teacher)
+        heat = theirs.sigmoid()
+        differs = (logits.sigmoid() - heat) ** 2
+        unlike = differs * functional.binary_cross_entropy_with_logits(logits, heat, reduction="none")
+        seen = heat.amax(1)
+        return (unlike.sum() + _BOXES * _apart(found, wanted, seen * (seen > 0.1))) / heat.sum().clamp(min=1)
+
+    def _parts(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of the heat [n, classes, rows, columns], boxes [n, 4, rows, columns] in pixels."""
+        classes = len(self.classes)
+        return outputs[:, :classes].float(), boxes_at(outputs[:, classes:].float(), self.stride)
+
+    def scorer(self) -> Any:
+        return _MeanPrecision(self.stride)
+
+
+def _apart(found: Tensor, wanted: Tensor, share: Tensor) -> Tensor:
+    """1 - generalised IoU of boxes [n, 4, rows, columns], summed by each cell's share [n, rows, columns]."""
+    from torchvision.ops import generalized_box_iou_loss
+
+    there = share > 0
+    pairs = (boxes.movedim(1, -1)[there] for boxes in (found, wanted))
+    return (generalized_box_iou_loss(*pairs) * share[there]).sum()
+
+
+class _MeanPrecision:
+    """torchmetrics' mean average precision (COCO's), of what the maps say."""
+
+    def __init__(self, stride: int) -> None:
+        from torchmetrics.detection import MeanAveragePrecision
+
+        self._metric, self._stride = MeanAveragePrecision(backend="faster_coco_eval"), stride
+
+    def update(self, outputs: Tensor, targets: Things) -> None:
+        found = [decoded(one, self._stride) for one in outputs.cpu()]
+        self._metric.update(
+            [{"boxes": boxes, "scores": scores, "labels": labels} for boxes, scores, labels in found],
+            [{"boxes": boxes.cpu(), "labels": labels.cpu()} for boxes, labels in targets],
+        )
+
+    def compute(self) -> float:
+        return max(0.0, float(self._metric.compute()["map"]))

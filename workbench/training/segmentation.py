@@ -1,0 +1,120 @@
+"""What every pixel shows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..errors import InputError
+from .moving import drawn
+from .sources import NO_CLASS, Masked, Split
+from .tasks import Task
+
+__all__ = ["Segmentation"]
+
+
+@dataclass(frozen=True)
+class Segmentation(Task):
+    """A class per pixel; the network's outputs are logits [n, classes, rows, columns], upsampled to the picture.
+
+    shift: pictures are moved by up to this share of their sides.
+
+    >>> from workbench.training.sources import RoomMasks
+    >>> Segmentation("rooms/segmentation", RoomMasks()).classes[:3]
+    ('wall', 'floor', 'person')
+    """
+
+    label: str
+    source: Masked
+    shift: float = 0.125
+
+    @property
+    def name(self) -> str:
+        return self.label
+
+    @property
+    def head(self) -> str:
+        return "segmentation"
+
+    @property
+    def schedule(self) -> Mapping[str, Any]:
+        return {"batch_size": 16, "learning_rate": 5e-3}  # every picture has many answers; steps are what is short
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.source.classes
+
+    @property
+    def digest(self) -> str:
+        return f"{self.source.digest}-masks-{self.shift:g}"
+
+    @property
+    def metric(self) -> str:
+        return "mIoU"
+
+    def count(self, split: Split) -> int:
+        return self.source.count(split)
+
+    def batch(self, split: Split, which: np.ndarray, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """Masks int64[n, height, width]; NO_CLASS where no answer is asked for."""
+        return self.source.pictures(split, which, size), self.source.masks(split, which, size).long()
+
+    def varied(self, images: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        height, width = images.shape[2:]
+        moves = drawn(len(images), (height, width), self.shift, self.source.mirrors, generator)
+        return moves.maps(images), moves.maps(targets[:, None])[:, 0]
+
+    def check(self, outputs: Any, name: str) -> None:
+        shape, wanted = tuple(getattr(outputs, "shape", ())), len(self.classes)
+        if len(shape) != 4 or shape[1] != wanted:
+            raise InputError(
+                f"{name} has outputs of shape {shape}, and {self.name} needs a map of {wanted} channels, one a class; "
+                f"open(..., task={self.name!r}) gives it a head that fits"
+            )
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy per pixel, and Dice (Milletari et al. 2016, V-Net) per class that the batch shows: without it
+        the few pixels of small things are learned last, and the score counts every class alike.
+        """
+        logits = _upsampled(outputs, targets)
+        asked = targets != NO_CLASS
+        entropy = functional.cross_entropy(logits, targets, ignore_index=NO_CLASS, reduction="sum")
+        truth = functional.one_hot(targets * asked, logits.shape[1]).movedim(-1, 1) * asked[:, None]
+        found = logits.softmax(1) * asked[:, None]
+        both, either = ((found * truth).sum((0, 2, 3)), (found + truth).sum((0, 2, 3)))
+        there = truth.sum((0, 2, 3)) > 0
+        dice = (1 - 2 * both / either.clamp(min=1))[there]
+        return entropy / asked.sum().clamp(min=1) + dice.sum() / max(1, len(dice))
+
+    def distance(self, outputs: Tensor, teacher: Tensor) -> Tensor:
+        """Kullback-Leibler divergence per cell of the softened outputs (Hinton et al. 2015, temperature 2)."""
+        heat = 2.0
+        wanted = teacher.float() if teacher.shape == outputs.shape else _upsampled(teacher, outputs[:, 0])
+        student, teacher = (functional.log_softmax(o.float() / heat, 1) for o in (outputs, wanted))
+        return heat**2 * functional.kl_div(student, teacher, log_target=True, reduction="none").sum(1).mean()
+
+    def scorer(self) -> Any:
+        return _MeanIoU(len(self.classes))
+
+
+def _upsampled(outputs: Tensor, like: Tensor) -> Tensor:
+    return functional.interpolate(outputs.float(), like.shape[1:], mode="bilinear")
+
+
+class _MeanIoU:
+    """torchmetrics' Jaccard index over all pixels of all pictures, the mean over the classes that are there."""
+
+    def __init__(self, classes: int) -> None:
+        from torchmetrics.classification import MulticlassJaccardIndex
+
+        self._metric = MulticlassJaccardIndex(classes, ignore_index=NO_CLASS)
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        self._metric.to(outputs.device).update(_upsampled(outputs, targets).argmax(1), targets)
+
+    def compute(self) -> float:
+        return float(self._metric.compute())
