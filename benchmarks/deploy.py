@@ -107,7 +107,7 @@ def cost(name: str, target: str, steps: tuple[Transform, ...]) -> Mapping[str, A
     session = open(alive(name), target=target, input_size=(3, SIZE, SIZE))
     session = session.apply(*steps) if steps else session
     estimate = session.estimate  # before the compile, which sharpens it
-    images = torch.randn(2, *session.input_size, generator=torch.Generator().manual_seed(0))
+    images = torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     with tempfile.TemporaryDirectory() as folder:
         (row,) = session.export(Path(folder) / "file.tflite", calibration=images).to_dict("records")
     own = session.verify()

@@ -21,6 +21,7 @@ import os
 import platform
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from importlib.metadata import version
 from math import prod
 from pathlib import Path
@@ -36,7 +37,9 @@ TARGET = "ethos-u65-512"
 
 # task -> network, pixels, epochs, options of the schedule
 CAPACITY: dict[str, tuple[str, int, int, dict[str, Any]]] = {
-    "digits": ("mobilenetv2_035", 32, 16, {"learning_rate": 3e-3, "batch_size": 32}),
+    "rooms/presence": ("test_resnet", 64, 8, {"learning_rate": 3e-3, "batch_size": 32}),
+    "rooms/segmentation": ("test_resnet", 64, 6, {}),
+    "rooms/detection": ("test_resnet", 64, 8, {}),
 }
 CARRIED: dict[str, tuple[str, int, int, dict[str, Any]]] = {
     "digits": ("mobilenetv2_050", 48, 16, {"learning_rate": 3e-3, "batch_size": 32}),
@@ -102,7 +105,7 @@ def capacity(task: str, seeds: int) -> list[str]:
             return curve(learned(session.with_weights(drawn(session, seed)), task, epochs, seed, options))
 
         name = f"capacity-{task}-{network}-{pixels}-{epochs}-{width:g}"
-        scores[width] = [kept(f"{name}-{seed}", lambda s=seed, f=final: f(s))[-1] for seed in range(seeds)]
+        scores[width] = [kept(f"{name}-{seed}", partial(final, seed))[-1] for seed in range(seeds)]
     lost = mean(scores[1.0]) - mean(scores[0.5])
     spread = max(stdev(scores[1.0]), stdev(scores[0.5]))
     said = "  ".join(

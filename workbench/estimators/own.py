@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Factors", "keep", "kept_stamp", "own_factors", "own_folder", "refresh"]
 
 
-_MODEL = 1  # to be raised when the model's figures move: what was kept beside the old ones is then left alone
+_MODEL = 2  # to be raised when the model's figures move: what was kept beside the old ones is then left alone
 
 
 @dataclass(frozen=True)
