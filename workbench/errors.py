@@ -11,6 +11,7 @@ __all__ = [
     "BudgetError",
     "FileFormatError",
     "InputError",
+    "NoiseWarning",
     "NotApplicable",
     "SurgeryError",
     "TraceError",
@@ -52,6 +53,10 @@ class BudgetError(WorkbenchError):
 
 class FileFormatError(WorkbenchError, ValueError):
     """A recipe, session or measurement file that is damaged or of another version."""
+
+
+class NoiseWarning(UserWarning):
+    """Images that look like random numbers, where pictures are needed."""
 
 
 def unknown(what: str, value: object, choices: Iterable[str]) -> UnknownName:

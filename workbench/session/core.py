@@ -451,11 +451,10 @@ class Session:
         return Bench(self)
 
     def check_images(self, images: Any, what: str) -> None:
-        """Raise InputError where these are no images the network reads."""
-        shape = tuple(getattr(images, "shape", ()))
-        if self.input_size is not None and (len(shape) != 4 or shape[1:] != self.input_size or not shape[0]):
-            wanted = ", ".join(map(str, self.input_size))
-            raise InputError(f"{what} of shape {shape or type(images).__name__}: they must be a tensor [N, {wanted}]")
+        """Raise InputError where these are no images the network reads; warn of calibration images that are noise."""
+        from .images import check_images
+
+        check_images(images, what, self.input_size)
 
     def __repr__(self) -> str:
         size = "x".join(map(str, self.input_size)) if self.input_size else "example inputs"

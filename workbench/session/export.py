@@ -46,7 +46,9 @@ def export(
     check_folder(path)
     question = None if task is None else resolve_task(task)
     images = calibration
-    if images is None and question is not None:
+    if images is not None:
+        session.check_images(images, "calibration")
+    elif question is not None:
         images = images_of(session, question)
     module = session.build(images if session.untuned_steps or question is None else None)
     row: dict[str, Any] = {"file": path.name, "dtype": "float"}

@@ -99,6 +99,8 @@ def evaluate(
     if dtype not in ("float", "int8", "int16"):
         raise unknown("dtype", dtype, ("float", "int8", "int16"))
     question, size = resolve_task(task), _size(session)
+    if calibration is not None:
+        session.check_images(calibration, "calibration")
     images = images_of(session, question) if calibration is None else calibration
     module = session.build(calibration=images if session.untuned_steps else None)
     question.check(_answer(module, images[:1]), session.model_name)
