@@ -117,6 +117,8 @@ def test_heads_survive_surgery(head, transform):
     edited = wb.open(module, input_size=(3, 64, 96)).apply(transform).build()
     images = torch.randn(3, 3, 64, 96)
     assert type(edited) is head and edited(images).shape == module.eval()(images).shape
+    maps = edited.backbone.forward_intermediates(images, indices=list(edited.neck.taps), intermediates_only=True)
+    assert [one.shape[1] for one in maps] == [edited.backbone.feature_info[i]["num_chs"] for i in edited.neck.taps]
     edited.train()(images).sum().backward()
 
 

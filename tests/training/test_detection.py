@@ -122,7 +122,7 @@ def test_what_does_not_fit_is_told_before_anything_is_learned():
 
 def test_the_embedded_one():
     task = resolve_task("rooms/detection")
-    assert (task.classes, task.head, task.count("train")) == (CLASSES, "detection", 4000)
+    assert (task.classes, task.head, task.count("train")) == (CLASSES, "detection", Rooms().train)
     assert "IoU 0.50 to 0.95" in task.metric
 
 

@@ -176,8 +176,7 @@ _TAPS: Mapping[str, Callable[[str], str]] = {
 
 def _set_feature_counts(model: nn.Module, before: Graph, after: Graph) -> None:
     """num_features, head_hidden_size, embed_dim and feature_info, where they told the truth before the edit."""
-    info = getattr(model, "feature_info", None)
-    rows = [row for row in getattr(info, "info", info) or () if isinstance(row, dict)]
+    rows = _rows(model)
     last = rows[-1].get("module", "") if rows else ""
     facts = {
         "num_features": (_pooled, partial(_width_at, path=last), _classified),
@@ -188,13 +187,21 @@ def _set_feature_counts(model: nn.Module, before: Graph, after: Graph) -> None:
         true = next((count for count in counts if count(before) and count(before) == getattr(model, name, None)), None)
         if true is not None:
             setattr(model, name, true(after))
-    tap = _TAPS.get(type(model).__name__, str)
-    for row in rows:
-        path = tap(row.get("module", ""))
-        for key, fact in (("num_chs", _width_at), ("reduction", _reduction_at)):
-            was = fact(before, path)
-            if was and row.get(key) == was:
-                row[key] = fact(after, path)
+    for prefix, module in model.named_modules():  # the model itself, and a backbone inside it
+        tap = _TAPS.get(type(module).__name__, str)
+        for row in _rows(module):
+            path = f"{prefix}.{tap(row.get('module', ''))}".lstrip(".")
+            for key, fact in (("num_chs", _width_at), ("reduction", _reduction_at)):
+                was = fact(before, path)
+                if was and row.get(key) == was:
+                    row[key] = fact(after, path)
+
+
+def _rows(module: nn.Module) -> list[dict[str, Any]]:
+    """The rows of a timm model's feature_info, none of other modules."""
+    info = getattr(module, "feature_info", None)
+    info = getattr(info, "info", info)
+    return [row for row in info if isinstance(row, dict)] if isinstance(info, list | tuple) else []
 
 
 def _pooled(graph: Graph) -> int:
