@@ -64,6 +64,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nas-wo
 MODELS = HERE / "surgery_models.txt"
 LIMIT_S = 600  # for all transforms of one architecture, before it is started again behind the one that hangs
 PEER_LIMIT_S = 60
+LARGEST = 200e6  # parameters: a bottleneck expanded threefold has billions of bytes, several times over in float64
 SIZE = 64  # pixels where the architecture takes them: structure does not depend on it
 ACTIVATIONS = ("relu", "silu", "gelu", "hard_swish", "mish", "leaky_relu")
 
@@ -167,6 +168,8 @@ def attempt(model: Any, graph: Graph, size: Any, transform: Any, target: Any, wo
         planned = rewrite(graph, plan)
     except NotApplicable as error:
         return "refused", said(error)
+    if planned.params > LARGEST:
+        return "refused", f"the benchmark: builds nothing of more than {LARGEST / 1e6:.0f} M parameters"
     built = build(model, graph, [plan])
     if sum(p.numel() for p in built.parameters()) < sum(p.numel() for p in model.parameters()) and transform in EXACT:
         return "failed", "parameters got lost"

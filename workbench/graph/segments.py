@@ -123,6 +123,8 @@ class Tracer:
             getattr(self, f"_{kind}")(op)
         else:
             self._lose(op, f"no rule says what {kind} does to channels")
+            if kind == "aten.im2col":  # outlook attention; the layer that unfolds is part of it
+                self._tie(op.module.rpartition(".")[0], self.graph.by_name[op.inputs[0]].shape[1])
 
     def _leaves(self, tensor: str) -> list[_Run]:
         found = self.layouts.get(tensor)
@@ -267,7 +269,8 @@ class Tracer:
     def _reshape(self, op: "Op") -> None:
         found = self.layouts.get(op.inputs[0])
         if found is None:
-            self._tie(op)
+            if any(merged and len(merged) > 1 for merged in op["dims"]):
+                self._tie(op.module, op.shape[-1])
             return
         shape = self.graph.by_name[op.inputs[0]].shape
         for axis, merged in enumerate(op["dims"]):
@@ -282,18 +285,15 @@ class Tracer:
                 return
         self._lose(op, "a reshape splits or mixes the channels")
 
-    def _tie(self, op: "Op") -> None:
-        """Attention that merges heads into as many channels as its module reads takes that number from its input."""
-        if not op.module or op.module not in self.graph.classes or not any(m and len(m) > 1 for m in op["dims"]):
+    def _tie(self, module: str, width: int) -> None:
+        """Attention that has as many channels inside as its module reads takes that number from its input."""
+        if not module or self.graph.classes.get(module, _KNOW_THEIR_WIDTH[0]).startswith(_KNOW_THEIR_WIDTH):
             return
-        if self.graph.classes[op.module].startswith(_KNOW_THEIR_WIDTH):
-            return
-        inside = {o.name for o in self.graph.ops if o.module == op.module or o.module.startswith(f"{op.module}.")}
+        inside = {o.name for o in self.graph.ops if o.module == module or o.module.startswith(f"{module}.")}
         for name in {i for o in self.graph.ops if o.name in inside for i in o.inputs if i not in inside}:
             found = self.layouts.get(name)
-            width = sum(run.width for run in found.leaves()) if found else 0
-            if found and width == op.shape[-1] and self.graph.by_name[name].kind != "param":
-                self.freeze_runs(found, f"attention has as many channels inside as it reads ({op.module})")
+            if found and sum(run.width for run in found.leaves()) == width and self.graph.by_name[name].kind != "param":
+                self.freeze_runs(found, f"attention has as many channels inside as it reads ({module})")
 
     def _permute(self, op: "Op") -> None:
         found = self.layouts.get(op.inputs[0])

@@ -170,6 +170,7 @@ _RULES: Mapping[str, Callable[[Any, str, list[Op], Graph], None]] = {
 # Where the names of feature_info are no modules: what stands for them.
 _TAPS: Mapping[str, Callable[[str], str]] = {
     "HighResolutionNet": lambda name: f"incre_modules.{int(name[-1]) - 1}" if name.startswith("stage") else "act2",
+    "TResNet": lambda name: name or "body.conv1",
     "MultiScaleVit": lambda name: name.replace("block.", "stages."),
 }
 
