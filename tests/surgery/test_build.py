@@ -5,6 +5,7 @@ import copy
 import pytest
 import timm
 import torch
+from timm.models.volo import VOLO
 
 from workbench.errors import SurgeryError, UnknownName
 from workbench.graph import Compress, Plan, Replace, Resize, SetSpatial, rewrite
@@ -85,6 +86,24 @@ def test_built_models_are_plain_timm(name, transform, target):
     assert pre_logits.shape[1] == built.head_hidden_size
     built.reset_classifier(7)
     assert built(images).shape == (3, 7)
+
+
+def test_outlook_attention_keeps_the_width_it_reads(target):
+    """VOLO's code takes the number of channels that it unfolds from its input: other widths move, these do not."""
+    model = VOLO(layers=(1, 1, 1, 1), embed_dims=(192, 384, 384, 384), num_heads=(6, 12, 12, 12)).eval()
+    graph = trace(model, (3, 224, 224))
+    planned = rewrite(graph, plan := DepthMultiplier(0.75).plan(graph, target))
+    assert planned.params < graph.params
+    build(model, graph, [plan])  # compares what it traces with the plan
+
+
+def test_a_map_without_a_name_of_its_own_is_counted(target):
+    model = timm.create_model("tresnet_m").eval()
+    graph = trace(model, (3, 64, 64))
+    built = build(model, graph, [DepthMultiplier(0.75).plan(graph, target)])
+    with torch.no_grad():
+        maps = built.forward_intermediates(torch.zeros(1, 3, 64, 64))[1]
+    assert [m.shape[1] for m in maps] == [row["num_chs"] for row in built.feature_info]
 
 
 def test_planned_and_built_have_the_same_figures(target):
