@@ -69,7 +69,14 @@ def update(source: Path, executed: Path) -> None:
         for output in cell.get("outputs", []):
             # Without its kernel a widget is "model not found"; the picture and the text stay readable.
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+        if "outputs" in cell:  # what a bar leaves behind when it is done says nothing
+            cell["outputs"] = [one for one in cell["outputs"] if not _is_bar(one)]
     nbformat.write(notebook, source)
+
+
+def _is_bar(output: Any) -> bool:
+    data = output.get("data", {})
+    return set(data) <= {"text/plain"} and bool(data) and data["text/plain"].strip() in ("", "Output()")
 
 
 def _title(source: str) -> str:

@@ -8,6 +8,7 @@ maps, NHWC.
 import io
 import logging
 import os
+import os
 import re
 import tempfile
 import warnings
@@ -29,6 +30,7 @@ def float_file(module: nn.Module, example: torch.Tensor) -> bytes:
     """The module as a float TFLite file that reads [1, H, W, C]."""
     with _quiet():
         litert_torch = _extra("litert_torch")
+        litert_torch.config.show_progress = False  # in a notebook every stage would be an output of its own
         try:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "float.tflite"
@@ -163,12 +165,17 @@ def _first(error: Exception) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the converter's talk about its own parts."""
+    """Without the converter's talk about its own parts, some of which goes to the file descriptor past Python."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
+    held, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
     try:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
+        os.dup2(held, 2)
+        os.close(held)
+        os.close(nowhere)
         logging.disable(level)
