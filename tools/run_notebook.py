@@ -76,7 +76,7 @@ def update(source: Path, executed: Path) -> None:
 
 def _is_bar(output: Any) -> bool:
     data = output.get("data", {})
-    return set(data) <= {"text/plain"} and bool(data) and data["text/plain"].strip() in ("", "Output()")
+    return "text/plain" in data and data["text/plain"].strip() in ("", "Output()")
 
 
 def _title(source: str) -> str:

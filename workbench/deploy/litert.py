@@ -8,7 +8,6 @@ maps, NHWC.
 import io
 import logging
 import os
-import os
 import re
 import tempfile
 import warnings
