@@ -196,39 +196,10 @@ class Rooms:
 
 
 @dataclass(frozen=True)
-class Presence:
-    """Rooms with the question whether somebody is there."""
+class _OfRooms:
+    """What every question about rooms shares."""
 
     rooms: Rooms = Rooms()
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return ("nobody", CLASSES[0])
-
-    @property
-    def digest(self) -> str:
-        return self.rooms.digest
-
-    @property
-    def mirrors(self) -> bool:
-        return True
-
-    def labels(self, split: Split) -> np.ndarray:
-        return np.array([one.somebody for one in self.rooms.rooms(split)], np.int64)
-
-    def pictures(self, split: Split, which: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
-        return self.rooms.pictures(split, which, size)
-
-
-@dataclass(frozen=True)
-class RoomBoxes:
-    """Rooms with the question where which things are."""
-
-    rooms: Rooms = Rooms()
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return CLASSES
 
     @property
     def digest(self) -> str:
@@ -240,40 +211,45 @@ class RoomBoxes:
 
     def count(self, split: Split) -> int:
         return self.rooms.count(split)
+
+    def pictures(self, split: Split, which: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
+        return self.rooms.pictures(split, which, size)
+
+
+@dataclass(frozen=True)
+class Presence(_OfRooms):
+    """Rooms with the question whether somebody is there."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return ("nobody", CLASSES[0])
+
+    def labels(self, split: Split) -> np.ndarray:
+        return np.array([one.somebody for one in self.rooms.rooms(split)], np.int64)
+
+
+@dataclass(frozen=True)
+class RoomBoxes(_OfRooms):
+    """Rooms with the question where which things are."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return CLASSES
 
     def boxes(self, split: Split, which: np.ndarray, size: tuple[int, int]) -> list[Things]:
         scale = np.array([size[1], size[0]] * 2, np.float32) / self.rooms.size
         rooms = self.rooms.rooms(split)
         return [(rooms[i].boxes * scale, rooms[i].labels) for i in which]
 
-    def pictures(self, split: Split, which: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
-        return self.rooms.pictures(split, which, size)
-
 
 @dataclass(frozen=True)
-class RoomMasks:
+class RoomMasks(_OfRooms):
     """Rooms with the question what every pixel shows; walls and floors are classes, too."""
-
-    rooms: Rooms = Rooms()
 
     @property
     def classes(self) -> tuple[str, ...]:
         return STUFF + CLASSES
 
-    @property
-    def digest(self) -> str:
-        return self.rooms.digest
-
-    @property
-    def mirrors(self) -> bool:
-        return True
-
-    def count(self, split: Split) -> int:
-        return self.rooms.count(split)
-
     def masks(self, split: Split, which: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
         rooms = self.rooms.rooms(split)
         return nearest(torch.from_numpy(np.stack([rooms[i].mask for i in which])), size)
-
-    def pictures(self, split: Split, which: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
-        return self.rooms.pictures(split, which, size)
