@@ -28,7 +28,9 @@ def notebook(session: "Session", file: str = "session.wb") -> str:
     cells = [
         _words(f"# {title_text(session)}", _summary(session), _notes(session, "")),
         _code(
-            f"import workbench as wb\n\nsession = wb.load({file!r})\nsession", _shown(repr(session), picture(session))
+            "import pandas as pd\n\nimport workbench as wb\nfrom workbench.report import compare_table\n\n"
+            f"session = wb.load({file!r})\nsession",
+            _shown(repr(session), picture(session)),
         ),
         _words("## As it was opened"),
         _code("now = session.baseline\nnow.blocks.round(3)", _table(session.baseline.blocks.round(3))),
@@ -38,16 +40,17 @@ def notebook(session: "Session", file: str = "session.wb") -> str:
         title, code = _change(before, after, number)
         touched = _touched(session, before, after) - told
         told |= touched
+        look, frame = _looked_at(before, after)
         cells += [
             _words(f"## {number}. {title}", *(_notes(session, where) for where in sorted(touched))),
-            _code(f"before, now = now, {code}\nnow.compare(before).round(3)", _table(after.compare(before).round(3))),
+            _code(f"before, now = now, {code}\n{look}", _table(frame)),
         ]
     if rest := [where for where, _ in session.annotations if where not in told]:
         cells.append(_words("## Notes", *(_notes(session, where) for where in dict.fromkeys(rest))))
     cells += [
         _words("## Before and after"),
         _code(
-            "from workbench.report import compare_table\n\ncompare_table(session.baseline, session)",
+            "compare_table(session.baseline, session)",
             _table(compare_table(session.baseline, session)),
         ),
         _words("The compiler's word on it:"),
@@ -89,6 +92,13 @@ def _change(before: "Session", after: "Session", number: int) -> tuple[str, str]
         f"Recipe {escape(steps[0].recipe)}",
         f"{where}.apply(wb.Recipe({steps[0].recipe!r}, ({', '.join(calls)},)))",
     )
+
+
+def _looked_at(before: "Session", after: "Session") -> tuple[str, pd.DataFrame]:
+    """What to look at after a change: how it was learned, or what it costs now."""
+    if after.tuned is not None and after.tuned is not before.tuned and after.tuned.epochs:
+        return "pd.DataFrame(now.tuned.epochs).round(3)", pd.DataFrame(after.tuned.epochs).round(3)
+    return "compare_table(before, now)", compare_table(before, after)
 
 
 def _touched(session: "Session", before: "Session", after: "Session") -> set[str]:

@@ -72,7 +72,7 @@ class _Configuration(_Strict):
 class _Tuned(_Strict):
     weights: str
     said: str
-    epochs: list[dict[str, float]] = []
+    epochs: list[dict[str, int | float]] = []
 
 
 class _Change(_Strict):
