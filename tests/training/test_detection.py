@@ -88,8 +88,8 @@ def test_gradients_are_finite_at_the_most_extreme_maps():
 
 def test_boxes_are_learned():
     before = small_detector(len(CLASSES))
-    task = Detection("rooms/detection", RoomBoxes(Rooms(train=96, val=32, size=64)))
-    trained = fit(before, task, SIZE, Schedule(epochs=5, learning_rate=1e-2, batch_size=8))
+    task = Detection("rooms/detection", RoomBoxes(Rooms(train=192, val=32, size=64)))
+    trained = fit(before, task, SIZE, Schedule(epochs=12, learning_rate=1e-2, batch_size=8))
     losses = [row["loss"] for row in trained.epochs]
     assert losses[-1] < 0.8 * losses[0]
     after = small_detector(len(CLASSES))
