@@ -64,7 +64,7 @@ bench-fusion: $(CORE)  ## how near a fused block comes to what it replaces: comp
 	$(BIN)/python benchmarks/fusion.py
 
 bench-training: $(CORE)  ## whether width matters on the embedded data, and what carried weights are worth
-	$(BIN)/python benchmarks/training.py $(ARGS)
+	$(BIN)/python benchmarks/training.py
 
 bench-memory: $(CORE)  ## what dense and even layers do to the memory of small classifiers, as compiled
 	$(BIN)/python benchmarks/memory.py

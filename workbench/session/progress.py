@@ -16,7 +16,8 @@ def shown(what: str) -> Iterator[Callable[[str, int, int], None]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    # a notebook gets a message for every refresh
+    with Progress(console=Console(stderr=True), transient=True, refresh_per_second=3) as bar:
         task = bar.add_task(what)
 
         def report(part: str, done: int, total: int) -> None:
