@@ -176,7 +176,7 @@ def costs(only: Sequence[str], fresh: bool) -> list[str]:
             continue
         what = {"model": name, "target": target, "edits": ", ".join(map(repr, steps)), "size": SIZE}
         with home_of_its_own():  # what was compiled before would sharpen the estimate
-            row = kept(what, lambda n=name, t=target, s=steps: cost(n, t, s), fresh)  # type: ignore[misc]
+            row = kept(what, partial(cost, name, target, steps), fresh)
         total += 1
         label = f"{name}{', ' + edit if edit else ''}"
         if row["exported"] is None:
