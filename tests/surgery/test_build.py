@@ -97,6 +97,18 @@ def test_outlook_attention_keeps_the_width_it_reads(target):
     build(model, graph, [plan])  # compares what it traces with the plan
 
 
+def test_separable_attention_splits_at_its_new_width(target):
+    model = timm.create_model("mobilevitv2_050").eval()
+    graph = trace(model, (3, 64, 64))
+    built = build(model, graph, [DepthMultiplier(0.75).plan(graph, target)])
+    attention = built.get_submodule("stages.2.1.transformer.0.attn")
+    assert (
+        attention.qkv_proj.out_channels
+        == 1 + 2 * attention.embed_dim
+        < model.get_submodule("stages.2.1.transformer.0.attn").qkv_proj.out_channels
+    )
+
+
 def test_a_map_without_a_name_of_its_own_is_counted(target):
     model = timm.create_model("tresnet_m").eval()
     graph = trace(model, (3, 64, 64))

@@ -107,6 +107,11 @@ def _single_head(module: Any, path: str, inside: list[Op], graph: Graph) -> None
     module.dim = _read(inside, graph)[1]
 
 
+def _separable_attention(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
+    """LinearSelfAttention of MobileViTv2: one channel of queries, then keys and values of `embed_dim` each."""
+    module.embed_dim = _slices(path, inside)[-1].shape[1]
+
+
 def _head(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
     """Classifier heads: reset() builds the new classifier from these."""
     read = _source(inside, graph)
@@ -157,6 +162,7 @@ _RULES: Mapping[str, Callable[[Any, str, list[Op], Graph], None]] = {
     "FocalModulation": _focal,
     "HSMSSD": _state_space,
     "SHSA": _single_head,
+    "LinearSelfAttention": _separable_attention,
     "Scale": _scale,
     "ClassifierHead": _head,
     "ClsHead": _head,
