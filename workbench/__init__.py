@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from . import errors
     from .estimators.estimate import Estimate
     from .recipe import Recipe
-    from .session import Session, load, open, verify
+    from .session import Session, load, open
+    from .session.checking import check as verify
     from .targets import Target
     from .targets.base import Measurement
     from .transforms import (
@@ -88,7 +89,7 @@ _WHERE = {
     "load": ("session", "load"),
     "open": ("session", "open"),
     "targets": ("targets", ""),  # the package itself, made callable below
-    "verify": ("session", "verify"),
+    "verify": ("session.checking", "check"),
 }
 
 

@@ -4,7 +4,10 @@ What a colleague sends is not trusted: no objects are made from it, sizes are bo
 sentence with the line.
 """
 
+import io
 import os
+import zipfile
+from collections.abc import Callable, Mapping, Set
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -14,9 +17,9 @@ import yaml
 
 from .errors import FileFormatError, InputError
 
-__all__ = ["check_folder", "home", "line_of", "nearest_file", "read_yaml", "write_atomic"]
+__all__ = ["check_folder", "home", "line_of", "nearest_file", "packed", "read_yaml", "unpacked", "write_atomic"]
 
-_MAX_TEXT = 1 << 20  # characters; recipes are a few hundred, sessions a few thousand
+_MAX_TEXT = 1 << 20  # characters, or bytes where it is packed; recipes are a few hundred, sessions a few thousand
 
 
 def home() -> Path:
@@ -126,3 +129,41 @@ def write_atomic(path: str | Path, data: bytes) -> Path:
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def packed(members: Mapping[str, bytes]) -> bytes:
+    """A zip that stores its members as they are, with a fixed date: equal members make equal files."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in members.items():
+            archive.writestr(zipfile.ZipInfo(name), data)
+    return buffer.getvalue()
+
+
+def unpacked(path: Path, what: str, text: str, wrong: Callable[[Set[str]], str]) -> tuple[str, dict[str, bytes]]:
+    """The member `text` of a zip that `packed` made, and all others; names and sizes are looked at first.
+
+    what: such as "bundle", for errors. wrong: what is wrong with the names of the members, "" where nothing is; a name
+    given twice is handed to it as "". Raises FileFormatError.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            found = {info.filename: info for info in archive.infolist()}
+            names = set(found) | ({""} if len(found) != len(archive.infolist()) else set())
+            if said := wrong(names):
+                raise FileFormatError(f"{path.name} {said}")
+            if found[text].file_size > _MAX_TEXT:
+                size = found[text].file_size
+                raise FileFormatError(f"{path.name}: {text} of {size} bytes, at most {_MAX_TEXT} are read")
+            # Stored members cannot unpack to more than the file itself.
+            if any(info.compress_type != zipfile.ZIP_STORED for info in found.values()):
+                raise FileFormatError(f"{path.name}: its members are compressed; a {what} stores them as they are")
+            members = {name: archive.read(name) for name in found}
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
+        if isinstance(error, FileFormatError):
+            raise
+        raise FileFormatError(f"{path.name} is no whole {what}: {str(error).rstrip('.')}") from None
+    try:
+        return members.pop(text).decode("utf-8"), members
+    except UnicodeDecodeError:
+        raise FileFormatError(f"{path.name}: {text} is not UTF-8 text") from None

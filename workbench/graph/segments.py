@@ -287,7 +287,9 @@ class Tracer:
 
     def _tie(self, module: str, width: int) -> None:
         """Attention that has as many channels inside as its module reads takes that number from its input."""
-        if not module or self.graph.classes.get(module, _KNOW_THEIR_WIDTH[0]).startswith(_KNOW_THEIR_WIDTH):
+        if not module or module not in self.graph.classes:
+            return
+        if self.graph.classes[module].startswith(_KNOW_THEIR_WIDTH):
             return
         inside = {o.name for o in self.graph.ops if o.module == module or o.module.startswith(f"{module}.")}
         for name in {i for o in self.graph.ops if o.name in inside for i in o.inputs if i not in inside}:

@@ -7,7 +7,6 @@ from torch import nn
 
 from ..errors import InputError
 from ..targets import Target, resolve
-from .checking import check as verify
 from .core import Session
 from .files import load
 from .opening import open_base
@@ -17,7 +16,7 @@ from .tables import Delta, Verification
 if TYPE_CHECKING:
     from ..training import Task
 
-__all__ = ["Delta", "Session", "Step", "Verification", "load", "open", "verify"]
+__all__ = ["Delta", "Session", "Step", "Verification", "load", "open"]
 
 
 def open(

@@ -13,9 +13,7 @@
 nothing is unpickled.
 """
 
-import io
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,12 +27,12 @@ import torch
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from ..errors import FileFormatError, InputError
-from ..files import check_folder, nearest_file, read_yaml, write_atomic
+from ..deploy import int8_file
+from ..errors import InputError
+from ..files import check_folder, nearest_file, packed, read_yaml, unpacked, write_atomic
 from ..recipe import check as checked
 from ..training import Task, resolve_task
 from .claims import Derived, derive
-from .export import export
 from .files import save
 from .opening import read_weights
 from .tuning import images_of
@@ -47,7 +45,6 @@ __all__ = ["Bundle", "bundle", "read", "versions"]
 _TEXT = "bundle.yaml"
 _NEEDED = ("session.wb", "deployed.tflite", "images.safetensors")
 _MEMBERS = (*_NEEDED, "recipe.yaml", "notebook.ipynb", "page.html", "compiler.csv")
-_MAX_TEXT = 1 << 20  # bytes of bundle.yaml; a few thousand are usual
 _TOOLS = ("torch", "timm", "ethos-u-vela", "litert-torch", "ai-edge-quantizer", "ai-edge-litert")
 
 
@@ -112,11 +109,10 @@ def bundle(
     images = images_of(session, question) if calibration is None and question is not None else calibration
     assert images is not None
     with TemporaryDirectory() as folder:
-        saved, file = Path(folder) / "session.wb", Path(folder) / "deployed.tflite"
-        save(session, saved)
-        export(session, file, images)
-        members = {"session.wb": saved.read_bytes(), "deployed.tflite": file.read_bytes()}
-    derived = derive(session, members["deployed.tflite"], images, question)
+        members = {"session.wb": save(session, Path(folder) / "session.wb").read_bytes()}
+    module = session.build(images)
+    members["deployed.tflite"] = int8_file(module, images)
+    derived = derive(session, module, members["deployed.tflite"], images, question)
     members["images.safetensors"] = _packed(images)
     if session.steps:
         members["recipe.yaml"] = session.to_recipe().to_yaml().encode()
@@ -140,41 +136,26 @@ def bundle(
         "figures": _figures(derived),
     }
     text = yaml.safe_dump(said, sort_keys=False, allow_unicode=True, explicit_start=True, explicit_end=True)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in ((_TEXT, text.encode()), *members.items()):
-            archive.writestr(zipfile.ZipInfo(name), data)
-    return write_atomic(path, buffer.getvalue())
+    return write_atomic(path, packed({_TEXT: text.encode(), **members}))
 
 
 def read(path: Path) -> Bundle:
     """What a bundle holds; names, sizes and bundle.yaml are checked, digests are not."""
     path = nearest_file(path, "bundle", (".zip",))
-    try:
-        with zipfile.ZipFile(path) as archive:
-            found = {info.filename: info for info in archive.infolist()}
-            lacking = [name for name in (_TEXT, *_NEEDED) if name not in found]
-            strange = sorted(set(found) - {_TEXT, *_MEMBERS})
-            if lacking or strange or len(found) != len(archive.infolist()):
-                wrong = f"{lacking[0]} is missing" if lacking else f"{(strange or ['a name'])[0]!r} does not belong"
-                raise FileFormatError(f"{path.name} is no bundle: {wrong}; it holds {_TEXT}, {', '.join(_MEMBERS)}")
-            # stored members cannot unpack to more than the file itself
-            if any(info.compress_type != zipfile.ZIP_STORED for info in found.values()):
-                raise FileFormatError(f"{path.name}: its members are compressed; a bundle stores them as they are")
-            if found[_TEXT].file_size > _MAX_TEXT:
-                size = found[_TEXT].file_size
-                raise FileFormatError(f"{path.name}: {_TEXT} of {size} bytes, at most {_MAX_TEXT} are read")
-            data = {name: archive.read(name) for name in found}
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        raise FileFormatError(f"{path.name} is no whole bundle: {str(error).rstrip('.')}") from None
-    try:
-        text = data.pop(_TEXT).decode("utf-8")
-    except UnicodeDecodeError:
-        raise FileFormatError(f"{path.name}: {_TEXT} is not UTF-8 text") from None
+    text, data = unpacked(path, "bundle", _TEXT, _wrong)
     source = f"{path.name}, {_TEXT}"
     content, root = read_yaml(text, source)
     said: _File = checked(_File, content, root, source)
     return Bundle(said, data)
+
+
+def _wrong(names: Set[str]) -> str:
+    lacking = [name for name in (_TEXT, *_NEEDED) if name not in names]
+    strange = sorted(names - {_TEXT, *_MEMBERS})
+    if not lacking and not strange:
+        return ""
+    said = f"{lacking[0]} is missing" if lacking else f"{strange[0] or 'a name twice'!r} does not belong"
+    return f"is no bundle: {said}; it holds {_TEXT}, {', '.join(_MEMBERS)}"
 
 
 def _packed(images: torch.Tensor) -> bytes:

@@ -43,7 +43,8 @@ def check(path: str | Path, model: nn.Module | None = None, task: "str | Path | 
         saved = Path(folder) / "session.wb"
         saved.write_bytes(held.members["session.wb"])
         session = load(saved, model)
-    derived = derive(session, held.members["deployed.tflite"], held.images, question)
+    images = held.images
+    derived = derive(session, session.build(images), held.members["deployed.tflite"], images, question)
     here = {(claim.of, claim.figure, claim.how): claim for claim in derived.claims}
     if question is not None and question.metric not in {claim.figure for claim in derived.claims}:
         why = f"{question.name} is judged by {question.metric}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from ..deploy import Int8File
 from ..estimators import alone
@@ -45,8 +46,8 @@ class Derived:
     left: Mapping[str, str]
 
 
-def derive(session: "Session", file: bytes, images: torch.Tensor, task: Task | None) -> Derived:
-    """All figures of a session and of the int8 file made of it.
+def derive(session: "Session", module: nn.Module, file: bytes, images: torch.Tensor, task: Task | None) -> Derived:
+    """All figures of a session, of its built module and of the int8 file made of that.
 
     images: [N, C, H, W], those the file's ranges were found on. task: None where no score is asked for.
     """
@@ -64,7 +65,7 @@ def derive(session: "Session", file: bytes, images: torch.Tensor, task: Task | N
             values = {figure: getattr(found, figure) for figure in _COMPILED}
             claims += [Claim(name, figure, "compiled", value) for figure, value in values.items() if value is not None]
             claims.append(Claim(name, "left_to_cpu", "compiled", len(found.cpu_ops)))
-    claims += _run(session, file, images, task)
+    claims += _run(session, module, file, images, task)
     return Derived(tuple(claims), compiled, left)
 
 
@@ -76,8 +77,9 @@ def _of_network(name: str, session: "Session") -> Iterator[Claim]:
         yield from (Claim(name, figure, "estimated", getattr(known, figure)) for figure in _ESTIMATED)
 
 
-def _run(session: "Session", file: bytes, images: torch.Tensor, task: Task | None) -> Iterator[Claim]:
-    module = session.build(images if session.untuned_steps else None)
+def _run(
+    session: "Session", module: nn.Module, file: bytes, images: torch.Tensor, task: Task | None
+) -> Iterator[Claim]:
     answers = Int8File(file)
     some = images[:_ANSWERS]
     with torch.inference_mode():

@@ -15,10 +15,8 @@ Loading makes the model again, checks it against the file and applies the steps 
 because they follow from the graph and the target. Nothing is unpickled and no code in the file runs.
 """
 
-import io
 import re
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import fields, replace
 from importlib.metadata import version
 from itertools import pairwise
@@ -31,7 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from ..errors import FileFormatError, InputError, WorkbenchError
-from ..files import check_folder, nearest_file, read_yaml, write_atomic
+from ..files import check_folder, nearest_file, packed, read_yaml, unpacked, write_atomic
 from ..recipe import Recipe, check, from_step, to_step
 from ..targets import EthosU, Target, resolve
 from .opening import check_weights, create, prepare, read_weights
@@ -43,7 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["load", "save"]
 
 _TEXT, _WEIGHTS = "session.yaml", "weights.safetensors"
-_MAX_TEXT = 1 << 20  # bytes of session.yaml; thousands of steps fit
 
 
 class _Strict(BaseModel):
@@ -113,11 +110,7 @@ def save(session: "Session", path: Path) -> Path:
     text = yaml.safe_dump(
         _describe(session), sort_keys=False, allow_unicode=True, explicit_start=True, explicit_end=True
     )
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in ((_TEXT, text.encode()), *members.items()):
-            archive.writestr(zipfile.ZipInfo(name), data)  # a fixed date: equal sessions make equal files
-    return write_atomic(path, buffer.getvalue())
+    return write_atomic(path, packed({_TEXT: text.encode(), **members}))
 
 
 def _apart(state: Mapping[str, Any]) -> dict[str, torch.Tensor]:
@@ -140,8 +133,7 @@ def load(path: str | Path, model: nn.Module | None = None) -> "Session":
     from .core import Session
 
     path = nearest_file(path, "session", (".wb",))
-    members = _members(path)
-    text = _text(members[_TEXT], path.name)
+    text, members = unpacked(path, "session file", _TEXT, _wrong)
     content, root = read_yaml(text, f"{path.name}, {_TEXT}")
     file: _File = check(_File, content, root, f"{path.name}, {_TEXT}")
     if len(file.input_size) != 3 or min(file.input_size) < 1:
@@ -150,9 +142,11 @@ def load(path: str | Path, model: nn.Module | None = None) -> "Session":
         )
     size = (file.input_size[0], file.input_size[1], file.input_size[2])
     state = read_weights(members[_WEIGHTS], f"{path.name}, {_WEIGHTS}")
-    wanted = {_TEXT, _WEIGHTS, *(change.tuned.weights for change in file.changes if change.tuned)}
+    wanted = {_WEIGHTS, *(change.tuned.weights for change in file.changes if change.tuned)}
     if wanted != set(members):
-        raise FileFormatError(f"{path.name} is no session: it must hold {', '.join(sorted(wanted))} and nothing else")
+        raise FileFormatError(
+            f"{path.name} is no session: it must hold {', '.join(sorted({_TEXT, *wanted}))} and nothing else"
+        )
     try:
         target = _target(file.target)
         planned = [target if c.planned_on is None else _target(c.planned_on) for c in file.changes]
@@ -255,37 +249,13 @@ def _target(spec: str | _Configuration) -> Target:
     return Target.ethos_u(**spec.model_dump())
 
 
-def _members(path: Path) -> dict[str, bytes]:
-    """The members; names and sizes are looked at before anything is unpacked."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            found = {info.filename: info for info in archive.infolist()}
-            known = {name for name in found if re.fullmatch(r"tuned-[1-9][0-9]{0,3}\.safetensors", name)}
-            if set(found) - known != {_TEXT, _WEIGHTS} or len(archive.infolist()) != len(found):
-                raise FileFormatError(
-                    f"{path.name} is no session: it must hold {_TEXT} and {_WEIGHTS} and nothing else"
-                )
-            if found[_TEXT].file_size > _MAX_TEXT:
-                raise FileFormatError(
-                    f"{path.name}: {_TEXT} of {found[_TEXT].file_size} bytes, at most {_MAX_TEXT} are read"
-                )
-            # Stored members cannot unpack to more than the file itself.
-            if any(info.compress_type != zipfile.ZIP_STORED for info in found.values()):
-                raise FileFormatError(
-                    f"{path.name}: its members are compressed; a session file stores them as they are"
-                )
-            return {name: archive.read(name) for name in found}
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
-        if isinstance(error, FileFormatError):
-            raise
-        raise FileFormatError(f"{path.name} is no whole session file: {str(error).rstrip('.')}") from None
-
-
-def _text(data: bytes, source: str) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise FileFormatError(f"{source}: {_TEXT} is not UTF-8 text") from None
+def _wrong(names: Set[str]) -> str:
+    tuned = {name for name in names if re.fullmatch(r"tuned-[1-9][0-9]{0,3}\.safetensors", name)}
+    return (
+        ""
+        if names - tuned == {_TEXT, _WEIGHTS}
+        else f"is no session: it must hold {_TEXT} and {_WEIGHTS} and nothing else"
+    )
 
 
 def _versions() -> dict[str, str]:
