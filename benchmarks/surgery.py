@@ -17,6 +17,9 @@ Weights, biases, norms and layer scales are random. A transform may refuse: the 
 
 and once an architecture, on a session with a chain of transforms: undo, save and load, and the recipe applied again
 give outputs equal to the bit. Beside it Torch-Pruning, whose one transform of the kind rounds widths to a multiple.
+
+Rows are kept between runs and say which commit made them; the table counts them. `--again PATTERN` makes those of the
+named transforms anew.
 """
 
 import argparse
@@ -27,11 +30,13 @@ import multiprocessing
 import os
 import platform
 import re
+import subprocess
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date
+from fnmatch import fnmatch
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -171,10 +176,10 @@ def attempt(model: Any, graph: Graph, size: Any, transform: Any, target: Any, wo
     if planned.params > LARGEST:
         return "refused", f"the benchmark: builds nothing of more than {LARGEST / 1e6:.0f} M parameters"
     built = build(model, graph, [plan])
-    if sum(p.numel() for p in built.parameters()) < sum(p.numel() for p in model.parameters()) and transform in EXACT:
-        return "failed", "parameters got lost"
     kernels = [max(op["kernel"]) for op in graph.ops if op.kind == "conv2d"]
     if transform in EXACT and (transform != KernelSize(7) or max(kernels, default=0) <= 7):
+        if sum(p.numel() for p in built.parameters()) < sum(p.numel() for p in model.parameters()):
+            return "failed", "parameters got lost"
         x = torch.randn(2, *size, generator=torch.Generator().manual_seed(1)).double()
         with torch.no_grad():
             y, z = (first(copy.deepcopy(m).double()(x)) for m in (model, built))
@@ -358,22 +363,34 @@ def run(function: Callable[..., None], arguments: tuple[Any, ...], limit_s: floa
     return rows
 
 
-def collect(names: list[str], cache: Path) -> pd.DataFrame:
-    """All rows, those of earlier runs from the cache; the peer comes last, because it often takes all its time."""
+def commit() -> str:
+    """The commit whose code runs, with a plus where files differ from it."""
+    git = ["git", "-C", str(HERE)]
+    head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True).stdout.strip()
+    return f"{head}{'+' if changed else ''}" or "unknown"
+
+
+def collect(names: list[str], cache: Path, anew: str = "") -> pd.DataFrame:
+    """All rows, those of earlier runs from the cache; the peer comes last, because it often takes all its time.
+
+    anew: pattern of transforms whose rows by other commits are made again.
+    """
     cache.mkdir(parents=True, exist_ok=True)
+    code = commit()
     wanted = {describe(t) for t in TRANSFORMS} | {"again"}
     tables: list[dict[str, Any]] = []
     for ours in (True, False):
         for i, name in enumerate(names):
             path = cache / f"{name}.json"
             rows = json.loads(path.read_text()) if path.is_file() else []
+            rows = [row for row in rows if row.get("code") == code or not fnmatch(row["transform"], anew)]
             done = {row["transform"] for row in rows}
             if ours and not wanted <= done and "open" not in done:
-                rows += run(work, (name, done), LIMIT_S)
+                rows += [{**row, "code": code} for row in run(work, (name, done), LIMIT_S)]
             if not ours and "torch-pruning" not in done:
-                rows += run(work_peer, (name,), PEER_LIMIT_S) or [
-                    {"name": name, "transform": "torch-pruning", "result": "failed", "reason": "not done in time"}
-                ]
+                late = {"name": name, "transform": "torch-pruning", "result": "failed", "reason": "not done in time"}
+                rows += [{**row, "code": code} for row in run(work_peer, (name,), PEER_LIMIT_S) or [late]]
             write_atomic(path, json.dumps(rows).encode())
             mine = [row for row in rows if (row["transform"] != "torch-pruning") == ours]
             tables += [row for row in mine if row["transform"] in wanted | {"torch-pruning", "open"}]
@@ -384,7 +401,12 @@ def collect(names: list[str], cache: Path) -> pd.DataFrame:
 
 def summary(table: pd.DataFrame) -> list[str]:
     total = table.name.nunique()
-    lines = [f"{total} architectures", "", f"{'':58}{'ok':>6}{'refused':>9}{'failed':>8}{'of legal':>10}"]
+    codes = Counter(table[table["transform"] != "torch-pruning"].code).most_common()
+    lines = [
+        f"{total} architectures; rows by commit: {', '.join(f'{code} {n}' for code, n in codes)}",
+        "",
+        f"{'':58}{'ok':>6}{'refused':>9}{'failed':>8}{'of legal':>10}",
+    ]
     for label in dict.fromkeys(table["transform"]):
         count = Counter(table[table["transform"] == label].result)
         legal = count["ok"] + count["failed"]
@@ -453,6 +475,7 @@ def structures(graph: Graph) -> set[Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="*", default=[], help="these architectures, printed and not written")
+    parser.add_argument("--again", default="", metavar="PATTERN", help="transforms to run again, such as 'InputSize*'")
     parser.add_argument("--first", type=int, help="the smallest so many architectures")
     parser.add_argument("--cache", type=Path, default=CACHE / "surgery", help="where rows are kept between runs")
     parser.add_argument(
@@ -469,7 +492,7 @@ def main() -> None:
         f"{date.today()}, {platform.machine()}, Python {platform.python_version()}, torch {version('torch')}, "
         f"timm {version('timm')}, torch-pruning {version('torch-pruning')}",
         "",
-        *summary(collect(names, arguments.cache)),
+        *summary(collect(names, arguments.cache, arguments.again)),
     ]
     print("\n".join(lines))
     if not arguments.only:

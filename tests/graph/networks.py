@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Concat", "Decoder", "Grouped", "PartialResidual", "Residual", "SqueezeExcite", "Tied"]
+__all__ = ["Chunked", "Concat", "Decoder", "Grouped", "PartialResidual", "Residual", "SqueezeExcite", "Tied"]
 
 
 class Residual(nn.Module):
@@ -41,6 +41,21 @@ class Concat(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         both = torch.cat([self.left(x), self.right(x)], 1)
         return self.mix(both), self.head(self.pool(both).flatten(1))
+
+
+class Chunked(nn.Module):
+    """Two halves of a tensor, each convolved on its own; only one of them widens for free."""
+
+    def __init__(self, half: int = 8) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 2 * half, 3, 1, 1)
+        self.left = nn.Conv2d(half, 16, 3, 1, 1)
+        self.right = nn.Conv2d(half, 100, 3, 1, 1)
+        self.head = nn.Conv2d(116, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        left, right = self.stem(x).chunk(2, 1)
+        return self.head(torch.cat([self.left(left), self.right(right)], 1))
 
 
 class PartialResidual(nn.Module):

@@ -3,12 +3,14 @@
 import pytest
 import timm
 import torch
+from timm.layers.lambda_layer import LambdaLayer
 from torch import Tensor, nn
 
-from workbench.graph import Segment, source_channels
+from workbench.errors import NotApplicable
+from workbench.graph import Plan, Resize, Segment, rewrite, source_channels
 from workbench.graph.trace import trace
 
-from .networks import Concat, Grouped, PartialResidual, Residual, SqueezeExcite
+from .networks import Chunked, Concat, Grouped, PartialResidual, Residual, SqueezeExcite
 
 
 def layout(graph, module):
@@ -83,6 +85,48 @@ def test_reshape_that_mixes_channels_freezes_them():
             return self.head(x.reshape(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w))
 
     assert "reshape" in trace(Shuffle(), (3, 16, 16)).channels.segments["stem"].frozen
+
+
+def test_one_channel_that_all_others_meet_stays_one():
+    class Attended(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem = nn.Conv2d(3, 8, 3)
+            self.map = nn.Conv2d(8, 1, 1)
+            self.head = nn.Conv2d(8, 4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.stem(x)
+            return self.head(x * self.map(x).sigmoid())
+
+    segments = trace(Attended(), (3, 16, 16)).channels.segments
+    assert "one channel" in segments["map"].frozen
+    assert not segments["stem"].frozen
+
+
+def test_equal_parts_keep_one_width():
+    graph = trace(Chunked(), (3, 16, 16))
+    assert graph.channels.equal == (("stem", "stem:1"),)
+    assert graph.channels.together(["stem", "left", "stem:1"]) == (("stem", "stem:1"), ("left",))
+    assert graph.channels.together(["stem", "left"]) == (("left",),)
+    left, right = Resize("stem", 12), Resize("stem:1", 12)
+    assert rewrite(graph, Plan((left, right))).by_name[graph.ops[1].name].shape[1] == 24
+    with pytest.raises(NotApplicable, match="cut as equal parts of one tensor and cannot have 12, 8 channels"):
+        rewrite(graph, Plan((left,)))
+
+
+def test_lambda_attention_keeps_the_width_it_reads():
+    class Lambda(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem = nn.Conv2d(3, 32, 3, 2, 1)
+            self.layer = LambdaLayer(32, r=3)
+            self.head = nn.Conv2d(32, 4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.layer(self.stem(x)))
+
+    assert "attention has as many" in trace(Lambda(), (3, 16, 16)).channels.segments["stem"].frozen
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_dense_in_place_of_depthwise_is_exact(name, target):
     assert error < 1e-9
 
 
-@pytest.mark.parametrize("name", ["rexnet_100", "mixnet_s", "skresnet18"])
+@pytest.mark.parametrize("name", ["rexnet_100", "mixnet_s", "skresnet18", "ghostnetv3_050"])
 def test_code_that_holds_widths_follows(name, target):
     """Slices, splits and partial residuals at widths the module's code keeps as numbers."""
     _, error = check(lively(name), traced(name, 64), EvenChannels("up", 24), target)
@@ -97,6 +97,16 @@ def test_outlook_attention_keeps_the_width_it_reads(target):
     build(model, graph, [plan])  # compares what it traces with the plan
 
 
+def test_blur_has_its_filter_for_new_channels_too(target):
+    """The filter is a constant: a new channel must be blurred like any other once something is learned there."""
+    model = timm.create_model("resnetblur18").eval()
+    graph = trace(model, (3, 64, 64))
+    built = build(model, graph, [EvenChannels("up", 96).plan(graph, target)])
+    old, new = model.layer2[0].aa.filt, built.layer2[0].aa.filt
+    assert len(new) == built.layer2[0].aa.channels > len(old)
+    torch.testing.assert_close(new, old[:1].expand_as(new))
+
+
 def test_separable_attention_splits_at_its_new_width(target):
     model = timm.create_model("mobilevitv2_050").eval()
     graph = trace(model, (3, 64, 64))
@@ -116,6 +126,15 @@ def test_a_map_without_a_name_of_its_own_is_counted(target):
     with torch.no_grad():
         maps = built.forward_intermediates(torch.zeros(1, 3, 64, 64))[1]
     assert [m.shape[1] for m in maps] == [row["num_chs"] for row in built.feature_info]
+
+
+def test_width_in_front_of_a_head_with_layers_of_its_own_is_counted(target):
+    model = timm.create_model("convformer_s18").eval()
+    graph = trace(model, (3, 64, 64))
+    built = build(model, graph, [DepthMultiplier(0.75).plan(graph, target)])
+    with torch.no_grad():
+        pooled = built.forward_head(built.forward_features(torch.zeros(1, 3, 64, 64)), pre_logits=True)
+    assert pooled.shape[1] == built.head_hidden_size < model.head_hidden_size
 
 
 def test_planned_and_built_have_the_same_figures(target):

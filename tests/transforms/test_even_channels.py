@@ -102,6 +102,17 @@ def test_by_cost_is_never_slower_than_one_direction_for_all(name, target):
             assert estimate(even, target).latency_ms <= estimate(other, target).latency_ms * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("direction", ["cost", "nearest"])
+def test_equal_parts_get_one_width(direction, target):
+    """Res2Net splits a tensor at one width; its parts differ in what they cost."""
+    graph = traced("dla60_res2net", 64)
+    even = rewrite(graph, EvenChannels(direction, 16).plan(graph, target))
+    slices = [op for op in even.ops if op.kind == "slice" and op.module == "level2.tree1"]
+    assert len(slices) == 4
+    assert len({op.shape[1] for op in slices}) == 1
+    assert slices[0].shape[1] % 16 == 0
+
+
 def test_by_cost_keeps_to_budgets(target):
     graph = traced("ghostnet_100", 64)
     free = estimate(rewrite(graph, EvenChannels("up", 16).plan(graph, target)), target)

@@ -8,8 +8,9 @@ enough: rexnet adds into the first 27 of 38 channels.
 What cannot be resized is frozen with the reason, in the words a user can act on.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import lcm
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -54,10 +55,27 @@ class Layout:
 
 @dataclass(frozen=True)
 class Channels:
-    """segments: by name. layout: tensor name -> its Layout (absent where channels cannot be followed)."""
+    """segments: by name. layout: tensor name -> its Layout (absent where channels cannot be followed).
+
+    equal: sets of segments that are cut as equal parts of one tensor and must stay of one width.
+    """
 
     segments: Mapping[str, Segment]
     layout: Mapping[str, Layout]
+    equal: tuple[tuple[str, ...], ...] = ()
+
+    def together(self, names: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+        """The names in sets that move as one: equal parts, where all of them are among the names; others alone.
+
+        A name whose equal parts are not all there is left out.
+        """
+        at = {name: i for i, name in enumerate(names)}
+        sets = {name: frozenset((name,)) for name in at}
+        for parts in self.equal:
+            joined = frozenset(parts).union(*(sets[name] for name in parts if name in sets))
+            sets |= dict.fromkeys(joined, joined)
+        whole = dict.fromkeys(sets[name] for name in at if sets[name] <= at.keys())
+        return tuple(tuple(sorted(found, key=at.__getitem__)) for found in whole)
 
     def made_by(self, module: str) -> tuple[str, ...]:
         """Names of the segments the layer at this path makes."""
@@ -158,4 +176,9 @@ def trace_channels(graph: "Graph") -> Channels:
                     names[id(leaf)], leaf.width, leaf.multiple, leaf.multiple, leaf.frozen, leaf.no_pad
                 )
         layout[op.name] = Layout(found.axis, tuple(names[id(leaf)] for leaf in leaves), found.repeat)
-    return Channels(MappingProxyType(segments), MappingProxyType(layout))
+    equal = [tuple(dict.fromkeys(names[id(run)] for run in runs)) for runs in tracer.equal()]
+    for parts in equal:  # what binds one of equal parts binds all
+        multiple = lcm(*(segments[name].multiple for name in parts))
+        no_pad = next((segments[name].no_pad for name in parts if segments[name].no_pad), "")
+        segments |= {name: replace(segments[name], multiple=multiple, no_pad=no_pad) for name in parts}
+    return Channels(MappingProxyType(segments), MappingProxyType(layout), tuple(e for e in equal if len(e) > 1))

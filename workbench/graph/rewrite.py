@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
+from math import prod
 
 from ..errors import NotApplicable, unknown
+from .aten import reshape_dims
 from .channels import Channels, param_axes
 from .compress import Schemes, check_scheme
+from .factors import Factors, follow
 from .ir import Graph, Op
 from .plan import Compress, Plan, Replace, Resize, SetInput, SetSpatial
 from .shapes import infer_shape
@@ -71,6 +75,12 @@ def _resize(graph: Graph, edits: Sequence[Resize]) -> Graph:
                 f"the nearest is {near}"
             )
         widths[edit.segment] = edit.width
+    for parts in channels.equal:
+        if len({widths[name] for name in parts}) > 1:
+            raise NotApplicable(
+                f"{', '.join(parts)} are cut as equal parts of one tensor and cannot have "
+                f"{', '.join(str(widths[name]) for name in parts)} channels: one width for all of them"
+            )
     moved = {name for name, width in widths.items() if width != channels.segments[name].width}
     if not moved:
         return graph
@@ -79,7 +89,7 @@ def _resize(graph: Graph, edits: Sequence[Resize]) -> Graph:
     for op in graph.ops:
         if op.name in touched or any(name in touched for name in op.inputs):
             changed[op.name] = _resized(graph, op, channels, widths)
-    return _propagate(graph, changed)
+    return _propagate(graph, changed, maps=False)
 
 
 def _resized(graph: Graph, op: Op, channels: Channels, widths: Mapping[str, int]) -> Op:
@@ -239,25 +249,51 @@ def _lineage(path: str) -> list[str]:
 # ---- shapes -----------------------------------------------------------------------------------------------------
 
 
-def _propagate(graph: Graph, changed: Mapping[str, Op], fresh: bool = False) -> Graph:
-    """Recompute shapes behind the changed operators; all others stay the very same objects."""
+def _propagate(graph: Graph, changed: Mapping[str, Op], fresh: bool = False, maps: bool = True) -> Graph:
+    """Recompute shapes behind the changed operators; all others stay the very same objects.
+
+    fresh: the changed operators are new, their shapes unknown. maps: the sizes of feature maps may change.
+    """
     before = graph.by_name
     padded = {path for path, cls in graph.modules if cls.endswith("Same")}
     done: dict[str, Op] = {}
+    factors: dict[str, Factors] = {}  # of all that is done, once a reshape asks
     for op in graph.ops:
         new = changed.get(op.name, op)
         moved = any(i not in before or done[i].shape != before[i].shape for i in new.inputs)
         if op.module in padded and op.kind in _WINDOWS and (op.name in changed or moved):
             new = _padded(new, done)
             moved = True
-        if new is not op or moved or (fresh and op.name in changed):
+        if op.kind == "expand":
+            new = _expanded(graph, new, done, moved)
+        elif new is not op or moved or (fresh and op.name in changed):
             fixed = (fresh and op.name in changed) or new.attrs != op.attrs
             traced = None if fixed else [before[i].shape for i in op.inputs]
-            shape = infer_shape(new, [done[i].shape for i in new.inputs], traced)
+            shapes = [done[i].shape for i in new.inputs]
+            made_of = partial(_factors, before, done, new, factors) if maps else None
+            shape = infer_shape(new, shapes, traced, made_of)
             if shape != new.shape:
-                new = _recorded(replace(new, shape=shape))
+                new = _recorded(replace(new, shape=shape), shapes)
         done[op.name] = _checked(new, done)
     return Graph(tuple(done.values()), graph.outputs, graph.modules)
+
+
+def _factors(before: Mapping[str, Op], done: Mapping[str, Op], op: Op, known: dict[str, Factors]) -> Factors:
+    """The factors of what `op` reads."""
+    for name, made in done.items():
+        if name not in known:
+            was = before[name].shape if name in before and len(before[name].shape) == len(made.shape) else made.shape
+            known[name] = follow(made, was, [known[i] for i in made.inputs])
+    return known[op.inputs[0]]
+
+
+def _expanded(graph: Graph, op: Op, done: Mapping[str, Op], moved: bool) -> Op:
+    """The operator in the present shape of the one tensor of its module that it was expanded to."""
+    like = (o for o in graph.ops if o.name in done and o.module == op.module and o.shape == op.shape)
+    shapes = {done[o.name].shape for o in like} or ({op.shape} if not moved else set())
+    if len(shapes) != 1:
+        raise NotApplicable(f"{op.module or op.name}: its expansion to {op.shape} is written for one input size")
+    return _recorded(replace(op, shape=shapes.pop()), ())
 
 
 _WINDOWS = ("conv2d", "max_pool2d", "avg_pool2d")
@@ -289,9 +325,13 @@ def _no_pads(op: Op) -> tuple[tuple[str, object], ...]:
     return (("pads", ()), ("value", float("-inf") if op.kind == "max_pool2d" else 0.0))
 
 
-def _recorded(op: Op) -> Op:
+def _recorded(op: Op, inputs: Sequence[tuple[int, ...]]) -> Op:
     """Sizes that attributes repeat."""
-    return op.with_attrs(size=op.shape[2:]) if op.kind == "resize" else op
+    if op.kind == "reshape":
+        told = all(d is None or n == prod(inputs[0][i] for i in d) for d, n in zip(op["dims"], op.shape, strict=True))
+        return op if told else op.with_attrs(dims=reshape_dims(inputs[0], op.shape))
+    sizes = {"resize": op.shape[2:], "expand": op.shape}
+    return op.with_attrs(size=sizes[op.kind]) if op.kind in sizes else op
 
 
 def _checked(op: Op, done: Mapping[str, Op]) -> Op:

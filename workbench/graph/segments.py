@@ -224,9 +224,11 @@ class Tracer:
         for name in dict.fromkeys(op.inputs):
             shape = self.graph.by_name[name].shape
             own = axis - (len(op.shape) - len(shape))
-            if size != 1 and (own < 0 or shape[own] == 1):
-                continue  # broadcast over the channels
             found = self.layouts.get(name)
+            if size != 1 and (own < 0 or shape[own] == 1):  # broadcast over the channels
+                if found is not None and found.axis == own:
+                    self.freeze_runs(found, f"its one channel stands for all that it meets ({op.module or op.name})")
+                continue
             if found is None:
                 if is_computed(self.graph.by_name[name]):
                     self.freeze_runs(first, f"a table computed in code is combined with it ({op.module})")
@@ -270,7 +272,8 @@ class Tracer:
         found = self.layouts.get(op.inputs[0])
         if found is None:
             if any(merged and len(merged) > 1 for merged in op["dims"]):
-                self._tie(op.module, op.shape[-1])
+                maps = self.graph.classes.get(op.module, "").endswith(".LambdaLayer") and len(op.shape) == 4
+                self._tie(op.module, op.shape[1 if maps else -1])
             return
         shape = self.graph.by_name[op.inputs[0]].shape
         for axis, merged in enumerate(op["dims"]):
@@ -313,6 +316,13 @@ class Tracer:
         zeros = [_Run(n, frozen=f"it is padding ({op.module})") for n in (before, after)]
         runs = [zeros[0]] * (before > 0) + found.runs + [zeros[1]] * (after > 0)
         self.layouts[op.name] = _Runs(found.axis, runs, found.repeat)
+
+    def _reflect_pad(self, op: "Op") -> None:
+        found = self.layouts.get(op.inputs[0])
+        if found is not None and any(op["pads"][found.axis]):
+            self._lose(op, "channels are reflected")
+        else:
+            self._same(op)
 
     def _concat(self, op: "Op") -> None:
         axis = op["axis"] % len(op.shape)
@@ -368,13 +378,23 @@ class Tracer:
 
     def finish(self) -> None:
         """Code that cuts a tensor into equal parts wants them equal: where one cannot change, none can."""
-        for parts in self._parts.values():
-            leaves = [part.leaves() for part in parts]
-            widths = {sum(run.width for run in part) for part in leaves}
-            fixed = next((run.frozen for part in leaves for run in part if run.frozen), "")
-            if len(parts) > 1 and len(widths) == 1 and fixed:
+        for parts in self._equal():
+            fixed = next((run.frozen for part in parts for run in part.leaves() if run.frozen), "")
+            if fixed:
                 for part in parts:
                     self.freeze_runs(part, f"another of {len(parts)} equal parts cannot change: {fixed}")
+
+    def equal(self) -> list[list[_Run]]:
+        """Runs that must keep one width, having been cut as equal parts of a tensor."""
+        cut = [[part.leaves() for part in parts] for parts in self._equal()]
+        return [[part[0] for part in parts] for parts in cut if all(len(part) == 1 for part in parts)]
+
+    def _equal(self) -> list[list[_Runs]]:
+        return [
+            parts
+            for parts in self._parts.values()
+            if len(parts) > 1 and len({sum(run.width for run in part.leaves()) for part in parts}) == 1
+        ]
 
     def _matmul(self, op: "Op") -> None:
         self._lose(op, "a matrix product mixes the channels")

@@ -7,10 +7,11 @@ are the textbook formulas, in elements:
     transposed    (n - 1) s - 2 p + d (k - 1) + o + 1
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 
 from ..errors import NotApplicable
+from .factors import Factors, split, unflattens
 from .ir import Op
 
 __all__ = ["infer_shape"]
@@ -27,11 +28,17 @@ _POINTWISE = frozenset(
 )
 
 
-def infer_shape(op: Op, inputs: Sequence[Shape], traced: Sequence[Shape] | None = None) -> Shape:
+def infer_shape(
+    op: Op,
+    inputs: Sequence[Shape],
+    traced: Sequence[Shape] | None = None,
+    factors: Callable[[], Factors] | None = None,
+) -> Shape:
     """The output shape of `op` on inputs of the given shapes.
 
     traced: the input shapes `op.shape` was recorded with; rules that exist only as a recorded size (a reshape
-    that splits dimensions, a resize to a fixed size) are scaled from them, or refused with NotApplicable.
+    that splits dimensions, a resize to a fixed size) are scaled from them, or refused with NotApplicable. factors:
+    what the dimensions it reads are made of, asked for where a reshape splits one that changed.
 
     >>> from .ir import Param
     >>> conv = Op("y", "conv2d", ("x",), (1, 8, 16, 16), params=(Param("weight", "w", (8, 3, 3, 3)),), attrs=(
@@ -49,6 +56,8 @@ def infer_shape(op: Op, inputs: Sequence[Shape], traced: Sequence[Shape] | None 
         return (*first[:-1], _own_width(op) or op.shape[-1])
     if kind in _POOLS:
         return (*first[:-2], *(_pooled(op, first, i) for i in (0, 1)))
+    if kind == "avg_pool1d":
+        return (*first[:-1], (first[-1] - op["kernel"]) // op["stride"] + 1)
     if kind in ("adaptive_avg_pool2d", "adaptive_max_pool2d"):
         return (*first[:-2], *op["size"])
     if kind in _REDUCTIONS:
@@ -70,13 +79,15 @@ def infer_shape(op: Op, inputs: Sequence[Shape], traced: Sequence[Shape] | None 
     if kind in ("pad", "reflect_pad"):
         return tuple(d + sum(p) for d, p in zip(first, op["pads"], strict=True))
     if kind == "reshape":
-        return _reshape(op, first)
+        return _reshape(op, first, factors)
     if kind == "resize" and traced is not None:
         sizes = (round(n * out / old) for n, out, old in zip(first[2:], op.shape[2:], traced[0][2:], strict=True))
         return (*first[:2], *sizes)
     if kind == "matmul":
         return (*_broadcast(op, [s[:-2] for s in inputs]), first[-2], inputs[1][-1])
     if kind == "attention":
+        for mask in inputs[3:]:
+            _broadcast(op, [mask, (*first[:-1], inputs[1][-2])])
         return (*first[:-1], inputs[2][-1])
     if kind in _POINTWISE:
         return first
@@ -136,7 +147,7 @@ def _broadcast(op: Op, shapes: Sequence[Shape]) -> Shape:
     return tuple(out)
 
 
-def _reshape(op: Op, first: Shape) -> Shape:
+def _reshape(op: Op, first: Shape, factors: Callable[[], Factors] | None) -> Shape:
     out = []
     for merged, recorded in zip(op["dims"], op.shape, strict=True):
         n = recorded if merged is None else 1
@@ -144,6 +155,17 @@ def _reshape(op: Op, first: Shape) -> Shape:
             n *= first[d]
         out.append(n)
     # dimensions the reshape splits are known only as recorded sizes: right while nothing it splits has moved
-    if prod(out) != prod(first):
+    made_of = factors() if factors and (prod(out) != prod(first) or len(out) > len(first)) else None
+    if prod(out) != prod(first) or (made_of and unflattens(made_of, op.shape)):
+        found = split(made_of, op.shape) if made_of else None
+        out = [prod(now for _, now in dim) for dim in found or ()]
+    if not out or (factors and _may_be_windows(op, first, out)):
         raise NotApplicable(f"{op.module or op.name}: its reshape to {op.shape} is written for one input size")
     return tuple(out)
+
+
+def _may_be_windows(op: Op, first: Shape, out: Sequence[int]) -> bool:
+    """Whether a 1 beside a size that changed may be the number of windows on a map that had one; not a new axis."""
+    moved = [now != recorded for now, recorded in zip(out, op.shape, strict=True)]
+    ones = [i for i, dims in enumerate(op["dims"]) if i and dims == () and any(moved[i - 1 : i + 2])]
+    return len(ones) > 1 or (len(ones) == 1 and len(out) != len(first) + 1)

@@ -32,6 +32,19 @@ def _ghost(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
     module.out_chs = own[-1].shape[1]
 
 
+def _ghost_v3(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
+    """GhostModuleV3: as GhostModule, and its branches are merged by the width of the first half."""
+    _ghost(module, path, inside, graph)
+    module.in_channels = module.groups = module.cheap_rpr_skip.num_features
+
+
+def _blur(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
+    """BlurPool2d: one filter, a constant, for each of its channels."""
+    if module.channels is not None:
+        module.channels = len(module.filt)
+        module.init_non_persistent_buffers()
+
+
 def _partial_residual(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
     """LinearBottleneck of rexnet: the input is added into the first `in_channels` of `out_channels`."""
     module.in_channels, module.out_channels = _read(inside, graph)[1], inside[-1].shape[1]
@@ -148,6 +161,8 @@ def _source(inside: list[Op], graph: Graph) -> Op:
 _RULES: Mapping[str, Callable[[Any, str, list[Op], Graph], None]] = {
     "GhostModule": _ghost,
     "GhostModuleV2": _ghost,
+    "GhostModuleV3": _ghost_v3,
+    "BlurPool2d": _blur,
     "LinearBottleneck": _partial_residual,
     "MixedConv2d": _mixed,
     "SelectiveKernel": _selective,
@@ -176,6 +191,7 @@ _RULES: Mapping[str, Callable[[Any, str, list[Op], Graph], None]] = {
 # Where the names of feature_info are no modules: what stands for them.
 _TAPS: Mapping[str, Callable[[str], str]] = {
     "HighResolutionNet": lambda name: f"incre_modules.{int(name[-1]) - 1}" if name.startswith("stage") else "act2",
+    "EfficientViM": lambda name: f"{name}.blocks",
     "TResNet": lambda name: name or "body.conv1",
     "MultiScaleVit": lambda name: name.replace("block.", "stages."),
 }
@@ -187,7 +203,7 @@ def _set_feature_counts(model: nn.Module, before: Graph, after: Graph) -> None:
     last = rows[-1].get("module", "") if rows else ""
     facts = {
         "num_features": (_pooled, partial(_width_at, path=last), _classified),
-        "head_hidden_size": (_classified,),
+        "head_hidden_size": (_classified, _pooled),
         "embed_dim": (_classified,),
     }
     for name, counts in facts.items():

@@ -1,8 +1,8 @@
 """Even widths, up or down each, of least latency for at least the work the network does now.
 
-Per segment s one of its even widths is taken, x[s] = 1 where it is not the one of the network at hand. With t, p and m
-the changes of latency, parameters and multiply-accumulates that this alone makes, P and M what is missing of the
-original's, an integer program (HiGHS) finds
+Per segment s, or set of equal parts, one of its even widths is taken, x[s] = 1 where it is not the one of the network
+at hand. With t, p and m the changes of latency, parameters and multiply-accumulates that this alone makes, P and M what
+is missing of the original's, an integer program (HiGHS) finds
 
     min  sum t x     so that   sum p x >= P,   sum m x >= M   (and, of SRAM and weights, <= what is left of the budget)
 
@@ -26,11 +26,14 @@ _ROUNDS = 6  # networks around which changes are taken
 _TRIES = 4  # programs a round, bounds tightened in between
 _MISSED = 1e3  # what a budget missed by its whole costs, in latencies of the network
 
+Segments = tuple[str, ...]
 Widths = tuple[int, ...]
 
 
-def cheapest(graph: Graph, target: Target, choices: Mapping[str, Sequence[int]], budgets: Budgets) -> Mapping[str, int]:
-    """Segment -> one of its even widths (`choices`, one or two, the smaller first), those that run fastest.
+def cheapest(
+    graph: Graph, target: Target, choices: Mapping[Segments, Sequence[int]], budgets: Budgets
+) -> Mapping[Segments, int]:
+    """Segments of one width -> one of their even widths (`choices`, one or two, the smaller first): the fastest.
 
     The network does not get fewer parameters or multiply-accumulates than it has. Raises NotApplicable where no choice
     known to do that meets the budgets, and whatever the estimate raises.
@@ -59,13 +62,13 @@ class _Known:
 class _Search:
     graph: Graph
     target: Target
-    segments: tuple[str, ...]
+    segments: tuple[Segments, ...]
     choices: tuple[Widths, ...]
     budgets: Budgets
     _seen: dict[Widths, _Known] = field(default_factory=dict)
 
     def run(self) -> Widths:
-        current = [self.graph.channels.segments[name].width for name in self.segments]
+        current = [self.graph.channels.segments[names[0]].width for names in self.segments]
         nearest = tuple(
             min(some, key=lambda width: (abs(width - now), -width))
             for some, now in zip(self.choices, current, strict=True)
@@ -93,7 +96,9 @@ class _Search:
         if widths not in self._seen:
             pairs = zip(self.segments, widths, strict=True)
             segments = self.graph.channels.segments
-            edits = tuple(Resize(name, width) for name, width in pairs if segments[name].width != width)
+            edits = tuple(
+                Resize(name, width) for names, width in pairs for name in names if segments[name].width != width
+            )
             graph = rewrite(self.graph, Plan(edits)) if edits else self.graph
             lacks = max(1 - graph.params / max(self.graph.params, 1), 1 - graph.macs / max(self.graph.macs, 1))
             if near is not None and not self.budgets:

@@ -103,7 +103,9 @@ class EvenChannels(Transform):
             raise NotApplicable(
                 f'direction "cost" asks estimates of {target.name}, which is not calibrated; "nearest" asks none'
             )
-        return cheapest(graph, target, choices, Budgets(sram_kib=self.sram_kib, model_kib=self.model_kib))
+        together = {names: choices[names[0]] for names in graph.channels.together(choices)}
+        found = cheapest(graph, target, together, Budgets(sram_kib=self.sram_kib, model_kib=self.model_kib))
+        return {name: width for names, width in found.items() for name in names}
 
 
 def _spatial(graph: Graph) -> set[str]:

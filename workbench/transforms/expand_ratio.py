@@ -77,7 +77,8 @@ def _inner(graph: Graph, block: Block) -> list[Segment]:
         if tensor not in inside and graph.by_name[tensor].kind != "param":
             for name in layout.segments:
                 found.pop(name, None)
-    return [channels.segments[name] for name in found if not channels.segments[name].frozen]
+    free = channels.together(name for name in found if not channels.segments[name].frozen)
+    return [channels.segments[name] for names in free for name in names]
 
 
 def _is_map(graph: Graph, tensor: str) -> bool:

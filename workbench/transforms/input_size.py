@@ -42,11 +42,17 @@ class InputSize(Transform):
         wanted = (self.height, self.width or self.height)
         if tuple(now) == wanted:
             raise NotApplicable(f"the network already reads images of {now[0]} x {now[1]}")
-        fixed = next((path for path, cls in graph.modules if cls.rpartition(".")[2] in _FIXED), None)
+        fixed = next(((path, cls) for path, cls in graph.modules if cls in _FIXED), None)
         if fixed is not None:
-            raise NotApplicable(f"{fixed} ({graph.classes[fixed].rpartition('.')[2]}) is made for one image size")
+            raise NotApplicable(f"{fixed[0]} ({fixed[1].rpartition('.')[2]}) is made for one image size")
         return Plan((SetInput((channels, *wanted)),))
 
 
 # Modules whose code holds the image size.
-_FIXED = frozenset(("PatchEmbed", "HybridEmbed"))
+_FIXED = frozenset(
+    (
+        "timm.layers.patch_embed.PatchEmbed",
+        "timm.layers.hybrid_embed.HybridEmbed",
+        "timm.models.crossvit.PatchEmbed",
+    )
+)

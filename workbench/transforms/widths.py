@@ -37,7 +37,7 @@ def movable(graph: Graph, blocks: str | tuple[str, ...], read: bool = False) -> 
         reached = {segment for layout in layouts for segment in layout.segments}
         names = [name for name in channels.segments if name in reached]
     found = [channels.segments[name] for name in names]
-    free = tuple(segment for segment in found if not segment.frozen)
+    free = tuple(channels.segments[n] for ns in channels.together(s.name for s in found if not s.frozen) for n in ns)
     if found and not free:
         raise NotApplicable(f"{found[-1].name} keeps its {found[-1].width} channels: {found[-1].frozen}")
     if not free:

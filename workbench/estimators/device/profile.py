@@ -30,8 +30,8 @@ def charged(ops: Sequence[HwOp], nodes: Sequence[Node]) -> np.ndarray | None:
     >>> x = HwOp("x", "INPUT", (), (1, 8, 8, 3), ("x",))
     >>> conv = HwOp("conv", "CONV_2D", ("x",), (1, 8, 8, 16), ("conv",))
     >>> act = HwOp("act", "HARD_SWISH", ("conv",), (1, 8, 8, 16), ("act",))
-    >>> charged([x, conv, act], [("reorder", "Reorder", 1.0), ("act", "Conv", 2.0)])
-    array([3., 0.])
+    >>> charged([x, conv, act], [("reorder", "Reorder", 0.5), ("act", "Conv", 2.0)])
+    array([2.5, 0. ])
     """
     run = [op for op in ops if op.kind != "INPUT"]
     number = {op.name: i for i, op in enumerate(run)}

