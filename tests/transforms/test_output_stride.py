@@ -4,16 +4,18 @@ import copy
 
 import pytest
 import torch
+from torch import nn
 
 from workbench.errors import InputError, NotApplicable
-from workbench.graph import rewrite
+from workbench.graph import Plan, SetSpatial, rewrite
+from workbench.graph.trace import trace
 from workbench.surgery import build
 from workbench.transforms import OutputStride
 
 from ..graph.zoo import lively, traced
 
 
-@pytest.mark.parametrize("name", ["mobilenetv2_100", "resnet18", "tf_efficientnet_b0", "regnetx_004"])
+@pytest.mark.parametrize("name", ["mobilenetv2_100", "resnet18", "tf_efficientnet_b0", "regnetx_004", "convnext_atto"])
 @pytest.mark.parametrize("stride", [8, 16])
 def test_the_last_map_has_the_stride(name, stride, target):
     graph = traced(name, 64)
@@ -23,7 +25,7 @@ def test_the_last_map_has_the_stride(name, stride, target):
     assert edited.params == graph.params
 
 
-@pytest.mark.parametrize("name", ["mobilenetv2_100", "resnet18"])
+@pytest.mark.parametrize("name", ["mobilenetv2_100", "resnet18", "resnet18d", "convnext_atto"])
 def test_inside_the_map_every_second_value_is_the_old_one(name, target):
     """What the weights mean stays (borders see more zeros)."""
     model, graph = copy.deepcopy(lively(name)).double(), traced(name, 64)
@@ -36,6 +38,32 @@ def test_inside_the_map_every_second_value_is_the_old_one(name, target):
     torch.testing.assert_close(z[:, :, ::2, ::2][:, :, 7:9, 7:9], y[:, :, 7:9, 7:9])
 
 
+@pytest.mark.parametrize("pool", [nn.MaxPool2d(3, 2, ceil_mode=True), nn.AvgPool2d(3, 2), nn.MaxPool2d(2)])
+def test_windows_that_shrink_a_map_are_padded(pool, target):
+    """A window that begins at its first pixel stands a pixel further on in a map padded on both sides."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), copy.deepcopy(pool), nn.Conv2d(8, 8, 3, padding=1)).double().eval()
+    graph = trace(model, (3, 64, 64))
+    fine = build(model, graph, [OutputStride(2).plan(graph, target)])
+    x = torch.randn(1, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        y, z = model(x), fine(x)
+    assert z.shape[2:] == (32, 32)
+    shift = (pool.kernel_size - 1) // 2
+    torch.testing.assert_close(z[:, :, shift::2, shift::2][:, :, 2:13, 2:13], y[:, :, 2:13, 2:13])
+
+
+def test_a_dilated_max_pool_sees_the_values_it_saw(target):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.MaxPool2d(5, 1, 2), nn.Conv2d(8, 8, 1)).double().eval()
+    graph = trace(model, (3, 64, 64))
+    plan = Plan((SetSpatial("conv2d", stride=(1, 1)), SetSpatial("max_pool2d", dilation=(2, 2), same=True)))
+    fine = build(model, graph, [plan])
+    x = torch.randn(1, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(fine(x)[:, :, ::2, ::2], model(x))
+
+
 def test_feature_info_follows(target):
     graph = traced("mobilenetv2_100", 64)
     built = build(lively("mobilenetv2_100"), graph, [OutputStride(8).plan(graph, target)])
@@ -45,7 +73,9 @@ def test_feature_info_follows(target):
 def test_what_does_not_fit_says_why(mobilenet, target):
     with pytest.raises(NotApplicable, match="output stride is 32 already"):
         OutputStride(32).plan(mobilenet, target)
-    with pytest.raises(NotApplicable, match="window padded"):
-        OutputStride(16).plan(traced("convnext_atto", 64), target)
+    with pytest.raises(NotApplicable, match="average over pixels that stand apart"):
+        OutputStride(8).plan(traced("resnet18d", 64), target)
+    with pytest.raises(NotApplicable, match="no longer stand pixel on pixel"):
+        OutputStride(8).plan(traced("dla46_c", 64), target)
     with pytest.raises(InputError, match="stride is 12"):
         OutputStride(12)

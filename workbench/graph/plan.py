@@ -51,12 +51,16 @@ class Replace:
 
 @dataclass(frozen=True)
 class SetSpatial:
-    """Change the stride, dilation or padding of one operator."""
+    """Change the stride, dilation or padding of one operator.
+
+    same: let its layer, a plain convolution or pool, pad as TensorFlow's "SAME" does, in place of its own padding.
+    """
 
     op: str
     stride: tuple[int, int] | None = None
     dilation: tuple[int, int] | None = None
     padding: tuple[int, int] | None = None
+    same: bool = False
 
 
 @dataclass(frozen=True)

@@ -43,11 +43,18 @@ def rewrite(graph: Graph, plan: Plan) -> Graph:
 
 def _set_spatial(graph: Graph, edits: Sequence[SetSpatial]) -> Graph:
     changed: dict[str, Op] = {}
+    same: dict[str, str] = {}  # module -> its class now
     for edit in edits:
         op = changed.get(edit.op) or _op(graph, edit.op)
-        fields = {"stride": edit.stride, "dilation": edit.dilation, "padding": edit.padding}
-        changed[edit.op] = op.with_attrs(**{k: v for k, v in fields.items() if v is not None})
-    return _propagate(graph, changed)
+        padding = (0, 0) if edit.same else edit.padding
+        fields = {"stride": edit.stride, "dilation": edit.dilation, "padding": padding}
+        op = changed[edit.op] = op.with_attrs(**{k: v for k, v in fields.items() if v is not None})
+        if edit.same:
+            if op.kind != "conv2d":  # nothing is left for a last, partial window
+                changed[edit.op] = op.with_attrs(ceil=False)
+            same[op.module] = _SAME[op.kind]
+    modules = tuple((path, same.get(path, cls)) for path, cls in graph.modules) if same else graph.modules
+    return _propagate(Graph(graph.ops, graph.outputs, modules), changed)
 
 
 def _op(graph: Graph, name: str) -> Op:
@@ -205,7 +212,11 @@ def _replaced(graph: Graph, edits: Sequence[Replace]) -> Graph:
     return _propagate(edited, {op.name: op for op in ops if op.name in added}, fresh=True)
 
 
-_SAME = "timm.layers.conv2d_same.Conv2dSame"
+_SAME: Mapping[str, str] = {
+    "conv2d": "timm.layers.conv2d_same.Conv2dSame",
+    "max_pool2d": "timm.layers.pool2d_same.MaxPool2dSame",
+    "avg_pool2d": "timm.layers.pool2d_same.AvgPool2dSame",
+}
 _CLASSES: Mapping[str, str] = {
     "conv2d": "torch.nn.modules.conv.Conv2d",
     "batch_norm": "torch.nn.modules.batchnorm.BatchNorm2d",
@@ -231,7 +242,7 @@ def _modules(
             padded = {op.module for op in added if op.kind == "pad"}
             for op in added:
                 if op.module not in known:
-                    tree[op.module] = _SAME if op.module in padded else _CLASSES.get(op.kind, "")
+                    tree[op.module] = _SAME["conv2d"] if op.module in padded else _CLASSES.get(op.kind, "")
         elif path in alive or not any(outer in blocks for outer in _lineage(path)):
             tree[path] = cls
     return tuple(tree.items())

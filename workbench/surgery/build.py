@@ -14,7 +14,7 @@ from .attributes import set_attributes
 from .compare import require_equal
 from .compress import compress, compress_again
 from .distil import Progress, distil
-from .layers import takes_one
+from .layers import pad_same, takes_one
 from .replace import replace
 from .resize import kept_channels, resize
 from .statistics import correct
@@ -129,10 +129,12 @@ def _resize(edited: nn.Module, graph: Graph, edits: Sequence[Resize], images: to
 
 def _set_spatial(edited: nn.Module, graph: Graph, edit: SetSpatial) -> None:
     op = graph.by_name[edit.op]
+    if edit.same:
+        pad_same(edited, op.module)
     layer = edited.get_submodule(op.module)
     for name in ("stride", "dilation", "padding"):
         value = getattr(edit, name)
-        if value is None:
+        if value is None or (edit.same and name == "padding"):
             continue
         if not isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d) or not hasattr(layer, name):
             raise SurgeryError(f"{op.module or op.name}: a {type(layer).__name__} has no {name} that could be set")

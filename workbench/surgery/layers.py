@@ -6,11 +6,23 @@ from inspect import signature
 from typing import Any
 
 import torch
+from timm.layers.conv2d_same import Conv2dSame
+from timm.layers.pool2d_same import AvgPool2dSame, MaxPool2dSame
 from torch import Tensor, nn
 
+from ..errors import SurgeryError
 from ..graph import Op
 
-__all__ = ["capture", "evaluating", "get_parameter", "replace_module", "set_parameter", "set_widths", "takes_one"]
+__all__ = [
+    "capture",
+    "evaluating",
+    "get_parameter",
+    "pad_same",
+    "replace_module",
+    "set_parameter",
+    "set_widths",
+    "takes_one",
+]
 
 
 def get_parameter(model: nn.Module, name: str) -> Tensor | None:
@@ -40,6 +52,32 @@ def replace_module(model: nn.Module, path: str, module: nn.Module) -> None:
     """Put `module` at `path`."""
     parent, _, name = path.rpartition(".")
     setattr(model.get_submodule(parent), name, module)
+
+
+def pad_same(model: nn.Module, path: str) -> None:
+    """Put a layer that pads as TensorFlow's "SAME" does in the place of a plain convolution or pool; weights stay."""
+    layer: Any = model.get_submodule(path)
+    made: Any
+    if type(layer) is nn.Conv2d:
+        made = Conv2dSame(
+            layer.in_channels,
+            layer.out_channels,
+            layer.kernel_size,  # type: ignore[arg-type]
+            layer.stride,  # type: ignore[arg-type]
+            dilation=layer.dilation,  # type: ignore[arg-type]
+            groups=layer.groups,
+            bias=layer.bias is not None,
+        )
+        made.weight, made.bias = layer.weight, layer.bias
+    elif type(layer) is nn.MaxPool2d:
+        made = MaxPool2dSame(layer.kernel_size, layer.stride, dilation=layer.dilation)
+    elif type(layer) is nn.AvgPool2d:
+        made = AvgPool2dSame(layer.kernel_size, layer.stride, count_include_pad=layer.count_include_pad)
+    else:
+        raise SurgeryError(
+            f"{path} is a {type(layer).__name__}: no layer is known that does the same and pads as needed"
+        )
+    replace_module(model, path, made.train(layer.training))
 
 
 def set_widths(model: nn.Module, path: str, op: Op) -> None:
