@@ -16,7 +16,8 @@ class InputSize(Transform):
 
     height, width: pixels, 16 to 4096; width None is the height again.
 
-    Refused where the network is made for one size: positions it has a table for, attention windows, flattened maps.
+    Flattened maps and attention on them follow. Refused where only the network's code knows what another size would
+    do: a table of positions, windows, pixels moved into channels, a map flattened into the classifier.
 
     >>> InputSize(192)
     InputSize(height=192, width=None)
