@@ -20,7 +20,7 @@ from workbench.errors import NotApplicable
 from workbench.files import write_atomic
 from workbench.transforms import Transform
 
-NETWORKS = (("mobilenetv2_050", 96), ("mobilenetv3_small_050", 96), ("mnasnet_small", 96), ("mobilenetv1_100", 96))
+NETWORKS = (("mobilenetv2_050", 96), ("mobilenetv3_small_050", 96), ("mnasnet_small", 96), ("tinynet_e", 96))
 ARENAS_KIB = (256, 384, 512, 1024)
 STRATEGIES = ("performance", "size")
 EDITS: Sequence[tuple[str, tuple[Transform, ...]]] = (

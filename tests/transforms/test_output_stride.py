@@ -68,6 +68,9 @@ def test_feature_info_follows(target):
     graph = traced("mobilenetv2_100", 64)
     built = build(lively("mobilenetv2_100"), graph, [OutputStride(8).plan(graph, target)])
     assert [row["reduction"] for row in built.feature_info] == [2, 4, 8, 8, 8]
+    graph = traced("efficientvim_m1_dist", 64)
+    built = build(lively("efficientvim_m1_dist"), graph, [OutputStride(16).plan(graph, target)])
+    assert [row["reduction"] for row in built.feature_info] == [16, 16, 16]
 
 
 def test_what_does_not_fit_says_why(mobilenet, target):

@@ -6,7 +6,7 @@ needs is read off the planned graph, so that one rule serves every edit.
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -14,16 +14,23 @@ from ..graph import Graph, Op
 
 __all__ = ["set_attributes"]
 
+_T = TypeVar("_T")
+
 
 def set_attributes(model: nn.Module, before: Graph, after: Graph) -> None:
     """Bring attributes held in code in line with the edited graph."""
     for path, module in model.named_modules():
-        rule = _RULES.get(type(module).__name__)
+        rule = _entry(_RULES, module)
         if rule is not None:
             inside = [op for op in after.ops if op.module == path or op.module.startswith(path + ".")]
             if inside:
                 rule(module, path, inside, after)
     _set_feature_counts(model, before, after)
+
+
+def _entry(table: Mapping[str, _T], module: nn.Module) -> _T | None:
+    """What the table has for the module's class, or for the nearest one it is derived from."""
+    return next((table[cls.__name__] for cls in type(module).__mro__ if cls.__name__ in table), None)
 
 
 def _ghost(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
@@ -211,7 +218,7 @@ def _set_feature_counts(model: nn.Module, before: Graph, after: Graph) -> None:
         if true is not None:
             setattr(model, name, true(after))
     for prefix, module in model.named_modules():  # the model itself, and a backbone inside it
-        tap = _TAPS.get(type(module).__name__, str)
+        tap = _entry(_TAPS, module) or str
         for row in _rows(module):
             path = f"{prefix}.{tap(row.get('module', ''))}".lstrip(".")
             for key, fact in (("num_chs", _width_at), ("reduction", _reduction_at)):
