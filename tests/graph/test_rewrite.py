@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor, nn
 
 from workbench.errors import NotApplicable, UnknownName
 from workbench.graph import Graph, Op, Plan, Replace, Resize, SetInput, SetSpatial, rewrite
@@ -38,6 +39,20 @@ def test_partial_residual_and_groups_equal_rebuilt():
 
 def test_input_size_equals_traced_at_that_size():
     assert rewrite(GRAPHS[Residual], Plan((SetInput((3, 48, 40)),))) == trace(Residual(), (3, 48, 40))
+
+
+def test_slices_of_pixels_are_not_guessed():
+    class Cropped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv(x)[:, :2, 4:-4]
+
+    graph = trace(Cropped(), (3, 16, 16))
+    with pytest.raises(NotApplicable, match="its slice of 16 is written for one input size"):
+        rewrite(graph, Plan((SetInput((3, 32, 32)),)))
 
 
 def test_stride_changes_what_follows():

@@ -15,7 +15,9 @@ from workbench.transforms import OutputStride
 from ..graph.zoo import lively, traced
 
 
-@pytest.mark.parametrize("name", ["mobilenetv2_100", "resnet18", "tf_efficientnet_b0", "regnetx_004", "convnext_atto"])
+@pytest.mark.parametrize(
+    "name", ["mobilenetv2_100", "resnet18", "tf_efficientnet_b0", "regnetx_004", "convnext_atto", "mambaout_femto"]
+)
 @pytest.mark.parametrize("stride", [8, 16])
 def test_the_last_map_has_the_stride(name, stride, target):
     graph = traced(name, 64)

@@ -74,6 +74,8 @@ def infer_shape(
         return tuple(sum(s[i] for s in inputs) if i == axis else d for i, d in enumerate(first))
     if kind == "slice":
         axis = op["axis"] % len(first)
+        if factors and traced is not None and first[axis] != traced[0][axis]:
+            raise NotApplicable(f"{op.module or op.name}: its slice of {traced[0][axis]} is written for one input size")
         taken = len(range(op["start"], min(op["stop"], first[axis]), op["step"]))
         return tuple(taken if i == axis else d for i, d in enumerate(first))
     if kind in ("pad", "reflect_pad"):

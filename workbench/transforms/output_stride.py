@@ -123,7 +123,7 @@ def _moves_pixels(graph: Graph, op: Op) -> bool:
     """Whether the operator counts pixels that would stand apart; padding a layer does for itself is seen to there."""
     if op.kind in ("pad", "reflect_pad"):
         return any(any(p) for p in op["pads"][2:]) and not any(_pads_for(op, o) for o in graph.consumers[op.name])
-    return op.kind == "resize" or (op.kind == "slice" and op["axis"] % len(op.shape) > 1)
+    return op.kind == "resize"
 
 
 def _times(pair: tuple[int, int], by: int) -> tuple[int, int]:
