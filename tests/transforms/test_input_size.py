@@ -3,7 +3,7 @@
 import pytest
 
 from workbench.errors import InputError, NotApplicable
-from workbench.graph import rewrite
+from workbench.graph import Plan, SetSpatial, rewrite
 from workbench.graph.trace import trace
 from workbench.surgery.compare import require_equal
 from workbench.transforms import InputSize
@@ -60,3 +60,12 @@ def test_what_does_not_fit_says_why(mobilenet, target):
         InputSize(8)
     with pytest.raises(InputError, match="width is 0"):
         InputSize(64, 0)
+
+
+def test_expansions_that_did_not_change_are_shared():
+    """An estimate after an edit looks at what is another object."""
+    graph = traced("test_efficientnet_evos", 64)
+    last = [op for op in graph.ops if op.kind == "conv2d" and max(op["stride"]) > 1][-1]
+    edited = rewrite(graph, Plan((SetSpatial(last.name, stride=(1, 1)),)))
+    first = next(op for op in edited.ops if op.kind == "expand")
+    assert first is graph.by_name[first.name]

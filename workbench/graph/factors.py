@@ -13,14 +13,14 @@ from math import gcd, prod
 
 from .ir import Op
 
-__all__ = ["Factors", "follow", "plain", "split", "unflattens"]
+__all__ = ["REDUCTIONS", "Factors", "follow", "plain", "split", "unflattens"]
 
 Shape = tuple[int, ...]
 Dim = tuple[tuple[int, int], ...]
 Factors = tuple[Dim, ...]
 
 _ROWS = frozenset(("linear", "layer_norm", "rms_norm"))
-_REDUCTIONS = frozenset(("mean", "sum", "amax", "norm", "var"))
+REDUCTIONS = frozenset(("mean", "sum", "amax", "norm", "var"))
 
 
 def plain(recorded: Shape, now: Shape) -> Factors:
@@ -90,7 +90,7 @@ def follow(op: Op, recorded: Shape, inputs: Sequence[Factors]) -> Factors:
         found = [*first[:-1], inputs[-1 if op.kind == "matmul" else 2][-1]]
     elif op.kind in _ROWS:
         found = [*first[:-1], None]
-    elif op.kind in _REDUCTIONS:
+    elif op.kind in REDUCTIONS:
         gone = {a % len(first) for a in op["axes"]}
         found = [None if i in gone else dim for i, dim in enumerate(first) if op["keepdim"] or i not in gone]
     else:  # whatever keeps its dimensions or broadcasts; those it does not keep are told by their size

@@ -2,18 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import groupby
-from math import prod
 
 from ..errors import NotApplicable, unknown
-from .aten import reshape_dims
 from .channels import Channels, param_axes
 from .compress import Schemes, check_scheme
-from .factors import Factors, follow
 from .ir import Graph, Op
 from .plan import Compress, Plan, Replace, Resize, SetInput, SetSpatial
-from .shapes import infer_shape
+from .propagate import propagate
 
 __all__ = ["rewrite"]
 
@@ -37,7 +33,7 @@ def rewrite(graph: Graph, plan: Plan) -> Graph:
             for edit in edits:
                 assert isinstance(edit, SetInput)
                 (only,) = graph.inputs
-                graph = _propagate(graph, {only.name: replace(only, shape=(only.shape[0], *edit.shape))})
+                graph = propagate(graph, {only.name: replace(only, shape=(only.shape[0], *edit.shape))})
     return graph
 
 
@@ -54,7 +50,7 @@ def _set_spatial(graph: Graph, edits: Sequence[SetSpatial]) -> Graph:
                 changed[edit.op] = op.with_attrs(ceil=False)
             same[op.module] = _SAME[op.kind]
     modules = tuple((path, same.get(path, cls)) for path, cls in graph.modules) if same else graph.modules
-    return _propagate(Graph(graph.ops, graph.outputs, modules), changed)
+    return propagate(Graph(graph.ops, graph.outputs, modules), changed)
 
 
 def _op(graph: Graph, name: str) -> Op:
@@ -96,7 +92,7 @@ def _resize(graph: Graph, edits: Sequence[Resize]) -> Graph:
     for op in graph.ops:
         if op.name in touched or any(name in touched for name in op.inputs):
             changed[op.name] = _resized(graph, op, channels, widths)
-    return _propagate(graph, changed, maps=False)
+    return propagate(graph, changed, maps=False)
 
 
 def _resized(graph: Graph, op: Op, channels: Channels, widths: Mapping[str, int]) -> Op:
@@ -209,7 +205,7 @@ def _replaced(graph: Graph, edits: Sequence[Replace]) -> Graph:
     outputs = tuple(map(source, graph.outputs))
     added = {op.name for some in stands.values() for op in some}
     edited = Graph(tuple(ops), outputs, _modules(graph, edits, gone, stands))
-    return _propagate(edited, {op.name: op for op in ops if op.name in added}, fresh=True)
+    return propagate(edited, {op.name: op for op in ops if op.name in added}, fresh=True)
 
 
 _SAME: Mapping[str, str] = {
@@ -255,104 +251,3 @@ def _lineage(path: str) -> list[str]:
         path = path.rpartition(".")[0]
         found.append(path)
     return found
-
-
-# ---- shapes -----------------------------------------------------------------------------------------------------
-
-
-def _propagate(graph: Graph, changed: Mapping[str, Op], fresh: bool = False, maps: bool = True) -> Graph:
-    """Recompute shapes behind the changed operators; all others stay the very same objects.
-
-    fresh: the changed operators are new, their shapes unknown. maps: the sizes of feature maps may change.
-    """
-    before = graph.by_name
-    padded = {path for path, cls in graph.modules if cls.endswith("Same")}
-    done: dict[str, Op] = {}
-    factors: dict[str, Factors] = {}  # of all that is done, once a reshape asks
-    for op in graph.ops:
-        new = changed.get(op.name, op)
-        moved = any(i not in before or done[i].shape != before[i].shape for i in new.inputs)
-        if op.module in padded and op.kind in _WINDOWS and (op.name in changed or moved):
-            new = _padded(new, done)
-            moved = True
-        if op.kind == "expand":
-            new = _expanded(graph, new, done, moved)
-        elif new is not op or moved or (fresh and op.name in changed):
-            fixed = (fresh and op.name in changed) or new.attrs != op.attrs
-            traced = None if fixed else [before[i].shape for i in op.inputs]
-            shapes = [done[i].shape for i in new.inputs]
-            made_of = partial(_factors, before, done, new, factors) if maps else None
-            shape = infer_shape(new, shapes, traced, made_of)
-            if shape != new.shape:
-                new = _recorded(replace(new, shape=shape), shapes)
-        done[op.name] = _checked(new, done)
-    return Graph(tuple(done.values()), graph.outputs, graph.modules)
-
-
-def _factors(before: Mapping[str, Op], done: Mapping[str, Op], op: Op, known: dict[str, Factors]) -> Factors:
-    """The factors of what `op` reads."""
-    for name, made in done.items():
-        if name not in known:
-            was = before[name].shape if name in before and len(before[name].shape) == len(made.shape) else made.shape
-            known[name] = follow(made, was, [known[i] for i in made.inputs])
-    return known[op.inputs[0]]
-
-
-def _expanded(graph: Graph, op: Op, done: Mapping[str, Op], moved: bool) -> Op:
-    """The operator in the present shape of the one tensor of its module that it was expanded to."""
-    like = (o for o in graph.ops if o.name in done and o.module == op.module and o.shape == op.shape)
-    shapes = {done[o.name].shape for o in like} or ({op.shape} if not moved else set())
-    if len(shapes) != 1:
-        raise NotApplicable(f"{op.module or op.name}: its expansion to {op.shape} is written for one input size")
-    return _recorded(replace(op, shape=shapes.pop()), ())
-
-
-_WINDOWS = ("conv2d", "max_pool2d", "avg_pool2d")
-
-
-def _padded(op: Op, done: dict[str, Op]) -> Op:
-    """A layer that pads as TensorFlow's "SAME" does, with the padding its present input needs standing before it.
-
-    n' = ceil(n / s),   pad = max((n' - 1) s + d (k - 1) + 1 - n, 0), the smaller half in front
-    """
-    pad = done[op.inputs[0]]
-    if pad.kind != "pad" or pad.module != op.module:
-        pad = Op(f"{op.name}.pad", "pad", op.inputs[:1], pad.shape, _no_pads(op), (), op.module)
-    source = done[pad.inputs[0]]
-    total = []
-    for i, n in enumerate(source.shape[2:]):
-        step, span = op["stride"][i], (op.get("dilation") or (1, 1))[i] * (op["kernel"][i] - 1) + 1
-        total.append(max((-(-n // step) - 1) * step + span - n, 0))
-    if not any(total):
-        done.pop(pad.name, None)
-        return replace(op, inputs=(source.name, *op.inputs[1:]))
-    pads = ((0, 0), (0, 0), *((t // 2, t - t // 2) for t in total))
-    shape = (*source.shape[:2], *(n + t for n, t in zip(source.shape[2:], total, strict=True)))
-    done[pad.name] = replace(pad.with_attrs(pads=pads), shape=shape)
-    return replace(op, inputs=(pad.name, *op.inputs[1:]))
-
-
-def _no_pads(op: Op) -> tuple[tuple[str, object], ...]:
-    return (("pads", ()), ("value", float("-inf") if op.kind == "max_pool2d" else 0.0))
-
-
-def _recorded(op: Op, inputs: Sequence[tuple[int, ...]]) -> Op:
-    """Sizes that attributes repeat."""
-    if op.kind == "reshape":
-        told = all(d is None or n == prod(inputs[0][i] for i in d) for d, n in zip(op["dims"], op.shape, strict=True))
-        return op if told else op.with_attrs(dims=reshape_dims(inputs[0], op.shape))
-    sizes = {"resize": op.shape[2:], "expand": op.shape}
-    return op.with_attrs(size=sizes[op.kind]) if op.kind in sizes else op
-
-
-def _checked(op: Op, done: Mapping[str, Op]) -> Op:
-    """Refuse what torch would refuse: a layer that expects another number of input channels."""
-    weight = op.param("weight")
-    if weight is None or op.kind not in ("conv2d", "linear"):
-        return op
-    shape = done[op.inputs[0]].shape
-    has = shape[1] if op.kind == "conv2d" else shape[-1]
-    wants = weight.shape[1] * (op["groups"] if op.kind == "conv2d" else 1)
-    if has != wants:
-        raise NotApplicable(f"{op.module or op.name} reads {has} channels where its weights want {wants}")
-    return op

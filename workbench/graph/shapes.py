@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from math import prod
 
 from ..errors import NotApplicable
-from .factors import Factors, split, unflattens
+from .factors import REDUCTIONS, Factors, split, unflattens
 from .ir import Op
 
 __all__ = ["infer_shape"]
@@ -20,7 +20,6 @@ Shape = tuple[int, ...]
 
 _LAST_DIM = {"linear"}
 _POOLS = {"max_pool2d", "avg_pool2d"}
-_REDUCTIONS = {"mean", "sum", "amax", "norm", "var"}
 _POINTWISE = frozenset(
     "batch_norm layer_norm rms_norm group_norm relu relu6 hard_swish hard_sigmoid silu sigmoid tanh gelu mish elu "
     "softplus exp sqrt rsqrt abs neg roll leaky_relu prelu clamp pow softmax add sub mul div maximum "
@@ -60,7 +59,7 @@ def infer_shape(
         return (*first[:-1], (first[-1] - op["kernel"]) // op["stride"] + 1)
     if kind in ("adaptive_avg_pool2d", "adaptive_max_pool2d"):
         return (*first[:-2], *op["size"])
-    if kind in _REDUCTIONS:
+    if kind in REDUCTIONS:
         axes = {a % len(first) for a in op["axes"]}
         if op["keepdim"]:
             return tuple(1 if i in axes else d for i, d in enumerate(first))

@@ -57,26 +57,25 @@ def replace_module(model: nn.Module, path: str, module: nn.Module) -> None:
 def pad_same(model: nn.Module, path: str) -> None:
     """Put a layer that pads as TensorFlow's "SAME" does in the place of a plain convolution or pool; weights stay."""
     layer: Any = model.get_submodule(path)
+    kind = type(layer)
     made: Any
-    if type(layer) is nn.Conv2d:
+    if kind is nn.Conv2d:
         made = Conv2dSame(
             layer.in_channels,
             layer.out_channels,
-            layer.kernel_size,  # type: ignore[arg-type]
-            layer.stride,  # type: ignore[arg-type]
-            dilation=layer.dilation,  # type: ignore[arg-type]
+            layer.kernel_size,
+            layer.stride,
+            dilation=layer.dilation,
             groups=layer.groups,
             bias=layer.bias is not None,
         )
         made.weight, made.bias = layer.weight, layer.bias
-    elif type(layer) is nn.MaxPool2d:
+    elif kind is nn.MaxPool2d:
         made = MaxPool2dSame(layer.kernel_size, layer.stride, dilation=layer.dilation)
-    elif type(layer) is nn.AvgPool2d:
+    elif kind is nn.AvgPool2d:
         made = AvgPool2dSame(layer.kernel_size, layer.stride, count_include_pad=layer.count_include_pad)
     else:
-        raise SurgeryError(
-            f"{path} is a {type(layer).__name__}: no layer is known that does the same and pads as needed"
-        )
+        raise SurgeryError(f"{path} is a {kind.__name__}: no layer is known that does the same and pads as needed")
     replace_module(model, path, made.train(layer.training))
 
 

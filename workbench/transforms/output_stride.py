@@ -87,11 +87,12 @@ class OutputStride(Transform):
         if op.kind == "avg_pool2d" and at.rate > 1:
             raise NotApplicable(f"{name}: an average over pixels that stand apart cannot be run")
         layer = graph.classes.get(op.module, "")
+        pads_itself = layer.endswith("Same")
         spans = [d * (k - 1) for d, k in zip(op.get("dilation") or (1, 1), op["kernel"], strict=True)]
         centred = all(2 * p == span for p, span in zip(op["padding"], spans, strict=True)) and not op.get("ceil")
         dilated_pool = op.kind == "max_pool2d" and at.rate > 1  # torch pads a pool by half its kernel at most
-        same = dilated_pool or (goes and not centred)
-        if same and not layer.endswith("Same") and layer not in _PLAIN:
+        same = not pads_itself and (dilated_pool or (goes and not centred))
+        if same and layer not in _PLAIN:
             raise NotApplicable(
                 f"{name}: no layer does what {layer.rpartition('.')[2]} does and keeps a map's size at stride 1"
             )
@@ -100,15 +101,15 @@ class OutputStride(Transform):
         before = graph.by_name[op.inputs[0]]
         own = [p[0] for p in before["pads"][2:]] if _pads_for(before, op) else op["padding"]
         fronts = [at.rate * p for p in own]
-        now = [at.rate * span // 2 for span in spans] if same or layer.endswith("Same") else fronts
+        now = [at.rate * span // 2 for span in spans] if same or pads_itself else fronts
         shift = tuple(t + new - old for t, new, old in zip(at.shift, now, fronts, strict=True))
-        padding = None if same or layer.endswith("Same") or at.rate == 1 else _times(op["padding"], at.rate)
+        padding = None if same or pads_itself or at.rate == 1 else _times(op["padding"], at.rate)
         edit = SetSpatial(
             op.name,
             stride=(1, 1) if goes else None,
             dilation=_times(op["dilation"], at.rate) if at.rate > 1 else None,
             padding=padding,
-            same=same and not layer.endswith("Same"),
+            same=same,
         )
         pixels, rate = (at.pixels, at.rate * step) if goes else (at.pixels * step, at.rate)
         return edit, _Grid(pixels, rate, (shift[0], shift[1]))
