@@ -8,7 +8,8 @@ The architectures (`surgery_models.txt`) are timm's convolutional and hybrid one
 has a block structure that no smaller one has: a set of operators within one module, with their kernels, strides and
 groups. The smallest of every timm module come first, so that `--first 73` sees all of them.
 
-Weights, biases, norms and layer scales are random. A transform may refuse: the reason is counted. Where it does not,
+Weights, biases, norms and layer scales are random. A transform may refuse: the reason is counted. (InputSize may not
+where the network, unedited, runs on images of that size: that counts as failed.) Where it does not refuse,
 
     build     the module is built, traced again and equal to the plan (operators, shapes, parameters)
     exact     transforms that promise the same function keep it to 1e-5 (weights in float32, compared in float64)
@@ -172,6 +173,8 @@ def attempt(model: Any, graph: Graph, size: Any, transform: Any, target: Any, wo
         plan = transform.plan(graph, target)
         planned = rewrite(graph, plan)
     except NotApplicable as error:
+        if isinstance(transform, InputSize) and runs(model, (size[0], transform.height, transform.height)):
+            return "failed", f"refused although the network runs at that size: {said(error)}"
         return "refused", said(error)
     if planned.params > LARGEST:
         return "refused", f"the benchmark: builds nothing of more than {LARGEST / 1e6:.0f} M parameters"
@@ -189,6 +192,17 @@ def attempt(model: Any, graph: Graph, size: Any, transform: Any, target: Any, wo
     new = behaviour(built, planned.inputs[0].shape[1:])
     lost = [key for key, value in works.items() if value and not new[key]]
     return ("failed", f"module: {', '.join(lost)}") if lost else ("ok", "")
+
+
+def runs(model: Any, size: Any) -> bool:
+    import torch
+
+    try:
+        with torch.no_grad():
+            model(torch.zeros(1, *size))
+    except Exception:  # whatever its code raises on such images
+        return False
+    return True
 
 
 def behaviour(model: Any, size: Any) -> dict[str, bool]:

@@ -18,7 +18,7 @@ ORDER = (
     "deploy", "search", "learn", "report", "widgets", "session", "cli",
 )  # fmt: skip
 KNOW_TORCH = (
-    "graph/trace.py", "graph/aten.py", "estimators/networks.py", "targets/torch_cuda.py",
+    "graph/trace/", "graph/aten.py", "estimators/networks.py", "targets/torch_cuda.py",
     "surgery/", "training/", "deploy/", "search/", "session/",
 )  # fmt: skip
 HEAVY = ("torch", "torchvision", "timm", "pandas", "sklearn", "scipy", "seaborn", "matplotlib", "IPython", "onnx")

@@ -1,12 +1,24 @@
 """The graph at another size is the trace at that size."""
 
+from dataclasses import replace
+
 import pytest
+import timm
 
 from workbench.errors import InputError, NotApplicable
 from workbench.graph import Plan, SetSpatial, rewrite
 from workbench.graph.trace import trace
+from workbench.surgery import build
 from workbench.surgery.compare import require_equal
-from workbench.transforms import InputSize
+from workbench.transforms import (
+    DropBlock,
+    EvenChannels,
+    FuseIBN,
+    InputSize,
+    KernelSize,
+    ReplaceActivation,
+    Transform,
+)
 
 from ..graph.zoo import lively, traced
 
@@ -36,13 +48,82 @@ def test_attention_and_reshapes_follow(name, size, target):
     require_equal(rewrite(graph, InputSize(*size).plan(graph, target)), trace(lively(name), (3, *size)))
 
 
-@pytest.mark.parametrize("name", ["mobilevit_xxs", "tresnet_m", "davit_tiny", "efficientvit_m0", "test_coatnet"])
-def test_what_is_written_for_one_size_is_refused(name, target):
-    """Windows, tables of positions, space to depth: how they follow only the code knows."""
-    size = 160 if name == "test_coatnet" else 64
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mobilevit_xxs",  # patches
+        "tresnet_m",  # pixels become channels
+        "davit_tiny",  # windows, padded where they do not divide the map
+        "efficientvit_m0",  # windows of the whole map until it is larger than one
+        "edgenext_xx_small",  # positions computed on the way
+        "crossvit_9_dagger_240",  # brings images to the sizes it was made for
+        "efficientnet_cc_b0_4e",  # kernels mixed for each image
+    ],
+)
+@pytest.mark.parametrize("size", [(128, 128), (96, 160)])
+def test_what_only_the_code_knows_follows(name, size, target):
+    graph = traced(name, 64)
+    require_equal(rewrite(graph, InputSize(*size).plan(graph, target)), trace(lively(name), (3, *size)))
+
+
+@pytest.mark.parametrize("size", [(96, 160), (128, 128)])
+def test_edits_made_before_stay(size, target):
+    """The same graph whichever comes first, and the one of the module that is built."""
+    model, graph = lively("mobilevit_xxs"), traced("mobilevit_xxs", 64)
+    first: list[Transform] = [FuseIBN("stages.0.*"), EvenChannels("up", 24), ReplaceActivation("relu6"), KernelSize(5)]
+    other, before = InputSize(*size), graph
+    for transform in first:
+        before = rewrite(before, transform.plan(before, target))
+    plan = other.plan(before, target)
+    after = rewrite(before, plan)
+    then = rewrite(graph, plan)
+    for transform in first:
+        then = rewrite(then, transform.plan(then, target))
+    require_equal(after, then)
+    assert after.inputs[0].shape == (1, 3, *size)
+    plans, now = [], graph
+    for transform in (*first, other, DropBlock("stages.1.2")):
+        plans.append(transform.plan(now, target))
+        now = rewrite(now, plans[-1])
+    build(model, graph, plans)  # compares with what was planned
+
+
+def test_sizes_follow_one_another(target):
+    graph = traced("mobilevit_xxs", 64)
+    larger = rewrite(graph, InputSize(128).plan(graph, target))
+    require_equal(rewrite(larger, InputSize(64).plan(larger, target)), graph)
+
+
+@pytest.mark.parametrize(("name", "size"), [("test_coatnet", 160), ("levit_128s", 224), ("visformer_tiny", 224)])
+def test_networks_made_for_one_size_are_refused(name, size, target):
     graph = traced(name, size)
-    with pytest.raises(NotApplicable, match="written for"):
-        rewrite(graph, InputSize(size + 64).plan(graph, target))
+    with pytest.raises(NotApplicable, match=r"and the network does not run on images of 128 x 128$"):
+        rewrite(graph, InputSize(128).plan(graph, target))
+
+
+def test_a_graph_without_its_network_goes_by_the_rules_alone(target):
+    follows, not_alone = (replace(traced(name, 64), origin=None) for name in ("pvt_v2_b0", "tresnet_m"))
+    require_equal(rewrite(follows, InputSize(128).plan(follows, target)), traced("pvt_v2_b0", 128))
+    with pytest.raises(NotApplicable, match=r"its reshape to .* is written for one input size$"):
+        rewrite(not_alone, InputSize(128).plan(not_alone, target))
+
+
+def test_edits_that_do_not_fit_the_network_at_that_size_are_refused(target):
+    """A block that pads its windows at one size alone."""
+    graph = traced("davit_tiny", 224)
+    dropped = rewrite(graph, DropBlock("stages.1.blocks.0.0").plan(graph, target))
+    with pytest.raises(NotApplicable, match="the edits before do not fit the network at 96 x 96"):
+        rewrite(dropped, InputSize(96).plan(dropped, target))
+
+
+def test_the_module_may_change_or_go_afterwards(target):
+    """The graph says what the module was when it was traced, at other sizes too."""
+    model = timm.create_model("mobilevit_xxs").eval()
+    graph, there = trace(model, (3, 64, 64)), trace(model, (3, 96, 96))
+    model.stem.conv.stride = (1, 1)
+    assert trace(model, (3, 96, 96)) != there
+    del model
+    assert rewrite(graph, InputSize(96).plan(graph, target)) == there
 
 
 def test_padding_like_tensorflows_comes_and_goes(target):

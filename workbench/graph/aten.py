@@ -1,6 +1,6 @@
 """What one exported ATen operator is called here, and its attributes, as `ir.py` lists them.
 
-Pure Python: `trace.py` binds the arguments by the operator's schema and hands them over with every tensor
+Pure Python: `tracer.py` binds the arguments by the operator's schema and hands them over with every tensor
 replaced by its shape (a tuple). A rule returns None where the operator is used in a way the graph has no kind
 for; it then keeps the exporter's name.
 """

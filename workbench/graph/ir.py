@@ -49,6 +49,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .blocks import Block
     from .channels import Channels
+    from .origin import Origin
 
 __all__ = ["Graph", "Op", "Param", "is_computed"]
 
@@ -150,11 +151,14 @@ class Graph:
     """Operators in execution order, the tensors that leave the network, and the module tree they came from.
 
     modules: (path, qualified class name) of every module, parents before children.
+    origin: what it was traced from, None where that is not at hand (read from a file, sent to another process); not
+    part of what the graph is.
     """
 
     ops: tuple[Op, ...]
     outputs: tuple[str, ...]
     modules: tuple[tuple[str, str], ...] = ()
+    origin: "Origin | None" = field(default=None, repr=False, compare=False)
 
     def __hash__(self) -> int:
         """Computed once, as that of its operators."""
@@ -164,7 +168,7 @@ class Graph:
         return int(found)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What travels to other processes: the fields, not what is cached beside them."""
+        """What travels to other processes: what the graph is, not what is cached beside it or where it comes from."""
         return {"ops": self.ops, "outputs": self.outputs, "modules": self.modules}
 
     @cached_property

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from ..errors import NotApplicable, unknown
+from ..errors import NotApplicable, WorkbenchError, unknown
 from .channels import Channels, param_axes
 from .compress import Schemes, check_scheme
 from .ir import Graph, Op
-from .plan import Compress, Plan, Replace, Resize, SetInput, SetSpatial
+from .plan import Compress, Edit, Plan, Replace, Resize, SetInput, SetSpatial
 from .propagate import propagate
 
 __all__ = ["rewrite"]
@@ -20,21 +20,62 @@ def rewrite(graph: Graph, plan: Plan) -> Graph:
     Neighbouring Resize edits are carried out together, so two segments a constraint binds may change at once; so are
     SetSpatial edits: branches that meet change their maps at once.
     """
-    for kind, edits in groupby(plan.edits, type):
-        if kind is Resize:
-            graph = _resize(graph, [e for e in edits if isinstance(e, Resize)])
-        elif kind is Replace:
-            graph = _replace(graph, [e for e in edits if isinstance(e, Replace)])
-        elif kind is SetSpatial:
-            graph = _set_spatial(graph, [e for e in edits if isinstance(e, SetSpatial)])
-        elif kind is Compress:
-            graph = _compress(graph, [e for e in edits if isinstance(e, Compress)])
-        else:
-            for edit in edits:
-                assert isinstance(edit, SetInput)
-                (only,) = graph.inputs
-                graph = propagate(graph, {only.name: replace(only, shape=(only.shape[0], *edit.shape))})
+    for _, edits in groupby(plan.edits, type):
+        some = Plan(tuple(edits))
+        edited = _rewritten(graph, some.edits)
+        if edited is not graph and graph.origin is not None:
+            edited = replace(edited, origin=graph.origin.behind(some))
+        graph = edited
     return graph
+
+
+def _rewritten(graph: Graph, edits: Sequence[Edit]) -> Graph:
+    """The graph after edits of one kind."""
+    match edits[0]:
+        case Resize():
+            return _resize(graph, [e for e in edits if isinstance(e, Resize)])
+        case Replace():
+            return _replace(graph, [e for e in edits if isinstance(e, Replace)])
+        case SetSpatial():
+            return _set_spatial(graph, [e for e in edits if isinstance(e, SetSpatial)])
+        case Compress():
+            return _compress(graph, [e for e in edits if isinstance(e, Compress)])
+        case SetInput():  # of several the last one counts
+            return _set_input(graph, [e for e in edits if isinstance(e, SetInput)][-1])
+
+
+# ---- SetInput and SetSpatial ------------------------------------------------------------------------------------
+
+# Modules whose code refuses other image sizes or brings them to its own, which a graph does not show.
+_FIXED = frozenset(
+    (
+        "timm.layers.patch_embed.PatchEmbed",
+        "timm.layers.hybrid_embed.HybridEmbed",
+        "timm.models.crossvit.PatchEmbed",
+    )
+)
+
+
+def _set_input(graph: Graph, edit: SetInput) -> Graph:
+    """By the rules for shapes; where they do not tell what another size does, by the network itself."""
+    (only,) = graph.inputs
+    try:
+        fixed = next((path for path, cls in graph.modules if cls in _FIXED), None)
+        if fixed is not None:
+            raise NotApplicable(f"{fixed} ({graph.classes[fixed].rpartition('.')[2]}) is made for one image size")
+        return propagate(graph, {only.name: replace(only, shape=(only.shape[0], *edit.shape))})
+    except NotApplicable as error:
+        if graph.origin is None:
+            raise
+        size = f"{edit.shape[1]} x {edit.shape[2]}"
+        try:
+            there = graph.origin.trace_at(edit.shape)
+        except WorkbenchError as refused:
+            raise NotApplicable(f"{error}, and the network does not run on images of {size}") from refused
+        try:
+            return rewrite(there, graph.origin.plan)
+        except WorkbenchError as unfit:
+            raise NotApplicable(f"{error}, and the edits before do not fit the network at {size}: {unfit}") from unfit
 
 
 def _set_spatial(graph: Graph, edits: Sequence[SetSpatial]) -> Graph:

@@ -16,8 +16,9 @@ class InputSize(Transform):
 
     height, width: pixels, 16 to 4096; width None is the height again.
 
-    Flattened maps and attention on them follow. Refused where only the network's code knows what another size would
-    do: a table of positions, windows, pixels moved into channels, a map flattened into the classifier.
+    Everything follows that the network's own code lets follow: flattened maps, attention on them, windows, patches,
+    positions computed on the way. Refused where the network does not run at that size: a table of positions made for
+    one size, windows that must divide the map, a map flattened into the classifier.
 
     >>> InputSize(192)
     InputSize(height=192, width=None)
@@ -43,17 +44,4 @@ class InputSize(Transform):
         wanted = (self.height, self.width or self.height)
         if tuple(now) == wanted:
             raise NotApplicable(f"the network already reads images of {now[0]} x {now[1]}")
-        fixed = next(((path, cls) for path, cls in graph.modules if cls in _FIXED), None)
-        if fixed is not None:
-            raise NotApplicable(f"{fixed[0]} ({fixed[1].rpartition('.')[2]}) is made for one image size")
         return Plan((SetInput((channels, *wanted)),))
-
-
-# Modules whose code holds the image size.
-_FIXED = frozenset(
-    (
-        "timm.layers.patch_embed.PatchEmbed",
-        "timm.layers.hybrid_embed.HybridEmbed",
-        "timm.models.crossvit.PatchEmbed",
-    )
-)

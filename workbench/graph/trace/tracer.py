@@ -1,9 +1,7 @@
-"""torch.nn.Module -> Graph, through torch.export; the only file of this package that knows torch.
+"""The nodes of an exported program -> operators.
 
-1. `_export` runs the exporter on zeros, in evaluation mode, and turns its refusals into one sentence.
-2. `_Tracer` walks the exported nodes. A node that computes on parameters and constants only is folded into its
-   consumer; an identity hands its input on; what is left becomes one Op by the rules of `aten.py`.
-3. Operators nobody reads are dropped.
+A node that computes on parameters and constants only is folded into its consumer; an identity hands its input on; what
+is left becomes one Op by the rules of `aten.py`.
 
 In-place operators are followed the way torch does: every name of the written tensor means the new value from
 then on. Values that share its memory in another shape become stale, and reading one is refused, because the
@@ -12,97 +10,20 @@ graph cannot say what it holds.
 
 import operator
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
-from ..errors import InputError, TraceError
-from .aten import ELEMENTWISE, PARAMETERS, PASS_THROUGH, RULES, VIEWS
-from .ir import Graph, Op, Param
+from ...errors import TraceError
+from ..aten import ELEMENTWISE, PARAMETERS, PASS_THROUGH, RULES, VIEWS
+from ..ir import Op, Param
 
-__all__ = ["trace"]
-
-
-def trace(model: nn.Module, input_size: tuple[int, int, int] | None = None, *, example_inputs: Any = None) -> Graph:
-    """The frozen graph of `model` for one input of `input_size` (channels, height, width), batch 1.
-
-    example_inputs: a tensor or a tuple of tensors, batch 1, for models with other or several inputs. With
-    neither, a timm model's own default size. The model comes back exactly as it was, training flags included.
-
-    Raises InputError where the input does not suit the model, TraceError where torch.export refuses it.
-
-    >>> import timm
-    >>> graph = trace(timm.create_model("mobilenetv2_100"), (3, 64, 64))
-    >>> graph.by_name["conv2d"].shape, graph.by_name["conv2d"].module
-    ((1, 32, 32, 32), 'conv_stem')
-    """
-    inputs = _inputs(model, input_size, example_inputs)
-    with _evaluating(model):
-        exported = _export(model, inputs)
-    modules = tuple((path, _qualified(module)) for path, module in model.named_modules(remove_duplicate=False))
-    tracer = _Tracer(type(model).__name__, frozenset(path for path, _ in modules))
-    outputs = tracer.run(exported)
-    return Graph(_reachable(tracer.ops, outputs), outputs, modules)
-
-
-# ---- 1. export --------------------------------------------------------------------------------------------------
-
-
-def _inputs(model: nn.Module, input_size: Any, example_inputs: Any) -> tuple[Any, ...]:
-    if example_inputs is not None:
-        return (example_inputs,) if isinstance(example_inputs, Tensor) else tuple(example_inputs)
-    if input_size is None:
-        config = getattr(model, "pretrained_cfg", None) or {}
-        input_size = config.get("input_size") if hasattr(config, "get") else None
-        if input_size is None:
-            raise InputError(f"{type(model).__name__} does not say its input size; give input_size=(3, 224, 224)")
-    size = tuple(input_size) if isinstance(input_size, Iterable) else (input_size,)
-    if len(size) != 3 or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in size):
-        raise InputError(f"input_size {input_size!r} is not (channels, height, width) as in (3, 224, 224)")
-    like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
-    return (torch.zeros(1, *size, dtype=like.dtype, device=like.device),)
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
-
-
-def _export(model: nn.Module, inputs: tuple[Any, ...]) -> torch.export.ExportedProgram:
-    try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return torch.export.export(model, inputs, strict=False)
-    except Exception as error:  # the exporter raises whatever the model's own code raised
-        name = type(model).__name__
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        channels = re.search(r"expected input\[1, (\d+).* to have (\d+) channels", reason)
-        first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
-        given = next((t.shape for t in inputs if isinstance(t, Tensor) and t.dim() == 4), None)
-        if channels and given is not None and first is not None and int(channels[1]) == given[1] != first.in_channels:
-            raise InputError(f"the input has {given[1]} channels, but {name} wants {first.in_channels}") from error
-        size = f" for an input of {tuple(given[1:])}" if given is not None else ""
-        raise TraceError(f"torch.export cannot trace {name}{size}: {reason.rstrip('.')}") from error
-
-
-def _qualified(module: nn.Module) -> str:
-    return f"{type(module).__module__}.{type(module).__qualname__}"
-
-
-# ---- 2. nodes to operators --------------------------------------------------------------------------------------
+__all__ = ["Tracer"]
 
 
 @dataclass(eq=False)
@@ -143,7 +64,9 @@ class _Pieces:
     drop: bool
 
 
-class _Tracer:
+class Tracer:
+    """Operators from one exported program; model, paths: its class name and its modules."""
+
     def __init__(self, model: str, paths: frozenset[str]) -> None:
         self.model = model
         self.paths = paths
@@ -450,16 +373,3 @@ def _changes_nothing(kind: str, attrs: Mapping[str, Any], values: list[Any], sha
     if "scalar" in attrs:  # 1 / x is exported as a reciprocal times one
         return not attrs.get("reverse") and attrs["scalar"] == {"mul": 1, "div": 1, "add": 0, "sub": 0}.get(kind)
     return kind in ("reshape", "concat")
-
-
-# ---- 3. what is read --------------------------------------------------------------------------------------------
-
-
-def _reachable(ops: list[Op], outputs: Iterable[str]) -> tuple[Op, ...]:
-    wanted = set(outputs)
-    kept = []
-    for op in reversed(ops):
-        if op.name in wanted or op.kind == "input":
-            wanted.update(op.inputs)
-            kept.append(op)
-    return tuple(reversed(kept))
