@@ -1,5 +1,7 @@
 """Channel groups: what must move together does, what must not is frozen with a reason."""
 
+from collections.abc import Callable
+
 import pytest
 import timm
 import torch
@@ -73,18 +75,76 @@ def test_norm_over_channels_must_not_be_padded():
 
 
 def test_reshape_that_mixes_channels_freezes_them():
-    class Shuffle(nn.Module):
+    class Mixed(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.stem = nn.Conv2d(3, 8, 3)
-            self.head = nn.Conv2d(8, 4, 1)
+            self.stem = nn.Conv2d(3, 8, 3, padding=1)
+            self.head = nn.Conv2d(16, 4, 1)
 
         def forward(self, x: Tensor) -> Tensor:
             x = self.stem(x)
             n, c, h, w = x.shape
-            return self.head(x.reshape(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w))
+            return self.head(x.reshape(n, 2 * c, h // 2, w))
 
-    assert "reshape" in trace(Shuffle(), (3, 16, 16)).channels.segments["stem"].frozen
+    assert "reshape" in trace(Mixed(), (3, 16, 16)).channels.segments["stem"].frozen
+
+
+class Taken(nn.Module):
+    """A convolution whose channels a middle takes apart into equal parts."""
+
+    def __init__(self, middle: Callable[[Tensor], Tensor], width: int = 8, made: int = 8) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 3)
+        self.head = nn.Conv2d(made * width // 8, 4, 1)
+        self.middle = middle
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.middle(self.stem(x)))
+
+
+def shuffled(x: Tensor) -> Tensor:
+    n, c, h, w = x.shape
+    return x.reshape(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w)
+
+
+def selected(x: Tensor) -> Tensor:
+    n, c, h, w = x.shape
+    x = x.reshape(n, 2, c // 2, h, w)
+    return (x * x.mean((3, 4), keepdim=True).softmax(1)).sum(1)
+
+
+def grouped_std(x: Tensor) -> Tensor:
+    n, c, h, w = x.shape
+    return x / x.reshape(n, 2, c // 2, h, w).var((2, 3, 4), keepdim=True).expand(n, 2, c // 2, h, w).reshape(x.shape)
+
+
+def glanced(x: Tensor) -> Tensor:
+    flat = x.flatten(2)
+    return x + (flat @ flat.mean(1, keepdim=True).softmax(-1).transpose(1, 2)).unsqueeze(3)
+
+
+@pytest.mark.parametrize(("middle", "made"), [(shuffled, 8), (selected, 4)])
+def test_parts_that_meet_move_as_one(middle, made):
+    """A channel shuffle, a choice between two halves: what happens to a channel of one half happens to the other's."""
+    graph = trace(Taken(middle, made=made), (3, 16, 16))
+    assert layout(graph, "stem") == ("stem", "stem")
+    assert graph.channels.segments["stem"].width == 4
+    edited = rewrite(graph, Plan((Resize("stem", 6),)))
+    assert edited == trace(Taken(middle, 12, made), (3, 16, 16))
+
+
+def test_parts_with_statistics_of_their_own_stay_whole():
+    graph = trace(Taken(grouped_std), (3, 16, 16))
+    segment = graph.channels.segments["stem"]
+    assert (segment.width, segment.multiple, segment.chunks, segment.frozen) == (8, 2, 2, "")
+    assert "groups" in segment.no_pad
+    assert rewrite(graph, Plan((Resize("stem", 12),))) == trace(Taken(grouped_std, 12), (3, 16, 16))
+
+
+def test_a_matrix_product_over_pixels_keeps_channels():
+    graph = trace(Taken(glanced), (3, 16, 16))
+    assert not graph.channels.segments["stem"].frozen
+    assert rewrite(graph, Plan((Resize("stem", 12),))) == trace(Taken(glanced, 12), (3, 16, 16))
 
 
 def test_one_channel_that_all_others_meet_stays_one():

@@ -51,11 +51,31 @@ def test_dense_in_place_of_depthwise_is_exact(name, target):
     assert error < 1e-9
 
 
-@pytest.mark.parametrize("name", ["rexnet_100", "mixnet_s", "skresnet18", "ghostnetv3_050"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rexnet_100",
+        "mixnet_s",
+        "skresnet18",  # kernels that are selected
+        "ghostnetv3_050",
+        "resnest14d",  # attention that splits
+        "gcresnet50t",  # global context
+        "resnetv2_50d_frn",  # a norm written in code
+    ],
+)
 def test_code_that_holds_widths_follows(name, target):
     """Slices, splits and partial residuals at widths the module's code keeps as numbers."""
     _, error = check(lively(name), traced(name, 64), EvenChannels("up", 24), target)
     assert error < 1e-4
+
+
+@pytest.mark.parametrize("name", ["test_efficientnet_evos", "convnextv2_atto"])
+@pytest.mark.parametrize("transform", [EvenChannels("nearest", 48), DepthMultiplier(0.5)])
+def test_norms_over_channels_in_code_are_narrowed(name, transform, target):
+    """They would notice new channels, so none are added."""
+    model = lively(name)
+    built, _ = check(model, traced(name, 64), transform, target)
+    assert sum(p.numel() for p in built.parameters()) < sum(p.numel() for p in model.parameters())
 
 
 @pytest.mark.parametrize(

@@ -36,5 +36,7 @@ def test_what_is_no_gate_stays(mobilenet, target):
         RemoveSE().plan(mobilenet, target)
     with pytest.raises(NotApplicable, match="none of the blocks"):  # layer scale is no gate
         RemoveSE().plan(traced("convnext_atto", 64), target)
+    with pytest.raises(NotApplicable, match="none of the blocks"):  # a norm written in code is none either
+        RemoveSE().plan(traced("convnextv2_atto", 64), target)
     with pytest.raises(NotApplicable, match=r"blocks\.0\.0 \(depthwise-separable\) has no squeeze-excite"):
         RemoveSE("blocks.0.0").plan(traced("mobilenetv3_large_100", 64), target)

@@ -2,8 +2,9 @@
 
 A tensor's channels are a sequence of segments. A convolution makes a new segment; a residual add makes its two
 inputs one; a concatenation lines segments up; a slice cuts one in two; a depthwise convolution, a norm, an
-activation or a squeeze-excite gate hands them on; flattening repeats each channel. One common width is not
-enough: rexnet adds into the first 27 of 38 channels.
+activation or a squeeze-excite gate hands them on; flattening repeats each channel. What takes channels apart into
+equal parts that meet again, as selected kernels and shuffles do, makes the parts one segment that stands there several
+times. One common width is not enough: rexnet adds into the first 27 of 38 channels.
 
 What cannot be resized is frozen with the reason, in the words a user can act on.
 """
@@ -175,7 +176,8 @@ def trace_channels(graph: "Graph") -> Channels:
                 segments[names[id(leaf)]] = Segment(
                     names[id(leaf)], leaf.width, leaf.multiple, leaf.multiple, leaf.frozen, leaf.no_pad
                 )
-        layout[op.name] = Layout(found.axis, tuple(names[id(leaf)] for leaf in leaves), found.repeat)
+        if found.inner is None:
+            layout[op.name] = Layout(found.axis, tuple(names[id(leaf)] for leaf in leaves), found.repeat)
     equal = [tuple(dict.fromkeys(names[id(run)] for run in runs)) for runs in tracer.equal()]
     for parts in equal:  # what binds one of equal parts binds all
         multiple = lcm(*(segments[name].multiple for name in parts))

@@ -5,11 +5,12 @@ from dataclasses import replace
 from itertools import groupby
 
 from ..errors import NotApplicable, WorkbenchError, unknown
-from .channels import Channels, param_axes
+from .channels import Channels, Layout, param_axes
 from .compress import Schemes, check_scheme
 from .ir import Graph, Op
 from .plan import Compress, Edit, Plan, Replace, Resize, SetInput, SetSpatial
 from .propagate import propagate
+from .shapes import taken_apart
 
 __all__ = ["rewrite"]
 
@@ -148,9 +149,22 @@ def _resized(graph: Graph, op: Op, channels: Channels, widths: Mapping[str, int]
         op = op.with_attrs(groups=sum(widths[name] for name in layout.segments) * layout.repeat)
     elif op.kind == "slice" and layout is not None and op["axis"] % len(op.shape) == layout.axis:
         op = op.with_attrs(**_borders(op, layout.segments, channels, widths))
+    elif op.kind == "reshape" and layout is not None:
+        op = _parted(op, graph.by_name[op.inputs[0]].shape, layout, widths)
     elif op.kind == "param" and params:
         op = replace(op, shape=params[0].shape)
     return replace(op, params=params)
+
+
+def _parted(op: Op, read: tuple[int, ...], layout: Layout, widths: Mapping[str, int]) -> Op:
+    """A reshape that takes the channels apart keeps the number of parts."""
+    apart = taken_apart(op, read, layout.axis)
+    if apart is None:
+        return op
+    parts, inner = apart
+    shape = list(op.shape)
+    shape[inner] = sum(widths[name] for name in layout.segments) // shape[parts]
+    return replace(op, shape=tuple(shape))
 
 
 def _borders(op: Op, segments: Sequence[str], channels: Channels, widths: Mapping[str, int]) -> dict[str, int]:

@@ -1,10 +1,13 @@
-"""The pass behind `channels.py`: union-find over runs of channels that can still be cut in two."""
+"""The pass behind `channels.py`: what every kind of operator does to the channels it reads."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import lcm
 from typing import TYPE_CHECKING
 
+from .factors import REDUCTIONS
 from .ir import is_computed
+from .runs import Run, Runs, align, equal_parts
+from .shapes import taken_apart
 
 if TYPE_CHECKING:
     from .ir import Graph, Op
@@ -12,10 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["Tracer"]
 
 _POINTWISE = frozenset(
-    "batch_norm relu relu6 hard_swish hard_sigmoid silu sigmoid tanh gelu mish elu softplus exp sqrt abs neg "
+    "batch_norm relu relu6 hard_swish hard_sigmoid silu sigmoid tanh gelu mish elu softplus exp sqrt rsqrt abs neg "
     "leaky_relu prelu clamp pow max_pool2d avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d resize".split()
 )
-_BINARY = frozenset("add sub mul div maximum minimum".split())
+_BINARY = frozenset("add sub mul div maximum minimum addcmul".split())
+_POOLS = frozenset("max_pool2d avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d resize".split())
 
 
 # Attention whose code holds its inner width as a number of its own; others take what they read.
@@ -27,65 +31,8 @@ _KNOW_THEIR_WIDTH = (
 )
 
 
-@dataclass(eq=False)
-class _Run:
-    """Channels that move as one; `link` leads to what they became (another run, or two halves)."""
-
-    width: int
-    multiple: int = 1
-    frozen: str = ""
-    no_pad: str = ""
-    link: "tuple[_Run, ...]" = ()
-
-    def leaves(self) -> "list[_Run]":
-        if not self.link:
-            return [self]
-        if len(self.link) == 1:
-            return self.link[0].leaves()
-        return [leaf for part in self.link for leaf in part.leaves()]
-
-    def cut(self, at: int) -> None:
-        frozen = self.frozen
-        if self.multiple > 1:
-            frozen = frozen or "a slice cuts through the groups of a grouped layer"
-        self.link = tuple(_Run(w, 1, frozen, self.no_pad) for w in (at, self.width - at))
-
-    def absorb(self, other: "_Run") -> None:
-        self.multiple = lcm(self.multiple, other.multiple)
-        self.frozen = self.frozen or other.frozen
-        self.no_pad = self.no_pad or other.no_pad
-        other.link = (self,)
-
-
-@dataclass
-class _Runs:
-    axis: int
-    runs: list[_Run]
-    repeat: int = 1
-
-    def leaves(self) -> list[_Run]:
-        return [leaf for run in self.runs for leaf in run.leaves()]
-
-
-def _align(a: list[_Run], b: list[_Run]) -> None:
-    """Make two sequences of equal total width one, cutting where their borders differ."""
-    left, right = list(a), list(b)
-    while left and right:
-        x, y = left.pop(0), right.pop(0)
-        if x.link:
-            left[:0] = x.leaves()
-            right.insert(0, y)
-        elif y.link:
-            right[:0] = y.leaves()
-            left.insert(0, x)
-        elif x is y:
-            continue
-        elif x.width == y.width:
-            x.absorb(y)
-        else:
-            (x if x.width > y.width else y).cut(min(x.width, y.width))
-            left.insert(0, x)
-            right.insert(0, y)
+# Attention whose code holds one number for the width of values, of all heads, and of the part it attends to.
+_ONE_VALUE_WIDTH = (".SHSA", ".CascadedGroupAttention")
 
 
 @dataclass
@@ -93,9 +40,9 @@ class Tracer:
     """Visits operators in order; `layouts` holds the channel runs of every tensor they could be followed to."""
 
     graph: "Graph"
-    layouts: dict[str, _Runs] = field(default_factory=dict)
-    _shared: dict[str, tuple[list[_Run], list[_Run]]] = field(default_factory=dict)
-    _parts: dict[str, list[_Runs]] = field(default_factory=dict)  # tensor -> its slices along the channels
+    layouts: dict[str, Runs] = field(default_factory=dict)
+    _shared: dict[str, tuple[list[Run], list[Run]]] = field(default_factory=dict)
+    _parts: dict[str, list[Runs]] = field(default_factory=dict)  # tensor -> its slices; module -> parts of one width
 
     def freeze(self, tensor: str, reason: str) -> None:
         """No layout of `tensor` may change from here on."""
@@ -106,9 +53,11 @@ class Tracer:
         kind = op.kind
         if kind == "input":
             if len(op.shape) > 1:
-                self.layouts[op.name] = _Runs(1, [_Run(op.shape[1], frozen="it is the network's input")])
+                self.layouts[op.name] = Runs(1, [Run(op.shape[1], frozen="it is the network's input")])
         elif kind == "param":
             pass  # takes the layout of what it is combined with
+        elif any(self._is_apart(name) for name in op.inputs):
+            self._apart(op)
         elif kind in _POINTWISE:
             self._same(op)
         elif kind in ("conv2d", "conv_transpose2d"):
@@ -126,7 +75,7 @@ class Tracer:
             if kind == "aten.im2col":  # outlook attention; the layer that unfolds is part of it
                 self._tie(op.module.rpartition(".")[0], self.graph.by_name[op.inputs[0]].shape[1])
 
-    def _leaves(self, tensor: str) -> list[_Run]:
+    def _leaves(self, tensor: str) -> list[Run]:
         found = self.layouts.get(tensor)
         return found.leaves() if found else []
 
@@ -141,21 +90,22 @@ class Tracer:
     def _same(self, op: "Op", axis: int | None = None, repeat: int = 1) -> None:
         found = self.layouts.get(op.inputs[0])
         if found is not None:
-            self.layouts[op.name] = _Runs(found.axis if axis is None else axis, found.runs, found.repeat * repeat)
+            at = found.axis if axis is None else axis
+            self.layouts[op.name] = replace(found, axis=at, repeat=found.repeat * repeat)
 
     # ---- layers ---------------------------------------------------------------------------------------------
 
     def _new(self, op: "Op", axis: int, width: int, multiple: int = 1) -> None:
         """The layer makes new channels; a module called twice makes the same ones again."""
         weight = op.param("weight")
-        made = [_Run(width, multiple)]
+        made = [Run(width, multiple)]
         read = self._leaves(op.inputs[0])
         if weight is not None:
             earlier = self._shared.setdefault(weight.name, (read, made))
             if earlier[1] is not made:
-                _align(earlier[0], read)
+                align(earlier[0], read)
                 made = earlier[1]
-        self.layouts[op.name] = _Runs(axis, made)
+        self.layouts[op.name] = Runs(axis, made)
 
     def _convolution(self, op: "Op") -> None:
         groups = op["groups"]
@@ -233,17 +183,17 @@ class Tracer:
                 if is_computed(self.graph.by_name[name]):
                     self.freeze_runs(first, f"a table computed in code is combined with it ({op.module})")
                 elif self.graph.by_name[name].kind == "param":
-                    self.layouts[name] = _Runs(own, first.runs, first.repeat)
+                    self.layouts[name] = Runs(own, first.runs, first.repeat)
                 else:
                     self.freeze_runs(first, f"{op.kind} reads channels that cannot be followed ({op.module})")
             elif found is not first:
                 if found.repeat != first.repeat or found.axis != own:
                     self._lose(op, f"{op.kind} lines up different channel axes")
                     return
-                _align(first.runs, found.runs)
-        self.layouts[op.name] = _Runs(axis, first.runs, first.repeat)
+                align(first.runs, found.runs)
+        self.layouts[op.name] = Runs(axis, first.runs, first.repeat)
 
-    def freeze_runs(self, runs: _Runs, reason: str) -> None:
+    def freeze_runs(self, runs: Runs, reason: str) -> None:
         for leaf in runs.leaves():
             leaf.frozen = leaf.frozen or reason
 
@@ -260,7 +210,14 @@ class Tracer:
             return
         self._same(op, found.axis if op["keepdim"] else found.axis - sum(a < found.axis for a in axes))
 
-    _mean = _sum = _amax = _reduce
+    _mean = _sum = _amax = _norm = _reduce
+
+    def _var(self, op: "Op") -> None:
+        found, shape = self.layouts.get(op.inputs[0]), self.graph.by_name[op.inputs[0]].shape
+        if found is not None and len(shape) > 4 and shape[found.axis + 1] == 1:
+            self._lose(op, "statistics of groups of one channel")
+        else:
+            self._reduce(op)
 
     def _softmax(self, op: "Op") -> None:
         found = self.layouts.get(op.inputs[0])
@@ -286,7 +243,11 @@ class Tracer:
                     repeat *= shape[d]
                 self._same(op, axis, repeat)
                 return
-        self._lose(op, "a reshape splits or mixes the channels")
+        apart = taken_apart(op, shape, found.axis)
+        if apart is not None and found.repeat == 1:
+            self.layouts[op.name] = replace(found, axis=apart[0], inner=apart[1])
+        else:
+            self._lose(op, "a reshape splits or mixes the channels")
 
     def _tie(self, module: str, width: int) -> None:
         """Attention that has as many channels inside as its module reads takes that number from its input."""
@@ -313,9 +274,9 @@ class Tracer:
         if found.repeat > 1 and (before or after):
             self._lose(op, "a pad widens repeated channels")
             return
-        zeros = [_Run(n, frozen=f"it is padding ({op.module})") for n in (before, after)]
+        zeros = [Run(n, frozen=f"it is padding ({op.module})") for n in (before, after)]
         runs = [zeros[0]] * (before > 0) + found.runs + [zeros[1]] * (after > 0)
-        self.layouts[op.name] = _Runs(found.axis, runs, found.repeat)
+        self.layouts[op.name] = Runs(found.axis, runs, found.repeat)
 
     def _reflect_pad(self, op: "Op") -> None:
         found = self.layouts.get(op.inputs[0])
@@ -330,7 +291,7 @@ class Tracer:
         for name in op.inputs:
             found = self.layouts.get(name)
             if found is None and self.graph.by_name[name].shape[axis] == 1:
-                found = _Runs(axis, [_Run(1, frozen="a single map made by a reduction")])
+                found = Runs(axis, [Run(1, frozen="a single map made by a reduction")])
             if found is None:
                 self._lose(op, "a concatenation reads channels that cannot be followed")
                 return
@@ -340,10 +301,10 @@ class Tracer:
         ):
             self._lose(op, "a concatenation lines up different channel axes")
         elif parts[0].axis == axis:
-            self.layouts[op.name] = _Runs(axis, [run for p in parts for run in p.runs])
+            self.layouts[op.name] = Runs(axis, [run for p in parts for run in p.runs])
         else:
             for part in parts[1:]:
-                _align(parts[0].runs, part.runs)
+                align(parts[0].runs, part.runs)
             self._same(op)
 
     def _slice(self, op: "Op") -> None:
@@ -371,25 +332,33 @@ class Tracer:
             if start <= at < stop:
                 kept.append(run)
             at += run.width
-        self.layouts[op.name] = _Runs(axis, kept)
+        self.layouts[op.name] = Runs(axis, kept)
         self._parts.setdefault(op.inputs[0], []).append(self.layouts[op.name])
-        if start == 0 and self.graph.classes.get(op.module, "").endswith(".SHSA"):
-            self.freeze(op.name, f"single-head attention has as many channels inside as it reads ({op.module})")
+        if self.graph.classes.get(op.module, "").endswith(_ONE_VALUE_WIDTH):
+            cuts = [o for o in self.graph.consumers[op.inputs[0]] if o.kind == "slice"]
+            values = len(cuts) == 3  # queries, keys, values
+            if (values and stop == shape[axis]) or (not values and start == 0):
+                self._parts.setdefault(op.module, []).append(self.layouts[op.name])
 
     def finish(self) -> None:
         """Code that cuts a tensor into equal parts wants them equal: where one cannot change, none can."""
-        for parts in self._equal():
-            fixed = next((run.frozen for part in parts for run in part.leaves() if run.frozen), "")
-            if fixed:
-                for part in parts:
-                    self.freeze_runs(part, f"another of {len(parts)} equal parts cannot change: {fixed}")
+        changed = True
+        while changed:
+            changed = False
+            for parts in self._equal():
+                leaves = [leaf for part in parts for leaf in part.leaves()]
+                fixed = next((leaf.frozen for leaf in leaves if leaf.frozen), "")
+                if fixed and not all(leaf.frozen for leaf in leaves):
+                    changed = True
+                    for part in parts:
+                        self.freeze_runs(part, f"another of {len(parts)} equal parts cannot change: {fixed}")
 
-    def equal(self) -> list[list[_Run]]:
+    def equal(self) -> list[list[Run]]:
         """Runs that must keep one width, having been cut as equal parts of a tensor."""
         cut = [[part.leaves() for part in parts] for parts in self._equal()]
         return [[part[0] for part in parts] for parts in cut if all(len(part) == 1 for part in parts)]
 
-    def _equal(self) -> list[list[_Runs]]:
+    def _equal(self) -> list[list[Runs]]:
         return [
             parts
             for parts in self._parts.values()
@@ -397,6 +366,108 @@ class Tracer:
         ]
 
     def _matmul(self, op: "Op") -> None:
+        """[.., M, K] by [.., K, N]: channels along M or N stay, what is summed over is gone."""
+        sides = [self.layouts.get(name) for name in op.inputs]
+        ranks = [len(self.graph.by_name[name].shape) for name in op.inputs]
+        stays = [
+            found is not None and found.axis == n - 2 + i for i, (found, n) in enumerate(zip(sides, ranks, strict=True))
+        ]
+        found = next((found for found, kept in zip(sides, stays, strict=True) if kept), None)
+        other = next((found for found, kept in zip(sides, stays, strict=True) if not kept), None)
+        if found is None or all(stays):
+            self._lose(op, "a matrix product mixes the channels")
+            return
+        if other is not None:
+            name = op.inputs[stays.index(False)]
+            shape = self.graph.by_name[name].shape
+            if other.axis >= len(shape) - 2 or shape[other.axis] != 1:
+                self._lose(op, "a matrix product mixes the channels")
+                return
+            self.freeze(name, f"its one channel stands for all that it meets ({op.module or op.name})")
+        self.layouts[op.name] = replace(found, axis=len(op.shape) - 2 + stays.index(True))
+
+    def _attention(self, op: "Op") -> None:
         self._lose(op, "a matrix product mixes the channels")
 
-    _attention = _matmul
+    # ---- channels taken apart -------------------------------------------------------------------------------
+
+    def _is_apart(self, tensor: str) -> bool:
+        found = self.layouts.get(tensor)
+        return found is not None and found.inner is not None
+
+    def _apart(self, op: "Op") -> None:
+        """Reads channels in equal parts: statistics of each part want whole parts, what joins parts makes them one."""
+        found = self.layouts[next(name for name in op.inputs if self._is_apart(name))]
+        assert found.inner is not None
+        rank = len(self.graph.by_name[op.inputs[0]].shape)
+        axes = {a % rank for a in op.get("axes") or ()} if op.kind in REDUCTIONS else set()
+        if op.kind in _POINTWISE - _POOLS or op.kind == "expand":
+            self._same(op)
+        elif op.kind in REDUCTIONS and found.inner in axes and found.axis not in axes and op["keepdim"]:
+            self._whole_parts(op, found)
+        elif op.kind == "softmax" and op["axis"] % rank != found.inner:
+            self._same(op)
+        elif self._stays_apart(op, found):
+            pass
+        elif op.kind in REDUCTIONS or op.kind in ("slice", "permute") or op.kind in _BINARY:
+            for name in op.inputs:
+                self._unite(name)
+            self.visit(op)
+        else:
+            self._lose(op, "a reshape splits or mixes the channels")
+
+    def _stays_apart(self, op: "Op", found: Runs) -> bool:
+        if op.kind == "reshape":
+            return self._joined(op, found)
+        if op.kind == "permute":
+            return self._moved(op, found)
+        return op.kind in _BINARY and self._met(op, found)
+
+    def _whole_parts(self, op: "Op", found: Runs) -> None:
+        parts = self.graph.by_name[op.inputs[0]].shape[found.axis]
+        self._no_pad(op.inputs[0], f"a {op.kind} runs over groups of channels ({op.module})")
+        leaves = found.leaves()
+        if len(leaves) == 1:
+            leaves[0].multiple = lcm(leaves[0].multiple, parts)
+        else:
+            self._lose(op, f"a {op.kind} over groups reads several segments")
+        self._same(op)
+
+    def _joined(self, op: "Op", found: Runs) -> bool:
+        """Parts and channels of a part become one axis again."""
+        shape = self.graph.by_name[op.inputs[0]].shape
+        for axis, merged in enumerate(op["dims"]):
+            both = merged and found.axis in merged and found.inner in merged
+            if both and all(shape[d] == 1 for d in merged if d not in (found.axis, found.inner)):
+                self.layouts[op.name] = replace(found, axis=axis, inner=None)
+                return True
+        return False
+
+    def _moved(self, op: "Op", found: Runs) -> bool:
+        """Parts before their channels still, nothing in between."""
+        axes = list(op["axes"])
+        parts, inner = axes.index(found.axis), axes.index(found.inner)
+        if parts > inner or any(op.shape[d] != 1 for d in range(parts + 1, inner)):
+            return False
+        self.layouts[op.name] = replace(found, axis=parts, inner=inner)
+        return True
+
+    def _met(self, op: "Op", found: Runs) -> bool:
+        """All in the same parts, or one value for all of them."""
+        others = [self.layouts.get(name) for name in op.inputs]
+        apart = [o for o in others if o is not None and (o.axis, o.inner) == (found.axis, found.inner)]
+        shapes = [self.graph.by_name[name].shape for name, o in zip(op.inputs, others, strict=True) if o not in apart]
+        if any(len(shape) != len(op.shape) or shape[found.axis] * shape[found.inner or 0] != 1 for shape in shapes):
+            return False
+        if any(o is not None for o in others if o not in apart):
+            return False
+        for other in apart[1:]:
+            align(found.runs, other.runs)
+        self.layouts[op.name] = found
+        return True
+
+    def _unite(self, tensor: str) -> None:
+        found = self.layouts.get(tensor)
+        if found is not None and found.inner is not None:
+            parts = self.graph.by_name[tensor].shape[found.axis]
+            self.layouts[tensor] = Runs(found.inner, equal_parts(found.runs, parts))

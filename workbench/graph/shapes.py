@@ -14,7 +14,7 @@ from ..errors import NotApplicable
 from .factors import REDUCTIONS, Factors, split, unflattens
 from .ir import Op
 
-__all__ = ["infer_shape"]
+__all__ = ["infer_shape", "taken_apart"]
 
 Shape = tuple[int, ...]
 
@@ -163,6 +163,21 @@ def _reshape(op: Op, first: Shape, factors: Callable[[], Factors] | None) -> Sha
     if not out or (factors and _may_be_windows(op, first, out)):
         raise NotApplicable(f"{op.module or op.name}: its reshape to {op.shape} is written for one input size")
     return tuple(out)
+
+
+def taken_apart(op: Op, read: Shape, axis: int) -> tuple[int, int] | None:
+    """The two axes into which a reshape takes the one it reads apart, None where it does something else to it.
+
+    >>> op = Op("y", "reshape", ("x",), (1, 2, 64, 7, 7), attrs=(("dims", ((0,), None, None, (2,), (3,))),))
+    >>> taken_apart(op, (1, 128, 7, 7), 1)
+    (1, 2)
+    """
+    before, at = prod(read[:axis]), 0
+    while at < len(op.shape) and (prod(op.shape[:at]) < before or op.shape[at] == 1):
+        at += 1
+    parts = op.shape[at : at + 2]
+    whole = prod(op.shape[:at]) == before and len(parts) == 2 and prod(parts) == read[axis]
+    return (at, at + 1) if whole and op["dims"][at] is None and op["dims"][at + 1] is None else None
 
 
 def _may_be_windows(op: Op, first: Shape, out: Sequence[int]) -> bool:

@@ -123,8 +123,15 @@ def _state_space(module: Any, path: str, inside: list[Op], graph: Graph) -> None
 
 
 def _single_head(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
-    """SHSA of SHViT: attention on the first `pdim` of `dim` channels."""
-    module.dim = _read(inside, graph)[1]
+    """SHSA of SHViT: attention on the first `pdim` of `dim` channels; queries and keys of `qk_dim`."""
+    _, _, queries, _, values = (op.shape[1] for op in _slices(path, inside))
+    module.dim, module.qk_dim, module.pdim = _read(inside, graph)[1], queries, values
+
+
+def _cascaded(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
+    """CascadedGroupAttention of EfficientViT: queries and keys of `key_dim`, values of `val_dim` in every head."""
+    cut = [op for op in _slices(path, inside) if graph.by_name[op.inputs[0]].module.startswith(f"{path}.qkvs.")]
+    module.key_dim, _, module.val_dim = (op.shape[1] for op in cut[:3])
 
 
 def _separable_attention(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
@@ -184,6 +191,7 @@ _RULES: Mapping[str, Callable[[Any, str, list[Op], Graph], None]] = {
     "FocalModulation": _focal,
     "HSMSSD": _state_space,
     "SHSA": _single_head,
+    "CascadedGroupAttention": _cascaded,
     "LinearSelfAttention": _separable_attention,
     "Scale": _scale,
     "ClassifierHead": _head,

@@ -59,6 +59,9 @@ class RemoveSE(Transform):
         return Plan(tuple(edits))
 
 
+_BOUNDED = frozenset("sigmoid hard_sigmoid softmax tanh relu6 clamp".split())  # what makes a gate's factor
+
+
 def _paths(path: str) -> list[str]:
     """The module and those around it."""
     found = []
@@ -79,7 +82,9 @@ def _gate(graph: Graph, product: Op) -> tuple[str, ...]:
         if value.elements == source.elements:
             continue  # nothing was pooled
         gate = _between(graph, x, factor)
-        if gate and all(user.name in gate or user is product for name in gate for user in graph.consumers[name]):
+        if not any(graph.by_name[name].kind in _BOUNDED for name in gate):
+            continue  # a norm written in code: it divides by what it pooled
+        if all(user.name in gate or user is product for name in gate for user in graph.consumers[name]):
             return tuple(op.name for op in graph.ops if op.name in gate or op is product)
     return ()
 
