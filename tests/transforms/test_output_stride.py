@@ -73,6 +73,39 @@ def test_channels_that_stand_in_groups_keep_the_grid(target):
         torch.testing.assert_close(fine(x)[:, :, ::2, ::2], model(x))
 
 
+def test_flat_maps_keep_the_grid(target):
+    """EfficientViM mixes channels on [N, C, H W] and convolves what it makes of it, a map again."""
+
+    class Flat(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mix, self.dw = nn.Conv1d(8, 8, 1), nn.Conv2d(8, 8, 3, padding=1, groups=8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.dw(torch.relu(self.mix(x.flatten(2))).unflatten(2, x.shape[2:]))
+
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 3, 2, 1), Flat()).double().eval()
+    graph = trace(model, (3, 48, 64))
+    fine = build(model, graph, [OutputStride(2).plan(graph, target)])
+    x = torch.randn(1, 3, 48, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(fine(x)[:, :, ::2, ::2], model(x))
+
+
+def test_where_the_map_is_lost_nothing_is_guessed(target):
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dw = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.dw(x.flatten(2).mT.relu().mT.unflatten(2, x.shape[2:]))
+
+    graph = trace(nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 3, 2, 1), Tokens()), (3, 64, 64))
+    with pytest.raises(NotApplicable, match=r"2\.dw can have no other stride or dilation"):
+        OutputStride(2).plan(graph, target)
+
+
 def test_fixed_paddings_of_layers_that_could_pad_themselves_grow(target):
     model = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 3, 2, 1), StdConv2dSame(8, 8, 3)).double().eval()
     graph = trace(model, (3, 64, 64))
@@ -124,8 +157,10 @@ def test_what_does_not_fit_says_why(mobilenet, target):
         OutputStride(8).plan(traced("resnet18d", 64), target)
     with pytest.raises(NotApplicable, match="no longer stand pixel on pixel"):
         OutputStride(8).plan(traced("dla46_c", 64), target)
-    with pytest.raises(NotApplicable, match="its stride cannot go: how its map lies on the input is not known"):
+    with pytest.raises(NotApplicable, match="can have no other stride or dilation: behind a reshape"):
         OutputStride(16).plan(traced("tresnet_m", 64), target)
+    with pytest.raises(NotApplicable, match="cannot be 2: strides go whole, which makes it 1"):
+        OutputStride(2).plan(trace(nn.Conv2d(3, 8, 4, 4), (3, 64, 64)), target)
     even = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), BlurPool2d(8, filt_size=4))
     with pytest.raises(NotApplicable, match="no layer does what the conv2d of BlurPool2d does"):
         OutputStride(2).plan(trace(even, (3, 64, 64)), target)

@@ -52,14 +52,17 @@ class OutputStride(Transform):
 
     def plan(self, graph: Graph, target: Target) -> Plan:
         scale: dict[str, _Grid] = {}
-        edits = []
-        unknown: list[str] = []  # strided layers of which no grid is known
+        edits: list[SetSpatial] = []
+        unknown: list[NotApplicable] = []  # strides of which no grid is known
         for op in graph.ops:
             at = self._met(op, [scale[name] for name in op.inputs if name in scale])
             if at is None or not _is_map(graph, op, scale):
                 if op.kind == "input" and len(op.shape) == 4:
                     scale[op.name] = _Grid(1, 1, (0, 0))
-                unknown += [op.module or op.name] if _is_strided(op) else []
+                elif _is_strided(op) or (edits and _is_spatial(graph, op)):
+                    unknown.append(_lost(op))
+                    if edits:
+                        raise unknown[-1]
                 continue
             if op.kind in WINDOWS:
                 edit, at = self._window(graph, op, at)
@@ -67,15 +70,16 @@ class OutputStride(Transform):
             elif at.rate > 1 and _moves_pixels(graph, op):
                 raise NotApplicable(f"{op.module or op.name}: a {op.kind} of maps behind a stride that would go")
             elif _is_strided(op):
-                unknown.append(op.module or op.name)
+                unknown.append(_lost(op))
             if max(op.shape[-2:]) > 1 or max(graph.by_name[op.inputs[0]].shape[-2:]) == 1:
                 scale[op.name] = at
         if not edits and unknown:
-            why = "how its map lies on the input is not known, behind a reshape or an operator without a rule"
-            raise NotApplicable(f"{unknown[0]}: its stride cannot go: {why}")
+            raise unknown[0]
+        last = max((at.pixels for at in scale.values()), default=1)
         if not edits:
-            finest = max((at.pixels for at in scale.values()), default=1)
-            raise NotApplicable(f"the network's output stride is {finest} already, not above {self.stride}")
+            raise NotApplicable(f"the network's output stride is {last} already, not above {self.stride}")
+        if last != self.stride:
+            raise NotApplicable(f"the output stride cannot be {self.stride}: strides go whole, which makes it {last}")
         return Plan(tuple(edits))
 
     @staticmethod
@@ -125,18 +129,35 @@ class OutputStride(Transform):
 
 
 def _is_map(graph: Graph, op: Op, maps: Collection[str]) -> bool:
-    """Whether it makes a map [N, C, H, W] or [N, G, C, H, W], with channels in groups, of the pixels it reads."""
+    """Whether it makes a map of the pixels it reads: [N, C, H, W], in groups [N, G, C, H, W], or flat [N, C, H W]."""
     read = [graph.by_name[name].shape for name in op.inputs if name in maps]
-    rank = len(read[0])
-    if len(op.shape) == rank == 4:
+    rank, made = len(read[0]), len(op.shape)
+    if made == rank == 4:
         return True
-    if op.kind == "reshape":
-        return len(op.shape) > 3 and op["dims"][-2:] == ((rank - 2,), (rank - 1,))
-    return op.kind != "permute" and len(op.shape) > 3 and any(shape[-2:] == op.shape[-2:] for shape in read)
+    if made < 3 or op.kind == "permute":
+        return False
+    if op.kind != "reshape":
+        pixels = op.shape[-2:] if made > 3 else op.shape[-1:]
+        return any(shape[-len(pixels) :] == pixels for shape in read)
+    if made == 3:
+        return op["dims"][-1] == ((rank - 2, rank - 1) if rank > 3 else (2,))
+    if rank == 3:
+        return op["dims"][-2:] == (None, None) and op.shape[-2] * op.shape[-1] == read[0][-1]
+    return op["dims"][-2:] == ((rank - 2,), (rank - 1,))
 
 
 def _is_strided(op: Op) -> bool:
     return len(op.shape) == 4 and max(op.get("stride") or (1,)) > 1
+
+
+def _is_spatial(graph: Graph, op: Op) -> bool:
+    """Whether it looks at more than a pixel, which could stand apart."""
+    return op.kind in WINDOWS and max(op["kernel"]) > 1 and max(graph.by_name[op.inputs[0]].shape[2:]) > 1
+
+
+def _lost(op: Op) -> NotApplicable:
+    why = "behind a reshape or an operator without a rule it is not known how its map lies on the input"
+    return NotApplicable(f"{op.module or op.name} can have no other stride or dilation: {why}")
 
 
 def _moves_pixels(graph: Graph, op: Op) -> bool:
