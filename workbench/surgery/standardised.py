@@ -9,7 +9,7 @@ Where the new deviations from the mean are v, N' of them, and s' = gamma / sqrt(
     g' = a sqrt(variance(v) + eps) / s'
 
 so that the old deviations in the middle of zeros make the old kernel in the middle of zeros. Without a gain only the
-direction of v counts; its length is what a norm behind removes.
+direction of v counts; its length is left to a norm behind (a group norm knows one length for the group).
 """
 
 from typing import Any
