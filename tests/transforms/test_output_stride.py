@@ -4,7 +4,8 @@ import copy
 
 import pytest
 import torch
-from torch import nn
+from timm.layers import BlurPool2d, StdConv2dSame
+from torch import Tensor, nn
 
 from workbench.errors import InputError, NotApplicable
 from workbench.graph import Plan, SetSpatial, rewrite
@@ -14,10 +15,13 @@ from workbench.transforms import OutputStride
 
 from ..graph.zoo import lively, traced
 
+NETWORKS = (
+    "mobilenetv2_100", "resnet18", "tf_efficientnet_b0", "regnetx_004", "convnext_atto", "mambaout_femto",
+    "resnetblur18", "skresnet18",
+)  # fmt: skip
 
-@pytest.mark.parametrize(
-    "name", ["mobilenetv2_100", "resnet18", "tf_efficientnet_b0", "regnetx_004", "convnext_atto", "mambaout_femto"]
-)
+
+@pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("stride", [8, 16])
 def test_the_last_map_has_the_stride(name, stride, target):
     graph = traced(name, 64)
@@ -27,17 +31,88 @@ def test_the_last_map_has_the_stride(name, stride, target):
     assert edited.params == graph.params
 
 
-@pytest.mark.parametrize("name", ["mobilenetv2_100", "resnet18", "resnet18d", "convnext_atto"])
-def test_inside_the_map_every_second_value_is_the_old_one(name, target):
+@pytest.mark.parametrize(
+    ("name", "stride"),
+    [
+        ("mobilenetv2_100", 16),
+        ("resnet18", 16),
+        ("resnet18d", 16),
+        ("convnext_atto", 16),
+        ("resnetblur18", 16),
+        ("resnetblur18", 8),
+    ],
+)
+def test_inside_the_map_every_so_many_values_are_the_old_ones(name, stride, target):
     """What the weights mean stays (borders see more zeros)."""
     model, graph = copy.deepcopy(lively(name)).double(), traced(name, 64)
-    fine = build(model, graph, [OutputStride(16).plan(graph, target)])
+    fine, rate = build(model, graph, [OutputStride(stride).plan(graph, target)]), 32 // stride
     x = torch.zeros(1, 3, 512, 512, dtype=torch.float64)
     x[:, :, 128:384, 128:384] = torch.randn(1, 3, 256, 256, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         y, z = model.forward_features(x), fine.forward_features(x)
-    assert z.shape[2] == 2 * y.shape[2]
-    torch.testing.assert_close(z[:, :, ::2, ::2][:, :, 7:9, 7:9], y[:, :, 7:9, 7:9])
+    assert z.shape[2] == rate * y.shape[2]
+    torch.testing.assert_close(z[:, :, ::rate, ::rate][:, :, 7:9, 7:9], y[:, :, 7:9, 7:9])
+
+
+def test_channels_that_stand_in_groups_keep_the_grid(target):
+    """Split attention sums parts of a map in five dimensions; what follows stands as far apart as before."""
+
+    class Parts(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            parts = x.reshape(x.shape[0], 2, x.shape[1] // 2, *x.shape[2:])
+            return (parts * parts.mean((1, 2), keepdim=True)).sum(1)
+
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3, 2, 1), Parts(), nn.Conv2d(4, 8, 3, 2, 1), Parts(), nn.Conv2d(4, 8, 3, padding=1)
+    )
+    model = model.double().eval()
+    graph = trace(model, (3, 64, 64))
+    fine = build(model, graph, [OutputStride(2).plan(graph, target)])
+    x = torch.randn(2, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(fine(x)[:, :, ::2, ::2], model(x))
+
+
+def test_flat_maps_keep_the_grid(target):
+    """EfficientViM mixes channels on [N, C, H W] and convolves what it makes of it, a map again."""
+
+    class Flat(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mix, self.dw = nn.Conv1d(8, 8, 1), nn.Conv2d(8, 8, 3, padding=1, groups=8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.dw(torch.relu(self.mix(x.flatten(2))).unflatten(2, x.shape[2:]))
+
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 3, 2, 1), Flat()).double().eval()
+    graph = trace(model, (3, 48, 64))
+    fine = build(model, graph, [OutputStride(2).plan(graph, target)])
+    x = torch.randn(1, 3, 48, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(fine(x)[:, :, ::2, ::2], model(x))
+
+
+def test_where_the_map_is_lost_nothing_is_guessed(target):
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dw = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.dw(x.flatten(2).mT.relu().mT.unflatten(2, x.shape[2:]))
+
+    graph = trace(nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 3, 2, 1), Tokens()), (3, 64, 64))
+    with pytest.raises(NotApplicable, match=r"2\.dw can have no other stride or dilation"):
+        OutputStride(2).plan(graph, target)
+
+
+def test_fixed_paddings_of_layers_that_could_pad_themselves_grow(target):
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 3, 2, 1), StdConv2dSame(8, 8, 3)).double().eval()
+    graph = trace(model, (3, 64, 64))
+    fine = build(model, graph, [OutputStride(2).plan(graph, target)])
+    x = torch.randn(2, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(fine(x)[:, :, ::2, ::2], model(x))
 
 
 @pytest.mark.parametrize("pool", [nn.MaxPool2d(3, 2, ceil_mode=True), nn.AvgPool2d(3, 2), nn.MaxPool2d(2)])
@@ -82,5 +157,12 @@ def test_what_does_not_fit_says_why(mobilenet, target):
         OutputStride(8).plan(traced("resnet18d", 64), target)
     with pytest.raises(NotApplicable, match="no longer stand pixel on pixel"):
         OutputStride(8).plan(traced("dla46_c", 64), target)
+    with pytest.raises(NotApplicable, match="can have no other stride or dilation: behind a reshape"):
+        OutputStride(16).plan(traced("tresnet_m", 64), target)
+    with pytest.raises(NotApplicable, match="cannot be 2: strides go whole, which makes it 1"):
+        OutputStride(2).plan(trace(nn.Conv2d(3, 8, 4, 4), (3, 64, 64)), target)
+    even = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), BlurPool2d(8, filt_size=4))
+    with pytest.raises(NotApplicable, match="no layer does what the conv2d of BlurPool2d does"):
+        OutputStride(2).plan(trace(even, (3, 64, 64)), target)
     with pytest.raises(InputError, match="stride is 12"):
         OutputStride(12)

@@ -51,7 +51,7 @@ class Replace:
 
 @dataclass(frozen=True)
 class SetSpatial:
-    """Change the stride, dilation or padding of one operator.
+    """Change the stride, dilation or padding of one operator; padding that its layer's code does stands before it.
 
     same: let its layer, a plain convolution or pool, pad as TensorFlow's "SAME" does, in place of its own padding.
     """

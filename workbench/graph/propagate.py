@@ -9,11 +9,10 @@ from ..errors import NotApplicable
 from .aten import reshape_dims
 from .factors import Factors, follow
 from .ir import Graph, Op
+from .padding import own_padding, pads_itself
 from .shapes import infer_shape
 
 __all__ = ["propagate"]
-
-_WINDOWS = ("conv2d", "max_pool2d", "avg_pool2d")
 
 
 def propagate(graph: Graph, changed: Mapping[str, Op], fresh: bool = False, maps: bool = True) -> Graph:
@@ -22,13 +21,12 @@ def propagate(graph: Graph, changed: Mapping[str, Op], fresh: bool = False, maps
     fresh: the changed operators are new, their shapes unknown. maps: the sizes of feature maps may change.
     """
     before = graph.by_name
-    padded = {path for path, cls in graph.modules if cls.endswith("Same")}
     done: dict[str, Op] = {}
     factors: dict[str, Factors] = {}  # of all that is done, once a reshape asks
     for op in graph.ops:
         new = changed.get(op.name, op)
         moved = any(i not in before or done[i].shape != before[i].shape for i in new.inputs)
-        if op.module in padded and op.kind in _WINDOWS and (op.name in changed or moved):
+        if (op.name in changed or moved) and pads_itself(graph, new):
             new = _padded(new, done)
             moved = True
         if op.kind == "expand":
@@ -70,7 +68,7 @@ def _padded(op: Op, done: dict[str, Op]) -> Op:
     n' = ceil(n / s),   pad = max((n' - 1) s + d (k - 1) + 1 - n, 0), the smaller half in front
     """
     pad = done[op.inputs[0]]
-    if pad.kind != "pad" or pad.module != op.module:
+    if not own_padding(pad, op):
         pad = Op(f"{op.name}.pad", "pad", op.inputs[:1], pad.shape, _no_pads(op), (), op.module)
     source = done[pad.inputs[0]]
     total = []

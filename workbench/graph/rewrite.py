@@ -8,6 +8,7 @@ from ..errors import NotApplicable, WorkbenchError, unknown
 from .channels import Channels, Layout, param_axes
 from .compress import Schemes, check_scheme
 from .ir import Graph, Op
+from .padding import own_padding
 from .plan import Compress, Edit, Plan, Replace, Resize, SetInput, SetSpatial
 from .propagate import propagate
 from .shapes import taken_apart
@@ -84,7 +85,12 @@ def _set_spatial(graph: Graph, edits: Sequence[SetSpatial]) -> Graph:
     same: dict[str, str] = {}  # module -> its class now
     for edit in edits:
         op = changed.get(edit.op) or _op(graph, edit.op)
-        padding = (0, 0) if edit.same else edit.padding
+        padding, before = edit.padding, graph.by_name[op.inputs[0]]
+        if edit.same:
+            padding = (0, 0)
+        elif padding is not None and own_padding(before, op):
+            changed[before.name] = before.with_attrs(pads=((0, 0), (0, 0), *((p, p) for p in padding)))
+            padding = None
         fields = {"stride": edit.stride, "dilation": edit.dilation, "padding": padding}
         op = changed[edit.op] = op.with_attrs(**{k: v for k, v in fields.items() if v is not None})
         if edit.same:

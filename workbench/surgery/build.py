@@ -14,9 +14,10 @@ from .attributes import set_attributes
 from .compare import require_equal
 from .compress import compress, compress_again
 from .distil import Progress, distil
-from .layers import pad_same, takes_one
+from .layers import takes_one
 from .replace import replace
 from .resize import kept_channels, resize
+from .spatial import set_spatial
 from .statistics import correct
 
 __all__ = ["build", "carry_out", "mirrored"]
@@ -85,7 +86,7 @@ def carry_out(
             continue
         if spatial := [edit for edit in group if isinstance(edit, SetSpatial)]:
             for setting in spatial:
-                _set_spatial(edited, graph, setting)
+                set_spatial(edited, graph.by_name[setting.op], setting)
             after = rewrite(graph, Plan(tuple(spatial)))
             set_attributes(edited, graph, after)
             graph, reference = after, None
@@ -125,20 +126,6 @@ def _resize(edited: nn.Module, graph: Graph, edits: Sequence[Resize], images: to
     if before is not None and images is not None:
         correct(before, edited, kept_channels(graph, sources), images)
     return after
-
-
-def _set_spatial(edited: nn.Module, graph: Graph, edit: SetSpatial) -> None:
-    op = graph.by_name[edit.op]
-    if edit.same:
-        pad_same(edited, op.module)
-    layer = edited.get_submodule(op.module)
-    for name in ("stride", "dilation", "padding"):
-        value = getattr(edit, name)
-        if value is None or (edit.same and name == "padding"):
-            continue
-        if not isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d) or not hasattr(layer, name):
-            raise SurgeryError(f"{op.module or op.name}: a {type(layer).__name__} has no {name} that could be set")
-        setattr(layer, name, value)
 
 
 def _check(edited: nn.Module, planned: Graph) -> None:

@@ -11,6 +11,7 @@ from ..graph import Graph, Op, Replace
 from .gates import fold
 from .kernels import centred, embed, fit_kernel
 from .layers import get_parameter, replace_module, set_parameter, set_widths, takes_one
+from .standardised import set_kernel, standardises
 
 __all__ = ["exchange", "inside", "take_out"]
 
@@ -46,13 +47,14 @@ def exchange(model: nn.Module, graph: Graph, edit: Replace, after: Graph, images
         set_parameter(model, weight.name, embed(values, layer.groups))
         set_widths(model, op.module, op)
         return
-    new = centred(values, kernel)
-    if edit.init == "least-squares" and images is not None and type(layer).__name__ in ("Conv2d", "Conv2dSame"):
-        new = fit_kernel(model, op.module, kernel, images)
-    set_parameter(model, weight.name, new)
-    layer.kernel_size = kernel
-    if not type(layer).__name__.endswith("Same"):
-        layer.padding = op["padding"]
+    fitted_on = images if edit.init == "least-squares" else None
+    if standardises(layer):
+        set_kernel(model, op.module, kernel, fitted_on)
+    elif fitted_on is not None and type(layer).__name__ in ("Conv2d", "Conv2dSame"):
+        set_parameter(model, weight.name, fit_kernel(model, op.module, kernel, fitted_on))
+    else:
+        set_parameter(model, weight.name, centred(values, kernel))
+    layer.kernel_size, layer.padding = kernel, op["padding"]
 
 
 def _activation(model: nn.Module, old: Op, new: Op) -> None:

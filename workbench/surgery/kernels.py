@@ -7,7 +7,10 @@ Least squares: with P the patches a group reads under the new kernel, u what the
 
     w = (P'P + r s I)^-1 P'u,   s = mean square of a patch's element, r = 1e-6
 
-over positions of the calibration images, for each group by itself; a depthwise layer has as many as channels.
+over positions of the calibration images, for each group by itself; a depthwise layer has as many as channels. The best
+kernel of mean 0 is, with G the matrix in the brackets and 1 a vector of ones,
+
+    w - G^-1 1 (1'w) / (1' G^-1 1)
 """
 
 from typing import Any
@@ -29,7 +32,7 @@ _RIDGE = 1e-6
 def patches(x: Tensor, conv: Any, kernel: tuple[int, int]) -> Tensor:
     """[N, C, H, W] -> [N H' W', C kh kw], the rows the convolution multiplies a kernel of that size with."""
     padding: Any = conv.padding
-    if type(conv).__name__.endswith("Same"):
+    if type(conv).__name__.endswith("Same") and not any(padding):
         x, padding = pad_same(x, list(kernel), list(conv.stride), list(conv.dilation)), 0
     else:
         less = [d * (k - n) // 2 for d, k, n in zip(conv.dilation, conv.kernel_size, kernel, strict=True)]
@@ -58,8 +61,11 @@ def centred(weight: Tensor, kernel: tuple[int, int]) -> Tensor:
 
 
 @torch.no_grad()
-def fit_kernel(model: nn.Module, path: str, kernel: tuple[int, int], images: Tensor) -> Tensor:
-    """The kernel [O, I / groups, kh, kw] of that size nearest to what the convolution at `path` makes on images."""
+def fit_kernel(model: nn.Module, path: str, kernel: tuple[int, int], images: Tensor, mean_zero: bool = False) -> Tensor:
+    """The kernel [O, I / groups, kh, kw] of that size nearest to what the convolution at `path` makes on images.
+
+    mean_zero: among those whose weights have mean 0 in every output channel.
+    """
     layer: Any = model.get_submodule(path)
     weight = get_parameter(model, f"{path}.weight")
     assert weight is not None
@@ -81,4 +87,7 @@ def fit_kernel(model: nn.Module, path: str, kernel: tuple[int, int], images: Ten
     scale = gram.diagonal(dim1=1, dim2=2).mean(1).clamp_min(torch.finfo(gram.dtype).tiny)
     gram += _RIDGE * scale[:, None, None] * torch.eye(taps, dtype=gram.dtype, device=gram.device)
     solved = torch.linalg.solve(gram, cross)  # [groups, taps, outputs of a group]
+    if mean_zero:
+        lift = torch.linalg.solve(gram, torch.ones_like(cross[:, :, :1]))
+        solved -= lift * solved.sum(1, keepdim=True) / lift.sum(1, keepdim=True)
     return solved.mT.reshape(made, read, *kernel).to(weight)

@@ -6,18 +6,14 @@ from inspect import signature
 from typing import Any
 
 import torch
-from timm.layers.conv2d_same import Conv2dSame
-from timm.layers.pool2d_same import AvgPool2dSame, MaxPool2dSame
 from torch import Tensor, nn
 
-from ..errors import SurgeryError
 from ..graph import Op
 
 __all__ = [
     "capture",
     "evaluating",
     "get_parameter",
-    "pad_same",
     "replace_module",
     "set_parameter",
     "set_widths",
@@ -52,31 +48,6 @@ def replace_module(model: nn.Module, path: str, module: nn.Module) -> None:
     """Put `module` at `path`."""
     parent, _, name = path.rpartition(".")
     setattr(model.get_submodule(parent), name, module)
-
-
-def pad_same(model: nn.Module, path: str) -> None:
-    """Put a layer that pads as TensorFlow's "SAME" does in the place of a plain convolution or pool; weights stay."""
-    layer: Any = model.get_submodule(path)
-    kind = type(layer)
-    made: Any
-    if kind is nn.Conv2d:
-        made = Conv2dSame(
-            layer.in_channels,
-            layer.out_channels,
-            layer.kernel_size,
-            layer.stride,
-            dilation=layer.dilation,
-            groups=layer.groups,
-            bias=layer.bias is not None,
-        )
-        made.weight, made.bias = layer.weight, layer.bias
-    elif kind is nn.MaxPool2d:
-        made = MaxPool2dSame(layer.kernel_size, layer.stride, dilation=layer.dilation)
-    elif kind is nn.AvgPool2d:
-        made = AvgPool2dSame(layer.kernel_size, layer.stride, count_include_pad=layer.count_include_pad)
-    else:
-        raise SurgeryError(f"{path} is a {kind.__name__}: no layer is known that does the same and pads as needed")
-    replace_module(model, path, made.train(layer.training))
 
 
 def set_widths(model: nn.Module, path: str, op: Op) -> None:

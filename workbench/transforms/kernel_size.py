@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 
 from ..errors import InputError, NotApplicable
 from ..graph import Graph, Op, Plan, Replace
+from ..graph.padding import pads_itself
 from ..targets import Target
 from .base import Blocks, Transform
-from .layers import own_weight, sharing
+from .layers import own_weight, sharing, standardised
 from .select import check_blocks, named, select
 
 __all__ = ["KernelSize"]
@@ -23,7 +24,9 @@ class KernelSize(Transform):
     size: odd, 3 to 15. A kernel as long one way only (1x7) stays one.
     blocks: selector; blocks without such a convolution are passed over unless named by their full path.
 
-    What a convolution needs: weights of its own, an odd kernel, and padding enough for its map to keep its size.
+    What a convolution needs: weights of its own, an odd kernel, and padding enough for its map to keep its size. One
+    that standardises its weights, each kernel to mean 0 and variance 1, can take the best smaller kernel of mean 0; a
+    larger one only where it has a gain, which makes up for the zeros. Without a gain the best direction is taken.
 
     >>> KernelSize(3, blocks="blocks.[56].*")
     KernelSize(size=3, blocks='blocks.[56].*')
@@ -70,17 +73,19 @@ class KernelSize(Transform):
         return op.kind == "conv2d" and any(k not in (1, self.size) for k in op["kernel"])
 
     def _edit(self, graph: Graph, op: Op) -> Replace:
-        weight = own_weight(op)
+        gained = standardised(graph, op)
+        weight = own_weight(op) if gained is None else op.param("weight")
         if weight is None or len(weight.shape) != 4:
             raise NotApplicable(f"the kernel of {op.module or op.name} is not the layer's own weight")
         old: tuple[int, int] = op["kernel"]
         new = tuple(k if k == 1 else self.size for k in old)
         if any((k - n) % 2 for k, n in zip(old, new, strict=True)):
             raise NotApplicable(f"{op.module}: a {old[0]}x{old[1]} kernel has no middle")
-        if new > old and "StdConv" in graph.classes.get(op.module, ""):
-            raise NotApplicable(f"{op.module} standardises its weights over the kernel, zeros around it would count")
+        if gained is False and any(n > k for k, n in zip(old, new, strict=True)):
+            why = "its weights are standardised without a gain, so that zeros around them would count"
+            raise NotApplicable(f"{op.module} can have no {self._words} kernel: {why}; size={max(old)} is its largest")
         padding = op["padding"]
-        if not graph.classes.get(op.module, "").endswith("Same"):
+        if not pads_itself(graph, op):
             less = [d * (k - n) // 2 for d, k, n in zip(op["dilation"], old, new, strict=True)]
             padding = tuple(p - n for p, n in zip(padding, less, strict=True))
             if min(padding) < 0:

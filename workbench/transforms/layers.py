@@ -7,7 +7,13 @@ from ..graph import Compress, Graph, Op, Param, Plan, Scheme
 from .base import Blocks
 from .select import named, select
 
-__all__ = ["compress_layers", "own_weight", "sharing", "weight_of"]
+__all__ = ["compress_layers", "own_weight", "sharing", "standardised", "weight_of"]
+
+_STANDARDISED = {
+    f"timm.layers.std_conv.{name}{same}": gained
+    for name, gained in (("StdConv2d", False), ("ScaledStdConv2d", True))
+    for same in ("", "Same")
+}
 
 
 def compress_layers(graph: Graph, blocks: Blocks, scheme: Scheme, fits: Callable[[Op], bool], what: str) -> Plan:
@@ -42,10 +48,21 @@ def own_weight(op: Op) -> Param | None:
 
 def sharing(graph: Graph, op: Op) -> list[Op]:
     """The layers that read the weight of `op`, itself among them, in execution order."""
-    weight = weight_of(op)
+    weight = op.param("weight")
     if weight is None:
         return [op]
-    return [other for other in graph.ops if (read := weight_of(other)) is not None and read.name == weight.name]
+    return [other for other in graph.ops if (read := other.param("weight")) is not None and read.name == weight.name]
+
+
+def standardised(graph: Graph, op: Op) -> bool | None:
+    """Whether a layer that standardises its own weights has a gain; None where the operator is no such layer.
+
+    w' = g (w - mean) / sqrt(variance + eps), over all weights of an output channel (Qiao et al. 2019); with a gain g
+    for each (Brock et al. 2021), or g = 1.
+    """
+    weight = op.param("weight")
+    known = _STANDARDISED.get(graph.classes.get(op.module, ""))
+    return known if weight is not None and weight.computed and weight.name == f"{op.module}.weight" else None
 
 
 def weight_of(op: Op) -> Param | None:

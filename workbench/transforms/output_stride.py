@@ -1,16 +1,18 @@
 """A finer output grid for dense tasks: dilation in place of stride."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from ..errors import InputError, NotApplicable
 from ..graph import Graph, Op, Plan, SetSpatial
+from ..graph.padding import WINDOWS, own_padding, pads_itself
 from ..targets import Target
 from .base import Transform
 
 __all__ = ["OutputStride"]
 
-_WINDOWS = ("conv2d", "max_pool2d", "avg_pool2d")
 _PLAIN = frozenset(f"torch.nn.modules.{name}" for name in ("conv.Conv2d", "pooling.MaxPool2d", "pooling.AvgPool2d"))
+_BLUR = "timm.layers.blur_pool.BlurPool2d"
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,9 @@ class OutputStride(Transform):
 
     stride: 8 or 16 (2 to 32, a power of two) input pixels per output pixel.
 
-    What a network needs: strides in plain convolutions and pools (those whose maps would shrink at stride 1 come to pad
-    as TensorFlow's "SAME" does); branches that meet at one scale and pixel on pixel; no average pool behind a stride
-    that goes; no layer behind written for one map size.
+    What a network needs: strides in convolutions, pools and blurs (plain ones whose maps would shrink at stride 1 come
+    to pad as TensorFlow's "SAME" does, others must keep their size there); branches that meet at one scale and pixel on
+    pixel; no average pool behind a stride that goes; no layer behind written for one map size.
 
     >>> OutputStride(16)
     OutputStride(stride=16)
@@ -50,23 +52,34 @@ class OutputStride(Transform):
 
     def plan(self, graph: Graph, target: Target) -> Plan:
         scale: dict[str, _Grid] = {}
-        edits = []
+        edits: list[SetSpatial] = []
+        unknown: list[NotApplicable] = []  # strides of which no grid is known
         for op in graph.ops:
             at = self._met(op, [scale[name] for name in op.inputs if name in scale])
-            if at is None or len(op.shape) != 4:
+            if at is None or not _is_map(graph, op, scale):
                 if op.kind == "input" and len(op.shape) == 4:
                     scale[op.name] = _Grid(1, 1, (0, 0))
+                elif _is_strided(op) or (edits and _is_spatial(graph, op)):
+                    unknown.append(_lost(op))
+                    if edits:
+                        raise unknown[-1]
                 continue
-            if op.kind in _WINDOWS:
+            if op.kind in WINDOWS:
                 edit, at = self._window(graph, op, at)
                 edits += [edit] if edit else []
             elif at.rate > 1 and _moves_pixels(graph, op):
                 raise NotApplicable(f"{op.module or op.name}: a {op.kind} of maps behind a stride that would go")
-            if max(op.shape[2:]) > 1 or max(graph.by_name[op.inputs[0]].shape[2:]) == 1:
+            elif _is_strided(op):
+                unknown.append(_lost(op))
+            if max(op.shape[-2:]) > 1 or max(graph.by_name[op.inputs[0]].shape[-2:]) == 1:
                 scale[op.name] = at
+        if not edits and unknown:
+            raise unknown[0]
+        last = max((at.pixels for at in scale.values()), default=1)
         if not edits:
-            finest = max((at.pixels for at in scale.values()), default=1)
-            raise NotApplicable(f"the network's output stride is {finest} already, not above {self.stride}")
+            raise NotApplicable(f"the network's output stride is {last} already, not above {self.stride}")
+        if last != self.stride:
+            raise NotApplicable(f"the output stride cannot be {self.stride}: strides go whole, which makes it {last}")
         return Plan(tuple(edits))
 
     @staticmethod
@@ -87,23 +100,23 @@ class OutputStride(Transform):
         if op.kind == "avg_pool2d" and at.rate > 1:
             raise NotApplicable(f"{name}: an average over pixels that stand apart cannot be run")
         layer = graph.classes.get(op.module, "")
-        pads_itself = layer.endswith("Same")
+        dynamic = pads_itself(graph, op)
+        before = graph.by_name[op.inputs[0]]
+        outside = own_padding(before, op)  # done by the layer's code
+        pads = before["pads"][2:] if outside else tuple((p, p) for p in op["padding"])
         spans = [d * (k - 1) for d, k in zip(op.get("dilation") or (1, 1), op["kernel"], strict=True)]
-        centred = all(2 * p == span for p, span in zip(op["padding"], spans, strict=True)) and not op.get("ceil")
+        centred = all(2 * a == 2 * b == span for (a, b), span in zip(pads, spans, strict=True)) and not op.get("ceil")
         dilated_pool = op.kind == "max_pool2d" and at.rate > 1  # torch pads a pool by half its kernel at most
-        same = not pads_itself and (dilated_pool or (goes and not centred))
-        if same and layer not in _PLAIN:
-            raise NotApplicable(
-                f"{name}: no layer does what {layer.rpartition('.')[2]} does and keeps a map's size at stride 1"
-            )
+        same = not dynamic and (dilated_pool or (goes and not centred))
+        if (same and layer not in _PLAIN) or (outside and not dynamic and layer != _BLUR):
+            what = f"the {op.kind} of {layer.rpartition('.')[2]}"
+            raise NotApplicable(f"{name}: no layer does what {what} does and keeps a map's size at stride 1")
         if dilated_pool and not (goes or centred):
             raise NotApplicable(f"{name}: a {_size(op)} pool that makes its map smaller cannot stand apart")
-        before = graph.by_name[op.inputs[0]]
-        own = [p[0] for p in before["pads"][2:]] if _pads_for(before, op) else op["padding"]
-        fronts = [at.rate * p for p in own]
-        now = [at.rate * span // 2 for span in spans] if same or pads_itself else fronts
+        fronts = at.rate * pads[0][0], at.rate * pads[1][0]
+        now = [at.rate * span // 2 for span in spans] if same or dynamic else fronts
         shift = tuple(t + new - old for t, new, old in zip(at.shift, now, fronts, strict=True))
-        padding = None if same or pads_itself or at.rate == 1 else _times(op["padding"], at.rate)
+        padding = None if same or dynamic or at.rate == 1 else fronts
         edit = SetSpatial(
             op.name,
             stride=(1, 1) if goes else None,
@@ -115,15 +128,42 @@ class OutputStride(Transform):
         return edit, _Grid(pixels, rate, (shift[0], shift[1]))
 
 
-def _pads_for(op: Op, layer: Op) -> bool:
-    """Whether the operator is the padding of a layer that pads as TensorFlow's "SAME" does."""
-    return op.kind == "pad" and op.module == layer.module
+def _is_map(graph: Graph, op: Op, maps: Collection[str]) -> bool:
+    """Whether it makes a map of the pixels it reads: [N, C, H, W], in groups [N, G, C, H, W], or flat [N, C, H W]."""
+    read = [graph.by_name[name].shape for name in op.inputs if name in maps]
+    rank, made = len(read[0]), len(op.shape)
+    if made == rank == 4:
+        return True
+    if made < 3 or op.kind == "permute":
+        return False
+    if op.kind != "reshape":
+        pixels = op.shape[-2:] if made > 3 else op.shape[-1:]
+        return any(shape[-len(pixels) :] == pixels for shape in read)
+    if made == 3:
+        return op["dims"][-1] == ((rank - 2, rank - 1) if rank > 3 else (2,))
+    if rank == 3:
+        return op["dims"][-2:] == (None, None) and op.shape[-2] * op.shape[-1] == read[0][-1]
+    return op["dims"][-2:] == ((rank - 2,), (rank - 1,))
+
+
+def _is_strided(op: Op) -> bool:
+    return len(op.shape) == 4 and max(op.get("stride") or (1,)) > 1
+
+
+def _is_spatial(graph: Graph, op: Op) -> bool:
+    """Whether it looks at more than a pixel, which could stand apart."""
+    return op.kind in WINDOWS and max(op["kernel"]) > 1 and max(graph.by_name[op.inputs[0]].shape[2:]) > 1
+
+
+def _lost(op: Op) -> NotApplicable:
+    why = "behind a reshape or an operator without a rule it is not known how its map lies on the input"
+    return NotApplicable(f"{op.module or op.name} can have no other stride or dilation: {why}")
 
 
 def _moves_pixels(graph: Graph, op: Op) -> bool:
     """Whether the operator counts pixels that would stand apart; padding a layer does for itself is seen to there."""
     if op.kind in ("pad", "reflect_pad"):
-        return any(any(p) for p in op["pads"][2:]) and not any(_pads_for(op, o) for o in graph.consumers[op.name])
+        return any(any(p) for p in op["pads"][2:]) and not any(own_padding(op, o) for o in graph.consumers[op.name])
     return op.kind == "resize"
 
 

@@ -1,0 +1,86 @@
+"""SetSpatial: strides, dilations and paddings of layers in their places."""
+
+from typing import Any
+
+import torch.nn.functional as F
+from timm.layers import BlurPool2d
+from timm.layers.conv2d_same import Conv2dSame
+from timm.layers.pool2d_same import AvgPool2dSame, MaxPool2dSame
+from torch import Tensor, nn
+
+from ..errors import SurgeryError
+from ..graph import Op, SetSpatial
+from .layers import replace_module
+
+__all__ = ["DilatedBlurPool2d", "set_spatial"]
+
+
+def set_spatial(model: nn.Module, op: Op, edit: SetSpatial) -> None:
+    """Carry an edit of the operator out on its layer."""
+    if edit.same:
+        _pad_same(model, op.module)
+    layer: Any = model.get_submodule(op.module)
+    if isinstance(layer, BlurPool2d):
+        _set_blur(model, op.module, layer, edit)
+        return
+    for name in ("stride", "dilation", "padding"):
+        value = getattr(edit, name)
+        if value is None or (edit.same and name == "padding"):
+            continue
+        if not isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d) or not hasattr(layer, name):
+            raise SurgeryError(f"{op.module or op.name}: a {type(layer).__name__} has no {name} that could be set")
+        setattr(layer, name, value)
+
+
+def _pad_same(model: nn.Module, path: str) -> None:
+    """Put a layer that pads as TensorFlow's "SAME" does in the place of a plain convolution or pool; weights stay."""
+    layer: Any = model.get_submodule(path)
+    kind = type(layer)
+    made: Any
+    if kind is nn.Conv2d:
+        made = Conv2dSame(
+            layer.in_channels,
+            layer.out_channels,
+            layer.kernel_size,
+            layer.stride,
+            dilation=layer.dilation,
+            groups=layer.groups,
+            bias=layer.bias is not None,
+        )
+        made.weight, made.bias = layer.weight, layer.bias
+    elif kind is nn.MaxPool2d:
+        made = MaxPool2dSame(layer.kernel_size, layer.stride, dilation=layer.dilation)
+    elif kind is nn.AvgPool2d:
+        made = AvgPool2dSame(layer.kernel_size, layer.stride, count_include_pad=layer.count_include_pad)
+    else:
+        raise SurgeryError(f"{path} is a {kind.__name__}: no layer is known that does the same and pads as needed")
+    replace_module(model, path, made.train(layer.training))
+
+
+class DilatedBlurPool2d(BlurPool2d):
+    """A blur of pixels that stand apart."""
+
+    dilation: int | tuple[int, int] = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        padding: Any = self.padding
+        filt: Any = self.filt
+        x, channels = F.pad(x, padding, mode=self.pad_mode), x.shape[1]
+        weight = filt.expand(channels, -1, -1, -1)
+        return F.conv2d(x, weight, stride=self.stride, dilation=self.dilation, groups=channels)
+
+
+def _set_blur(model: nn.Module, path: str, layer: Any, edit: SetSpatial) -> None:
+    """A blur has numbers where a convolution has pairs, pads by itself, and knows no dilation."""
+    if edit.dilation is not None and not isinstance(layer, DilatedBlurPool2d):
+        made: Any = DilatedBlurPool2d(layer.channels, layer.filt_size, layer.stride, layer.pad_mode)
+        made.filt, made.padding = layer.filt, layer.padding
+        replace_module(model, path, made.train(layer.training))
+        layer = made
+    if edit.stride is not None:
+        layer.stride = edit.stride
+    if edit.dilation is not None:
+        layer.dilation = edit.dilation
+    if edit.padding is not None:
+        height, width = edit.padding
+        layer.padding = [width, width, height, height]
