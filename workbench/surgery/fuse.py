@@ -50,7 +50,7 @@ def fuse(model: nn.Module, graph: Graph, edit: Replace, after: Graph, images: Te
     for param in op.params:
         set_parameter(model, param.name, weight if param.role == "weight" else shift)
     if fitted is not None:
-        fill(layer, norm, fitted)
+        fill(layer, norm, fitted, weight)
     elif not op.param("bias"):
         norm.running_mean.sub_(shift)
 

@@ -152,12 +152,12 @@ def _held_out(part: int, parts: tuple[Tensor, ...]) -> bool:
 
 
 @torch.no_grad()
-def fill(conv: nn.Conv2d, norm: Any, fitted: Regression) -> None:
+def fill(conv: nn.Conv2d, norm: Any, fitted: Regression, near: Tensor | None = None) -> None:
     """Convolution and batch norm as the solution, the norm with the true statistics of what it reads.
 
-    norm: None leaves the intercepts to the convolution's own bias.
+    norm: None leaves the intercepts to the convolution's own bias. near: a kernel that is about right but for scales.
     """
-    weight, bias = fitted.solve()
+    weight, bias = fitted.solve(None if near is None else near.flatten(1).T)
     conv.weight.copy_(weight.T.reshape(conv.weight.shape))
     if norm is None:
         assert conv.bias is not None
