@@ -179,18 +179,19 @@ def _aligned(graph: Graph, dw: _Layer) -> bool:
 
 def _check_alone(graph: Graph, gone: Set[str], output: str, pad: Op | None, need: _Need) -> None:
     """Nothing else may read what goes or use its weights, and its modules may do nothing else."""
-    kept = {""}  # the modules of all else, and those around them
+    kept = {"": ""}  # the modules of all else and those around them -> what they do
     weights: dict[str, str] = {}
     for op in graph.ops:
         if op.name not in gone:
-            kept.update(_paths(op.module))
+            kept |= dict.fromkeys(_paths(op.module), op.kind)
             weights |= {p.name: op.module for p in op.params}
     for name in gone:
         op = graph.by_name[name]
         alone = name not in graph.outputs and all(user.name in gone for user in graph.consumers[name])
         need(alone or name == output, f"{op.module} must feed the depthwise convolution alone")
-        own = op is pad or op.module not in kept
-        need(own, f"its {op.kind} is written into the code of {op.module or 'the network'}")
+        does = kept.get(op.module)
+        why = "is called more than once" if does == op.kind else f"has the {op.kind} written into its code"
+        need(does is None or op is pad, f"{op.module or 'the network'} {why}")
         other = next((weights[p.name] for p in op.params if p.name in weights), None)
         need(other is None, f"{other} uses the weights of {op.module} too")
 

@@ -133,7 +133,7 @@ def _parts(graph: Graph, block: Block) -> _Parts | None:
     act = behind(norm)
     pad = behind(act)
     before = pad if pad.kind == "pad" else None
-    dw_norm, project_norm = behind(dw), graph.consumers[project.name][0]
+    dw_norm, project_norm = behind(dw), behind(project)
     dw_act = behind(dw_norm)
     normed = all(op.kind == "batch_norm" for op in (norm, dw_norm, project_norm))
     active = act.kind in ACTIVATIONS and dw_act.kind in ACTIVATIONS
