@@ -18,7 +18,9 @@ y~ = y + x - x~ where a residual adds x~ again. So the hidden layer does what th
 given, and the projection also mends the errors of the blocks before. Of the four combinations (either target from x
 or from x~) this one had the lowest error behind nearly every block when 12 blocks of MobileNetV2 were fused.
 
-Where the block keeps its code and only its dense layer is new, stage 1 is all there is, on that layer's own output.
+Where the block keeps its code and only its dense layer is new, stage 1 is all there is, on that layer's own output, and
+the ridge may draw towards the composed kernel: late maps have few pixels, and with little else to go by its directions
+are good, its scale is not.
 
 A solution W, b goes into a convolution and its batch norm such that training goes on from it: the kernel is W, the
 norm's statistics are those of W x on the calibration images, its weight and bias undo them and add b. Without a batch
