@@ -45,7 +45,7 @@ def test_few_rows_are_not_overfitted():
     def error(weight, bias):
         return float((x[new] @ weight + bias - x[new] @ truth).norm())
 
-    assert error(*fit.solve()) < 0.7 * error(*plain._all.solve(RIDGES[0]))
+    assert error(*fit.solve()) < 0.7 * error(*plain._all.solve(plain._all.factor(RIDGES[0])))
 
 
 def test_constant_features_do_no_harm():
@@ -53,3 +53,21 @@ def test_constant_features_do_no_harm():
     fit.add(torch.ones(20, 3), torch.full((20, 2), 5.0))
     weight, bias = fit.solve()
     torch.testing.assert_close(torch.ones(1, 3).double() @ weight + bias, torch.full((1, 2), 5.0).double())
+
+
+def test_weights_that_are_about_right_help_where_rows_are_few():
+    """Right directions at the wrong scale of each target, and fewer rows than unknowns."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(500, 120, generator=generator).double()
+    truth = torch.randn(120, 4, generator=generator).double()
+    near = (truth + 0.3 * torch.randn(120, 4, generator=generator).double()) * torch.tensor([0.2, 5.0, -1.0, 1.0])
+    fit = Regression()
+    fit.add(x[:60], x[:60] @ truth + 1)
+    fit.add(x[60:80], x[60:80] @ truth + 1, held_out=True)
+
+    def error(weight, bias):
+        return float((x[80:] @ weight + bias - x[80:] @ truth - 1).norm())
+
+    assert error(*fit.solve(near)) < 0.5 * error(*fit.solve())
+    unlike = torch.randn(120, 4, generator=generator).double()
+    assert error(*fit.solve(unlike)) < 1.1 * error(*fit.solve())  # those that are not are left aside

@@ -225,7 +225,7 @@ class _Finder:
             return "ibn"
         if letters == "dpdp" and self.ops[chain.layers[1]].shape[1] > self.ops[chain.layers[3]].shape[1]:
             return "universal-ib"
-        if letters in ("kp", "dp") and (residual or len(layers) == len(letters)):
+        if letters in ("kp", "dp") and (residual or len(layers) - self._beside(members, chain) == len(letters)):
             first, second = (self.ops[i] for i in chain.layers)
             if letters == "dp":
                 return "depthwise-separable"
@@ -238,6 +238,12 @@ class _Finder:
         if len(letters) == 1 and letters in "pdk" and all(self.letters[i] in "pdk" for i in layers):
             return "conv"
         return "other"
+
+    def _beside(self, members: Sequence[int], chain: _Chain) -> int:
+        """Layers that work on other slices beside one of the chain: their outputs are concatenated as they are."""
+        pieces = (self.reads[i] for i in members if self.ops[i].kind == "concat")
+        rows = (p for p in pieces if set(p) & set(chain.layers) and all(r >= 0 and self.letters[r] for r in p))
+        return sum(len(set(p) - set(chain.layers)) for p in rows)
 
     # ---- which modules are blocks -----------------------------------------------------------------------------
 

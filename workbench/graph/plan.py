@@ -39,7 +39,9 @@ class Replace:
     composed or cropped weights without them; where a gate is taken out, what it multiplies by on average goes into
     a layer beside it) or "random".
     module, template: the block whose whole module is replaced, or taken out where there are no new operators, and the
-    timm class that takes its place ("EdgeResidual"); empty where single layers are exchanged in their own places.
+    class that takes its place ("EdgeResidual"; a convolution, for several on slices); empty where layers are exchanged
+    in their own places: one for one, or one dense convolution, in the place of the last, for an expansion and its
+    depthwise convolution, and the others taken out.
     """
 
     ops: tuple[str, ...]

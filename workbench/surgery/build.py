@@ -111,9 +111,9 @@ def carry_out(
 def _unit(model: nn.Module, graph: Graph, edit: Replace) -> str:
     """The module whose output tells what the replaced operators were for: their block, or the layer itself."""
     last = edit.ops[-1]
-    around = [edit.module, *(block.name for block in graph.blocks if last in block.ops)]
-    whole = (path for path in around if path and path in graph.classes and takes_one(model.get_submodule(path)))
-    return next(whole, graph.by_name[last].module)
+    around = (block.name for block in graph.blocks if last in block.ops)
+    whole = (path for path in around if path in graph.classes and takes_one(model.get_submodule(path)))
+    return next(whole, edit.module or graph.by_name[last].module)
 
 
 def _resize(edited: nn.Module, graph: Graph, edits: Sequence[Resize], images: torch.Tensor | None) -> Graph:

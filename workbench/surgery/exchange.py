@@ -1,6 +1,6 @@
 """One layer in another's place, and modules taken out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from .kernels import centred, embed, fit_kernel
 from .layers import get_parameter, replace_module, set_parameter, set_widths, takes_one
 from .standardised import set_kernel, standardises
 
-__all__ = ["exchange", "inside", "take_out"]
+__all__ = ["check_emptied", "empty", "exchange", "inside", "outermost", "take_out"]
 
 _ACTIVATIONS: Mapping[str, Callable[..., nn.Module]] = {
     "hard_swish": nn.Hardswish,
@@ -74,15 +74,24 @@ def _activation(model: nn.Module, old: Op, new: Op) -> None:
 @torch.no_grad()
 def take_out(model: nn.Module, graph: Graph, edit: Replace, images: Tensor | None) -> None:
     """Modules all of whose operators go become identities; with images a gate's mean goes into a layer beside it."""
-    gone = set(edit.ops)
-    paths = [edit.module] if edit.module else list(dict.fromkeys(graph.by_name[name].module for name in edit.ops))
+    paths = [edit.module] if edit.module else outermost(graph.by_name[name].module for name in edit.ops)
+    check_emptied(graph, set(edit.ops), paths)
+    if edit.module and edit.init == "least-squares" and images is not None:
+        fold(model, graph, edit, edit.module, images)
+    empty(model, paths)
+
+
+def check_emptied(graph: Graph, gone: Set[str], paths: Iterable[str]) -> None:
+    """Refuse to take modules out that do more than the operators that go."""
     for path in paths:
         left = next((op for op in graph.ops if op.name not in gone and inside(op, path)), None)
         if not path or left is not None:
-            what = path or edit.ops[-1]
+            what = path or max(gone)
             raise SurgeryError(f"{what} cannot be taken out of the module's code: {left.name if left else 'it'} stays")
-    if edit.module and edit.init == "least-squares" and images is not None:
-        fold(model, graph, edit, edit.module, images)
+
+
+def empty(model: nn.Module, paths: Iterable[str]) -> None:
+    """Identities in the places of modules."""
     for path in paths:
         replace_module(model, path, nn.Identity() if takes_one(model.get_submodule(path)) else PassThrough())
 
@@ -94,15 +103,13 @@ class PassThrough(nn.Identity):
         return input
 
 
-def _outermost(graph: Graph, gone: set[str], paths: list[str]) -> list[str]:
-    """The largest modules all of whose operators go."""
-    found: list[str] = []
-    for path in dict.fromkeys(paths):
-        parent = path.rpartition(".")[0]
-        while parent and all(op.name in gone for op in graph.ops if inside(op, parent)):
-            path, parent = parent, parent.rpartition(".")[0]
-        if path not in found:
-            found.append(path)
+def outermost(paths: Iterable[str]) -> list[str]:
+    """Each module once, in their order, those inside another left out: a norm may hold its activation.
+
+    >>> outermost(["conv", "bn", "bn.act", "conv"])
+    ['conv', 'bn']
+    """
+    found = list(dict.fromkeys(paths))
     return [path for path in found if not any(path.startswith(f"{other}.") for other in found)]
 
 

@@ -1,4 +1,4 @@
-"""Weights for replaced blocks, in closed form.
+"""Weights for fused blocks, in closed form.
 
     x       a block's input            P(x)   its KxK patches
     u       the old block's hidden pre-activation, bn2(dw(act(bn1(pw(x)))))
@@ -6,7 +6,8 @@
     y       the old block's output before the residual addition
 
 Composition: W[c, i] = w[c] (g1 / sqrt(v1 + e)) pw[c, i], what the two convolutions do when the activation between
-them is left out. Far off where the activation clips: often worse than predicting the mean.
+them is left out. Far off where the activation clips: often worse than predicting the mean. A norm without fixed
+statistics counts as its gain g1 alone.
 
 Least squares (see `least_squares.py`), two regressions over calibration images:
 
@@ -17,22 +18,27 @@ y~ = y + x - x~ where a residual adds x~ again. So the hidden layer does what th
 given, and the projection also mends the errors of the blocks before. Of the four combinations (either target from x
 or from x~) this one had the lowest error behind nearly every block when 12 blocks of MobileNetV2 were fused.
 
+Where the block keeps its code and only its dense layer is new, stage 1 is all there is, on that layer's own output, and
+the ridge may draw towards the composed kernel: late maps have few pixels, and with little else to go by its directions
+are good, its scale is not.
+
 A solution W, b goes into a convolution and its batch norm such that training goes on from it: the kernel is W, the
-norm's statistics are those of W x on the calibration images, its weight and bias undo them and add b.
+norm's statistics are those of W x on the calibration images, its weight and bias undo them and add b. Without a batch
+norm right behind, b is the convolution's bias.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .kernels import patches
+from .kernels import centred, patches
 from .layers import capture
 from .least_squares import Regression
 
-__all__ = ["Bottleneck", "compose", "fit"]
+__all__ = ["Bottleneck", "affine", "compose", "composed", "fill", "fit", "regress"]
 
 _CHUNK = 8  # images at a time, pairs of mirror images together
 _ROWS = 24  # rows a feature are plenty; more of them only cost time
@@ -55,12 +61,30 @@ class Bottleneck:
 @torch.no_grad()
 def compose(model: nn.Module, old: Bottleneck, new: Any) -> None:
     """Fill an EdgeResidual, its norms and projection copied already, by composing the old block's convolutions."""
-    expand, dw = (model.get_submodule(path) for path in (old.expand, old.dw))
-    gain, shift = _affine(model.get_submodule(old.expand_norm))
-    kernel = dw.weight[:, 0]  # type: ignore[index]
-    new.conv_exp.weight.copy_(torch.einsum("chw,ci->cihw", kernel, expand.weight[:, :, 0, 0] * gain[:, None]))  # type: ignore[index]
+    expand, norm, dw = (model.get_submodule(path) for path in (old.expand, old.expand_norm, old.dw))
+    weight, shift = composed([expand], [norm], [dw])
+    new.conv_exp.weight.copy_(weight)
     # inside the map, the shift of the first norm reaches the output as a constant: the new norm's mean takes it over
-    new.bn1.running_mean.sub_(kernel.sum((1, 2)) * shift)
+    new.bn1.running_mean.sub_(shift)
+
+
+@torch.no_grad()
+def composed(points: Sequence[Any], norms: Sequence[Any], kernels: Sequence[Any]) -> tuple[Tensor, Tensor]:
+    """Weight [C, I, kh, kw] and bias [C] of the dense convolution that does what these layers do one after the other.
+
+    points: 1x1 convolutions, grouped or not, of several each on the next slice of the input; norms: what follows them;
+    kernels: depthwise convolutions, of several each on the next slice, their kernels in the middle of the largest. The
+    bias holds inside the map; at its border the depthwise convolution read zeros.
+    """
+    wide = torch.block_diag(*(part for conv in points for part in conv.weight[:, :, 0, 0].chunk(conv.groups)))
+    shift = torch.cat([_bias(conv) for conv in points])
+    for norm in norms:
+        gain, offset = affine(norm)
+        wide, shift = wide * gain[:, None], shift * gain + offset
+    largest = max(conv.kernel_size for conv in kernels)
+    kernel = torch.cat([centred(conv.weight, largest)[:, 0] for conv in kernels])
+    bias = kernel.sum((1, 2)) * shift + torch.cat([_bias(conv) for conv in kernels])
+    return torch.einsum("chw,ci->cihw", kernel, wide), bias
 
 
 @torch.no_grad()
@@ -80,20 +104,42 @@ def fit(model: nn.Module, reference: nn.Module, old: Bottleneck, images: Tensor)
         first.add(columns[rows], _rows(hidden)[rows], _held_out(i, parts))
         inputs.append(edited)
         goals.append(y + x - edited if new.has_skip else y)
-    _fill(new.conv_exp, new.bn1, first)
+    fill(new.conv_exp, new.bn1, first)
     features = nn.Sequential(new.conv_exp, new.bn1, new.se)
     for i, (x, goal) in enumerate(zip(inputs, goals, strict=True)):
         made = _rows(features(x))
         rows = _sample(len(made), _ROWS * made.shape[1] / (len(made) // len(x) * asked), generator).to(x.device)
         second.add(made[rows], _rows(goal)[rows], _held_out(i, parts))
-    _fill(new.conv_pwl, new.bn2, second)
+    fill(new.conv_pwl, new.bn2, second)
+
+
+@torch.no_grad()
+def regress(
+    model: nn.Module, reads: str, makes: str, pads: Sequence[int], conv: Any, norm: Any, images: Tensor
+) -> Regression:
+    """What the module at `makes` makes, with `norm` (or None) behind it, on the patches of what `reads` reads.
+
+    conv: whose padding, stride and dilation cut the patches, of its kernel size, from maps padded by `pads` before
+    (as torch has them, last dimension first).
+    """
+    parts = images.split(_CHUNK if len(images) > _CHUNK else 2)
+    generator = torch.Generator().manual_seed(0)
+    found = Regression()
+    gain, shift = affine(norm) if norm is not None else (1, 0)
+    for i, part in enumerate(parts):
+        seen = capture(model, part, {"x": (reads, "input"), "u": (makes, "output")})
+        columns = patches(nn.functional.pad(seen["x"], list(pads)), conv, conv.kernel_size)
+        total = len(columns) // len(part) * len(images)
+        rows = _sample(len(columns), _ROWS * columns.shape[1] / total, generator).to(columns.device)
+        found.add(columns[rows], _rows(seen["u"])[rows] * gain + shift, _held_out(i, parts))
+    return found
 
 
 def _activations(
     model: nn.Module, reference: nn.Module, old: Bottleneck, parts: tuple[Tensor, ...]
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
     """x, x~, u(x~) and y, a few images at a time."""
-    gain, shift = _affine(reference.get_submodule(old.dw_norm))
+    gain, shift = affine(reference.get_submodule(old.dw_norm))
     block = reference.get_submodule(old.block)
     inside = old.dw_norm.removeprefix(old.block + ".")
     for part in parts:
@@ -107,21 +153,39 @@ def _held_out(part: int, parts: tuple[Tensor, ...]) -> bool:
     return len(parts) >= _HELD_OUT and part % _HELD_OUT == _HELD_OUT - 1
 
 
-def _fill(conv: nn.Conv2d, norm: Any, fitted: Regression) -> None:
-    """Convolution and batch norm as the solution, the norm with the true statistics of what it reads."""
-    weight, bias = fitted.solve()
-    mean, var = fitted.moments(weight)
+@torch.no_grad()
+def fill(conv: nn.Conv2d, norm: Any, fitted: Regression, near: Tensor | None = None) -> None:
+    """Convolution and batch norm as the solution, the norm with the true statistics of what it reads.
+
+    norm: None leaves the intercepts to the convolution's own bias. near: a kernel that is about right but for scales.
+    """
+    weight, bias = fitted.solve(None if near is None else near.flatten(1).T)
     conv.weight.copy_(weight.T.reshape(conv.weight.shape))
+    if norm is None:
+        assert conv.bias is not None
+        conv.bias.copy_(bias)
+        return
+    if conv.bias is not None:
+        conv.bias.zero_()
+    mean, var = fitted.moments(weight)
     norm.running_mean.copy_(mean)
     norm.running_var.copy_(var)
     norm.weight.copy_((var + norm.eps).sqrt())
     norm.bias.copy_(mean + bias)
 
 
-def _affine(norm: Any) -> tuple[Tensor, Tensor]:
-    """A batch norm in eval mode as gain and shift."""
+def affine(norm: Any) -> tuple[Tensor, Tensor]:
+    """A norm in evaluation mode as gain and shift: with its statistics where they are fixed."""
+    if getattr(norm, "running_var", None) is None:
+        bias = getattr(norm, "bias", None)
+        return norm.weight, torch.zeros_like(norm.weight) if bias is None else bias
     gain = norm.weight / (norm.running_var + norm.eps).sqrt()
     return gain, norm.bias - norm.running_mean * gain
+
+
+def _bias(conv: Any) -> Tensor:
+    bias: Tensor | None = conv.bias
+    return conv.weight.new_zeros(len(conv.weight)) if bias is None else bias
 
 
 def _sample(rows: int, share: float, generator: torch.Generator) -> Tensor:

@@ -1,10 +1,12 @@
 """Least squares from normal equations, streamed, with the ridge chosen on rows held out.
 
     X   [rows, features]   Z = X - mean(X)      T   [rows, targets]
-    (Z'Z + r n s I) W = Z'T,   b = mean(T) - mean(X) W,   s = mean variance of a feature, n = rows
+    (Z'Z + r n s I) (W - V) = Z'(T - Z V),   b = mean(T) - mean(X) W,   s = mean variance of a feature, n = rows
 
-All sums in float64. Without a ridge a wide block with few calibration rows is worse than predicting the mean; r is
-the one of `RIDGES` with the smallest error on the held-out rows, and the final fit takes all rows.
+V is zero, or, where weights are known that are about right, those: each target's times the factor that fits best.
+
+All sums in float64. Without a ridge a wide block with few calibration rows is worse than predicting the mean. Of
+`RIDGES` and the two V those are taken that have the smallest error on the held-out rows; the final fit takes all rows.
 """
 
 from dataclasses import dataclass, field
@@ -43,14 +45,24 @@ class _Sums:
         """The same for every so many targets."""
         return _Sums(self.gram, self.cross[:, ::step])
 
-    def solve(self, ridge: float) -> tuple[Tensor, Tensor]:
-        """Weights [features, targets], intercepts [targets]."""
-        scatter, goal = self.scatter, self.cross[-1] / self.rows
-        cross = self.cross[:-1] - torch.outer(self.mean, self.cross[-1])
+    def factor(self, ridge: float) -> Tensor:
+        """The Cholesky factor of the left-hand side."""
+        scatter = self.scatter
         scale = scatter.diagonal().mean().clamp_min(torch.finfo(scatter.dtype).tiny)
         damped = scatter + torch.eye(len(scatter), dtype=scatter.dtype, device=scatter.device) * ridge * scale
-        weight = torch.cholesky_solve(cross, torch.linalg.cholesky(damped))
-        return weight, goal - self.mean @ weight
+        return torch.linalg.cholesky(damped)
+
+    def solve(self, factor: Tensor, near: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Weights [features, targets], intercepts [targets]; near: V without its factors, None is zero."""
+        cross = self.cross[:-1] - torch.outer(self.mean, self.cross[-1])
+        start = torch.zeros_like(cross)
+        if near is not None:
+            made = self.scatter @ near
+            size = (near * made).sum(0)
+            gain = torch.where(size > 0, (near * cross).sum(0) / size, 0)
+            start, cross = near * gain, cross - made * gain
+        weight = start + torch.cholesky_solve(cross, factor)
+        return weight, self.cross[-1] / self.rows - self.mean @ weight
 
     def error(self, weight: Tensor, bias: Tensor) -> float:
         """Squared error up to a constant that does not depend on the solution."""
@@ -79,15 +91,24 @@ class Regression:
         sums = _Sums(x.T @ x, x.T @ targets.double())
         self._sums[held_out] = self._sums[held_out] + sums if held_out in self._sums else sums
 
-    def solve(self) -> tuple[Tensor, Tensor]:
-        """Weights [features, targets] and intercepts [targets] of all rows, float64."""
-        ridge = _FALLBACK
+    def solve(self, near: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Weights [features, targets] and intercepts [targets] of all rows, float64.
+
+        near: weights that are about right, each target's but for a factor; they matter where rows are few.
+        """
+        starts = [None] if near is None else [None, near.double()]
+        ridge, start = _FALLBACK, starts[-1]
         if len(self._sums) == 2:
             step = -(-self._sums[True].cross.shape[1] // _JUDGED)
             judge, fitted = self._sums[True].some(step), self._sums[False].some(step)
-            errors = {r: judge.error(*fitted.solve(r)) for r in RIDGES}
-            ridge = min(errors, key=lambda r: errors[r])
-        return self._all.solve(ridge)
+            least = torch.inf
+            for r in RIDGES:
+                factor = fitted.factor(r)
+                for v in starts:
+                    error = judge.error(*fitted.solve(factor, None if v is None else v[:, ::step]))
+                    if error < least:
+                        least, ridge, start = error, r, v
+        return self._all.solve(self._all.factor(ridge), start)
 
     def moments(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of features @ weight over all rows."""

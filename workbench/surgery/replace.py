@@ -1,4 +1,4 @@
-"""Replace: a block's whole module; single layers and what is taken out are `exchange.py`'s."""
+"""Replace: a block's whole module; rows of layers are `fuse.py`'s, single ones and those taken out `exchange.py`'s."""
 
 import copy
 from typing import Any
@@ -9,12 +9,14 @@ from torch import nn
 from ..errors import SurgeryError
 from ..graph import Graph, Replace
 from .exchange import exchange, inside, take_out
+from .fuse import fuse
 from .initialise import Bottleneck, compose, fit
 from .layers import replace_module
 
 __all__ = ["replace"]
 
 _EDGE = "timm.models._efficientnet_blocks.EdgeResidual"
+_CONVOLUTIONS = ("", "torch.nn.modules.conv.Conv2d", "timm.layers.conv2d_same.Conv2dSame")
 
 
 def replace(
@@ -32,6 +34,8 @@ def replace(
         replace_module(model, edit.module, new)
         if images is not None and edit.init == "least-squares":
             fit(model, reference, old, images)
+    elif len(edit.ops) > 1 and edit.new_ops and edit.template in _CONVOLUTIONS:
+        fuse(model, graph, edit, after, images)
     elif edit.template:
         raise SurgeryError(f"{edit.module}: no way is known to build a {edit.template}")
     elif not edit.new_ops:

@@ -6,29 +6,37 @@ from ..errors import NotApplicable
 from ..graph import Block, Graph, Op, Param, Plan, Replace
 from ..targets import Target
 from .base import Blocks, Transform
+from .expansion import ACTIVATIONS, dense_expansion
 from .select import check_blocks, named, select
 
 __all__ = ["FuseIBN"]
 
 TEMPLATE = "timm.models._efficientnet_blocks.EdgeResidual"
-_ACTIVATIONS = frozenset("relu relu6 hard_swish hard_sigmoid silu sigmoid tanh gelu mish elu leaky_relu clamp".split())
 
 
 @dataclass(frozen=True)
 class FuseIBN(Transform):
     """Replace inverted bottlenecks (1x1 expand, KxK depthwise, 1x1 project) by fused ones (KxK expand, 1x1 project).
 
-    The fused block is timm's own EdgeResidual. It does more arithmetic and still runs faster where the hardware's
-    array is wide and the map is large: a depthwise convolution leaves most of the array idle.
+    A fused block does more arithmetic and still runs faster where the hardware's array is wide and the map is large: a
+    depthwise convolution leaves most of the array idle. Where the block has the parts of timm's own EdgeResidual, and
+    no others, it becomes one. Elsewhere its layers are exchanged in their own places: the depthwise convolution becomes
+    dense and reads what the expansion read; the expansion, its norm and its activation become identities; all that
+    stands behind stays.
 
     blocks: selector (see `select.py`). With a pattern, blocks that cannot be fused are passed over; one named by
     its full path must be one that can.
 
-    What a block needs, in this order:
-      1. one dense 1x1 convolution of stride 1 that reads the block's input, with batch norm and activation;
-      2. one depthwise convolution behind it, with batch norm and activation;
-      3. at most a squeeze-excite, in the block's own `se`;
-      4. one dense 1x1 convolution with batch norm, and at most the addition of the block's whole input.
+    What a block of kind "ibn" needs:
+      1. a 1x1 convolution of stride 1, the expansion, dense, grouped or on slices of its input (MixConv);
+      2. at most norms, activations and a padding, of zeros, behind it, each of the size of the expanded map and a
+         module of its own, read by the next alone;
+      3. the depthwise convolution, with one filter a channel; of several on slices the kernels have one middle;
+      4. weights of their own in 1 and 3, used nowhere else;
+      5. an activation somewhere between the depthwise convolution and the next: gates and norms may stand there too.
+    It becomes an EdgeResidual where, besides, 1 reads the block's input and is dense, every convolution is without
+    bias and has its batch norm, each of the first two its activation right behind that, and nothing else is there but a
+    squeeze-excite, in the block's own `se`, and the addition of the block's whole input.
 
     >>> FuseIBN(blocks="blocks.1.*")
     FuseIBN(blocks='blocks.1.*')
@@ -56,7 +64,7 @@ class FuseIBN(Transform):
 
 @dataclass(frozen=True)
 class _Parts:
-    """The operators of an inverted bottleneck by role (1 to 4 as in FuseIBN's docstring)."""
+    """The operators by role of an inverted bottleneck that can become an EdgeResidual."""
 
     expand: Op
     pad: Op | None
@@ -69,7 +77,14 @@ class _Parts:
 
 
 def _fused(graph: Graph, block: Block) -> Replace:
+    if block.kind != "ibn":
+        rule = "it is no inverted bottleneck (1x1 expand, depthwise, 1x1 project)"
+        raise NotApplicable(f"{block.name} ({block.kind}) cannot be fused: {rule}")
     parts = _parts(graph, block)
+    return dense_expansion(graph, block) if parts is None else _edge_residual(graph, block, parts)
+
+
+def _edge_residual(graph: Graph, block: Block, parts: _Parts) -> Replace:
     path, read = block.name, block.input
     added: list[Op] = []
     if parts.pad is not None:
@@ -94,53 +109,43 @@ def _fused(graph: Graph, block: Block) -> Replace:
     return Replace(gone, tuple(added), "least-squares", path, TEMPLATE)
 
 
-def _parts(graph: Graph, block: Block) -> _Parts:
-    """The block's operators by role; NotApplicable with the rule they break."""
-
-    def need(holds: bool, rule: str) -> None:
-        if not holds:
-            raise NotApplicable(f"{block.name} ({block.kind}) cannot be fused: {rule}")
+def _parts(graph: Graph, block: Block) -> _Parts | None:
+    """The block's operators by role; None where it has not those of an EdgeResidual, and no others."""
 
     def behind(op: Op) -> Op:
+        """The one operator that reads this one, or this one where that is none of the block's."""
         users = graph.consumers[op.name]
-        need(len(users) == 1 and users[0].name in block.ops, f"{op.module} must feed one operator of the block")
-        return users[0]
+        return users[0] if len(users) == 1 and users[0].name in block.ops else op
 
-    need(block.kind == "ibn", "it is no inverted bottleneck (1x1 expand, depthwise, 1x1 project)")
-    need(block.name in graph.classes, "it is no module of its own")
     ops = [graph.by_name[name] for name in block.ops]
-    need(all(_inside(op, block.name) for op in ops), "some of its operators lie outside its module")
+    if block.name not in graph.classes or not all(_inside(op, block.name) for op in ops):
+        return None
     se = tuple(op for op in ops if _inside(op, f"{block.name}.se"))
     convs = [op for op in ops if op.kind == "conv2d" and op not in se]
-    need(len(convs) == 3, f"it has {len(convs)} convolutions where expand, depthwise and project are wanted")
+    if len(convs) != 3:
+        return None
     expand, dw, project = convs
-    for conv, place in ((expand, "first"), (project, "last")):
-        point = conv["kernel"] == (1, 1) and conv["stride"] == (1, 1) and conv["groups"] == 1
-        need(point, f"its {place} convolution must be a dense 1x1 of stride 1")
-    need(dw.is_depthwise and dw.shape[1] == dw["groups"], "its second convolution must be depthwise")
+    points = all(op["kernel"] == (1, 1) and op["stride"] == (1, 1) and op["groups"] == 1 for op in (expand, project))
     plain = all(_weight(op).name == f"{op.module}.weight" and not op.param("bias") for op in convs)
-    need(plain, "its convolutions must have plain weights and no bias of their own")
-
-    need(expand.inputs[0] == block.input, "its expansion must read the block's input")
+    if not (points and plain and dw.is_depthwise and dw.shape[1] == dw["groups"] and expand.inputs[0] == block.input):
+        return None
     norm = behind(expand)
     act = behind(norm)
     pad = behind(act)
     before = pad if pad.kind == "pad" else None
-    need((behind(pad) if before else pad) is dw, "the depthwise convolution must follow right behind the expansion")
-    dw_norm, project_norm = behind(dw), graph.consumers[project.name][0]
+    dw_norm, project_norm = behind(dw), behind(project)
     dw_act = behind(dw_norm)
-    need(all(op.kind == "batch_norm" for op in (norm, dw_norm, project_norm)), "each convolution needs a batch norm")
-    need(act.kind in _ACTIVATIONS, "the expansion needs an activation")
-    need(dw_act.kind in _ACTIVATIONS, f"an activation must follow right behind {dw_norm.module}")
+    normed = all(op.kind == "batch_norm" for op in (norm, dw_norm, project_norm))
+    active = act.kind in ACTIVATIONS and dw_act.kind in ACTIVATIONS
     gated = se[-1].name if se else dw_act.name
-    need(project.inputs[0] == gated, "the projection must read the activation or the squeeze-excite")
-
+    if not (normed and active and (behind(pad) if before else pad) is dw and project.inputs[0] == gated):
+        return None
     known = {op.name for op in (expand, norm, act, pad, dw, dw_norm, dw_act, *se, project, project_norm)}
     rest = [op for op in ops if op.name not in known]
     add = rest[0] if len(rest) == 1 and rest[0].name == block.output else None
     whole = add is not None and add.kind == "add" and set(add.inputs) == {project_norm.name, block.input}
-    odd = rest[0] if rest else project_norm
-    need(not rest or whole, f"its {odd.kind} in {odd.module} has no place in a fused block")
+    if rest and not whole:
+        return None
     return _Parts(expand, before, dw, dw_norm, dw_act, se, project, project_norm)
 
 
