@@ -13,7 +13,7 @@ import workbench as wb
 from workbench.errors import SurgeryError
 from workbench.graph import Plan, Replace, rewrite
 from workbench.graph.trace import trace
-from workbench.surgery import build
+from workbench.surgery import build, initialise
 from workbench.surgery.layers import capture
 from workbench.transforms import DepthMultiplier, EvenChannels, FuseIBN, InputSize, KernelSize, RemoveSE, Sparsify
 
@@ -131,6 +131,22 @@ def test_least_squares_beats_composing_on_every_block(name, size, blocks, target
         with torch.no_grad():
             y, a, b = (m.get_submodule(path)(x.clone()) for m in (model, composed, fitted))
         assert (b - y).norm() < (a - y).norm(), path
+
+
+def test_the_widest_kernels_are_scaled_alone(target, monkeypatch):
+    """Where a fit of all weights would take hours: better than composing still."""
+    monkeypatch.setattr(initialise, "_WIDEST", 50)
+    images = smooth(24, 24, seed=1).double()
+    block = FORMS["a norm behind each"]()
+    block.act = nn.ReLU()
+    model, graph = network(block, block.expand.in_channels)
+    model, plan = model.double(), FuseIBN("1").plan(graph, target)
+    new = smooth(8, 24, seed=2).double()
+    with torch.no_grad():
+        old, composed, scaled = (
+            m(new) for m in (model, build(model, graph, [plan]), build(model, graph, [plan], images))
+        )
+    assert (scaled - old).norm() < 0.9 * (composed - old).norm()
 
 
 def test_distillation_goes_on_from_the_fit(target):

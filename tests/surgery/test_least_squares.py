@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from workbench.surgery.least_squares import RIDGES, Regression
+from workbench.surgery.least_squares import RIDGES, Regression, Scaling
 
 
 def test_equals_lstsq():
@@ -61,13 +61,36 @@ def test_weights_that_are_about_right_help_where_rows_are_few():
     x = torch.randn(500, 120, generator=generator).double()
     truth = torch.randn(120, 4, generator=generator).double()
     near = (truth + 0.3 * torch.randn(120, 4, generator=generator).double()) * torch.tensor([0.2, 5.0, -1.0, 1.0])
-    fit = Regression()
-    fit.add(x[:60], x[:60] @ truth + 1)
-    fit.add(x[60:80], x[60:80] @ truth + 1, held_out=True)
+    unlike = torch.randn(120, 4, generator=generator).double()
+    fits = [Regression(), Regression(near), Regression(unlike)]
+    for fit in fits:
+        fit.add(x[:60], x[:60] @ truth + 1)
+        fit.add(x[60:80], x[60:80] @ truth + 1, held_out=True)
 
     def error(weight, bias):
         return float((x[80:] @ weight + bias - x[80:] @ truth - 1).norm())
 
-    assert error(*fit.solve(near)) < 0.5 * error(*fit.solve())
-    unlike = torch.randn(120, 4, generator=generator).double()
-    assert error(*fit.solve(unlike)) < 1.1 * error(*fit.solve())  # those that are not are left aside
+    alone, helped, misled = (error(*fit.solve()) for fit in fits)
+    assert helped < 0.5 * alone
+    assert misled < 1.1 * alone  # those that are not are left aside
+
+
+def test_scales_alone_are_each_target_s_line():
+    generator = torch.Generator().manual_seed(0)
+    x, near = torch.randn(200, 9, generator=generator), torch.randn(9, 3, generator=generator)
+    t = (x @ near).relu() * torch.tensor([2.0, -0.5, 7.0]) + torch.tensor([0.0, 3.0, -1.0])
+    fit = Scaling(near)
+    fit.add(x[:150], t[:150])
+    fit.add(x[150:], t[150:], held_out=True)
+    weight, bias = fit.solve()
+    lines = [np.polyfit((x @ near)[:, i].numpy(), t[:, i].numpy(), 1) for i in range(3)]
+    made = (x.double() @ weight + bias).numpy()
+    np.testing.assert_allclose(
+        made,
+        [[a * z + b for (a, b), z in zip(lines, row, strict=True)] for row in (x @ near).numpy()],
+        rtol=1e-4,
+        atol=1e-4,
+    )
+    mean, var = fit.moments(weight)
+    torch.testing.assert_close(mean, (x.double() @ weight).mean(0), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(var, (x.double() @ weight).var(0, correction=0), rtol=1e-4, atol=1e-5)

@@ -36,21 +36,21 @@ def fuse(model: nn.Module, graph: Graph, edit: Replace, after: Graph, images: Te
 
     reads = next(path for path in paths if inside(points[0], path))
     layer: Any = model.get_submodule(max(dw, key=lambda o: o["kernel"]).module)
-    fitted = None
-    if edit.init == "least-squares" and images is not None:
-        fitted = regress(model, reads, op.module, _pads(edit), layer, norm, images)
     weight, shift = composed(
         [model.get_submodule(o.module) for o in points],
         [module for path in paths if path != reads and _scales(module := model.get_submodule(path))],
         [model.get_submodule(o.module) for o in dw],
     )
+    fitted = None
+    if edit.init == "least-squares" and images is not None:
+        fitted = regress(model, reads, op.module, _pads(edit), layer, norm, weight, images)
     empty(model, paths)
     replace_module(model, op.module, layer)
     set_widths(model, op.module, op)
     for param in op.params:
         set_parameter(model, param.name, weight if param.role == "weight" else shift)
     if fitted is not None:
-        fill(layer, norm, fitted, weight)
+        fill(layer, norm, fitted)
     elif not op.param("bias"):
         norm.running_mean.sub_(shift)
 

@@ -36,13 +36,14 @@ from torch import Tensor, nn
 
 from .kernels import centred, patches
 from .layers import capture
-from .least_squares import Regression
+from .least_squares import Regression, Scaling
 
 __all__ = ["Bottleneck", "affine", "compose", "composed", "fill", "fit", "regress"]
 
 _CHUNK = 8  # images at a time, pairs of mirror images together
 _ROWS = 24  # rows a feature are plenty; more of them only cost time
 _HELD_OUT = 4  # every fourth image
+_WIDEST = 5000  # elements of a patch: time grows with their cube, a minute for so many
 
 
 @dataclass(frozen=True)
@@ -115,16 +116,18 @@ def fit(model: nn.Module, reference: nn.Module, old: Bottleneck, images: Tensor)
 
 @torch.no_grad()
 def regress(
-    model: nn.Module, reads: str, makes: str, pads: Sequence[int], conv: Any, norm: Any, images: Tensor
-) -> Regression:
+    model: nn.Module, reads: str, makes: str, pads: Sequence[int], conv: Any, norm: Any, near: Tensor, images: Tensor
+) -> Regression | Scaling:
     """What the module at `makes` makes, with `norm` (or None) behind it, on the patches of what `reads` reads.
 
     conv: whose padding, stride and dilation cut the patches, of its kernel size, from maps padded by `pads` before
-    (as torch has them, last dimension first).
+    (as torch has them, last dimension first). near: the composed kernel [C, I, kh, kw]; of the largest ones only the
+    scales are fitted.
     """
     parts = images.split(_CHUNK if len(images) > _CHUNK else 2)
     generator = torch.Generator().manual_seed(0)
-    found = Regression()
+    kernel = near.flatten(1).T
+    found = Regression(kernel) if len(kernel) <= _WIDEST else Scaling(kernel)
     gain, shift = affine(norm) if norm is not None else (1, 0)
     for i, part in enumerate(parts):
         seen = capture(model, part, {"x": (reads, "input"), "u": (makes, "output")})
@@ -154,12 +157,12 @@ def _held_out(part: int, parts: tuple[Tensor, ...]) -> bool:
 
 
 @torch.no_grad()
-def fill(conv: nn.Conv2d, norm: Any, fitted: Regression, near: Tensor | None = None) -> None:
+def fill(conv: nn.Conv2d, norm: Any, fitted: Regression | Scaling) -> None:
     """Convolution and batch norm as the solution, the norm with the true statistics of what it reads.
 
-    norm: None leaves the intercepts to the convolution's own bias. near: a kernel that is about right but for scales.
+    norm: None leaves the intercepts to the convolution's own bias.
     """
-    weight, bias = fitted.solve(None if near is None else near.flatten(1).T)
+    weight, bias = fitted.solve()
     conv.weight.copy_(weight.T.reshape(conv.weight.shape))
     if norm is None:
         assert conv.bias is not None

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-__all__ = ["RIDGES", "Regression"]
+__all__ = ["RIDGES", "Regression", "Scaling"]
 
 RIDGES = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 _FALLBACK = 1e-2  # where nothing was held out
@@ -74,6 +74,9 @@ class _Sums:
 class Regression:
     """Sums over what was added so far.
 
+    near: weights [features, targets] that are about right, each target's but for a factor; they matter where rows are
+    few.
+
     >>> x = torch.arange(8.0)[:, None]
     >>> fit = Regression()
     >>> fit.add(x[::2], 3 * x[::2] + 1)
@@ -83,6 +86,7 @@ class Regression:
     (3.0, 1.0)
     """
 
+    near: Tensor | None = None
     _sums: dict[bool, _Sums] = field(default_factory=dict)
 
     def add(self, features: Tensor, targets: Tensor, held_out: bool = False) -> None:
@@ -91,12 +95,9 @@ class Regression:
         sums = _Sums(x.T @ x, x.T @ targets.double())
         self._sums[held_out] = self._sums[held_out] + sums if held_out in self._sums else sums
 
-    def solve(self, near: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Weights [features, targets] and intercepts [targets] of all rows, float64.
-
-        near: weights that are about right, each target's but for a factor; they matter where rows are few.
-        """
-        starts = [None] if near is None else [None, near.double()]
+    def solve(self) -> tuple[Tensor, Tensor]:
+        """Weights [features, targets] and intercepts [targets] of all rows, float64."""
+        starts = [None] if self.near is None else [None, self.near.double()]
         ridge, start = _FALLBACK, starts[-1]
         if len(self._sums) == 2:
             step = -(-self._sums[True].cross.shape[1] // _JUDGED)
@@ -119,3 +120,42 @@ class Regression:
     def _all(self) -> _Sums:
         first, *rest = self._sums.values()
         return first + rest[0] if rest else first
+
+
+@dataclass
+class Scaling:
+    """A factor and an intercept for each target, where there are too many features for weights of their own.
+
+    near: weights [features, targets] that are right but for these.
+
+    >>> x = torch.arange(8.0)[:, None]
+    >>> fit = Scaling(torch.tensor([[2.0]]))
+    >>> fit.add(x, 3 * x + 1)
+    >>> weight, bias = fit.solve()
+    >>> float(weight), float(bias)
+    (3.0, 1.0)
+    """
+
+    near: Tensor
+    _made: list[Tensor] = field(default_factory=list)
+    _wanted: list[Tensor] = field(default_factory=list)
+
+    def add(self, features: Tensor, targets: Tensor, held_out: bool = False) -> None:
+        """Rows of features and targets; none need be held out."""
+        self._made.append(features @ self.near)
+        self._wanted.append(targets)
+
+    def solve(self) -> tuple[Tensor, Tensor]:
+        """Weights [features, targets] and intercepts [targets] of all rows, float64."""
+        z, t = torch.cat(self._made).double(), torch.cat(self._wanted).double()
+        spread = z.var(0, correction=0)
+        gain = torch.where(spread > 0, ((z - z.mean(0)) * (t - t.mean(0))).mean(0) / spread, 0)
+        return self.near.double() * gain, t.mean(0) - gain * z.mean(0)
+
+    def moments(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of features @ weight over all rows, for a weight that `solve` gave."""
+        z = torch.cat(self._made).double()
+        near = self.near.double()
+        size = (near * near).sum(0)
+        gain = torch.where(size > 0, (near * weight).sum(0) / size, 0)
+        return z.mean(0) * gain, z.var(0, correction=0) * gain**2
