@@ -4,7 +4,7 @@ import pytest
 
 from workbench.errors import InputError, NotApplicable
 from workbench.graph import rewrite
-from workbench.transforms import ExpandRatio
+from workbench.transforms import DepthMultiplier, EvenChannels, ExpandRatio
 
 from ..graph.zoo import traced
 
@@ -35,3 +35,19 @@ def test_what_does_not_fit_says_why(mobilenet, target):
         ExpandRatio(6, "blocks.3.1").plan(mobilenet, target)
     with pytest.raises(InputError, match="ratio is 0"):
         ExpandRatio(0)
+
+
+@pytest.mark.parametrize(
+    ("transform", "why"),
+    [
+        (
+            ExpandRatio(3),
+            r"layer1.0.conv1 keeps its 64 channels, as more would .*: a group norm averages",
+        ),
+        (EvenChannels("up", 96), r"conv1 keeps its 64 channels, as more would change the function: a group norm"),
+        (DepthMultiplier(1.5), r"changes no width in '\*': conv1 keeps its 64 channels, as more would change"),
+    ],
+)
+def test_norms_that_would_notice_new_channels_are_named(transform, why, target):
+    with pytest.raises(NotApplicable, match=why):
+        transform.plan(traced("resnet50_gn", 64), target)

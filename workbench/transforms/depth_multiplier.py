@@ -8,7 +8,7 @@ from ..graph import Graph, Plan, Resize, Segment
 from ..targets import Target
 from .base import Blocks, Transform
 from .select import check_blocks
-from .widths import Importance, keep_by, movable
+from .widths import Importance, keep_by, kept, movable
 
 __all__ = ["DepthMultiplier"]
 
@@ -49,8 +49,9 @@ class DepthMultiplier(Transform):
             Resize(segment.name, width, keep_by(self.importance)) for segment, width in widths if width != segment.width
         )
         if not edits:
-            first = f"{segments[0].name} keeps its {segments[0].width} channels"
-            raise NotApplicable(f"a ratio of {self.ratio} changes no width in {self.blocks!r}: {first}")
+            first = segments[0]
+            why = kept(first) if self.ratio > 1 and first.no_pad else f"{first.name} keeps its {first.width} channels"
+            raise NotApplicable(f"a ratio of {self.ratio} changes no width in {self.blocks!r}: {why}")
         return Plan(edits)
 
     def _scaled(self, segment: Segment) -> int:

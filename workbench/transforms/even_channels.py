@@ -12,7 +12,7 @@ from ..targets import Target
 from .base import Blocks, Transform
 from .cheapest import cheapest
 from .select import check_blocks
-from .widths import Importance, keep_by, movable
+from .widths import Importance, keep_by, kept, movable
 
 __all__ = ["EvenChannels"]
 
@@ -71,6 +71,9 @@ class EvenChannels(Transform):
         keep = keep_by(self.importance)
         edits = [Resize(s.name, chosen[s.name], keep) for s in segments if chosen[s.name] != s.width]
         if not edits:
+            for segment in segments:
+                if segment.no_pad and segment.width % lcm(multiple, segment.multiple):
+                    raise NotApplicable(kept(segment))
             raise NotApplicable(
                 f"the widths in {self.blocks!r} are already even: multiples of {multiple}, too small to move, or fixed"
             )

@@ -8,7 +8,7 @@ from ..graph import Block, Graph, Plan, Resize, Segment
 from ..targets import Target
 from .base import Blocks, Transform
 from .select import check_blocks, named, select
-from .widths import Importance, keep_by
+from .widths import Importance, keep_by, kept
 
 __all__ = ["ExpandRatio"]
 
@@ -45,7 +45,7 @@ class ExpandRatio(Transform):
 
     def plan(self, graph: Graph, target: Target) -> Plan:
         edits: dict[str, Resize] = {}
-        meant = named(self.blocks)
+        meant, why = named(self.blocks), ""
         for block in select(graph, self.blocks):
             inner = _inner(graph, block)
             if not inner and block.name in meant:
@@ -53,10 +53,12 @@ class ExpandRatio(Transform):
             scale = self.ratio * block.width / block.mid_width
             for segment in inner:
                 width = _rounded(segment, segment.width * scale, target.channel_multiple)
+                if segment.no_pad and segment.width * scale > segment.width:
+                    why = why or f": {kept(segment)}"
                 if width != segment.width:
                     edits[segment.name] = Resize(segment.name, width, keep_by(self.importance))
         if not edits:
-            raise NotApplicable(f"a ratio of {self.ratio} changes no width inside the blocks {self.blocks!r}")
+            raise NotApplicable(f"a ratio of {self.ratio} changes no width inside the blocks {self.blocks!r}{why}")
         return Plan(tuple(edits.values()))
 
 

@@ -18,7 +18,8 @@ class InputSize(Transform):
 
     Everything follows that the network's own code lets follow: flattened maps, attention on them, windows, patches,
     positions computed on the way. Refused where the network does not run at that size: a table of positions made for
-    one size, windows that must divide the map, a map flattened into the classifier.
+    one size, windows that must divide the map, a map flattened into the classifier. Such a network is opened at another
+    size: `workbench.open(name, input_size=(3, 192, 192))`.
 
     >>> InputSize(192)
     InputSize(height=192, width=None)

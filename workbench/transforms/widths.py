@@ -6,7 +6,7 @@ from ..errors import NotApplicable, unknown
 from ..graph import Graph, Op, Segment
 from .select import select
 
-__all__ = ["Importance", "keep_by", "movable"]
+__all__ = ["Importance", "keep_by", "kept", "movable"]
 
 Importance = Literal["magnitude", "batch-norm", "taylor"]
 
@@ -43,6 +43,11 @@ def movable(graph: Graph, blocks: str | tuple[str, ...], read: bool = False) -> 
     if not free:
         raise NotApplicable(f"no layer in {blocks!r} makes channels")
     return free
+
+
+def kept(segment: Segment) -> str:
+    """Why a segment that may shrink does not grow."""
+    return f"{segment.name} keeps its {segment.width} channels, as more would change the function: {segment.no_pad}"
 
 
 def _makes(op: Op) -> bool:
