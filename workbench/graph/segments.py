@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Tracer"]
 
-_POINTWISE = frozenset(
+_ELEMENTWISE = frozenset(
     "batch_norm relu relu6 hard_swish hard_sigmoid silu sigmoid tanh gelu mish elu softplus exp sqrt rsqrt abs neg "
-    "leaky_relu prelu clamp pow max_pool2d avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d resize".split()
+    "leaky_relu prelu clamp pow".split()
 )
-_BINARY = frozenset("add sub mul div maximum minimum addcmul".split())
 _POOLS = frozenset("max_pool2d avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d resize".split())
+_BINARY = frozenset("add sub mul div maximum minimum addcmul".split())
 
 
 # Attention whose code holds its inner width as a number of its own; others take what they read.
@@ -58,7 +58,7 @@ class Tracer:
             pass  # takes the layout of what it is combined with
         elif any(self._is_apart(name) for name in op.inputs):
             self._apart(op)
-        elif kind in _POINTWISE:
+        elif kind in _ELEMENTWISE | _POOLS:
             self._same(op)
         elif kind in ("conv2d", "conv_transpose2d"):
             self._convolution(op)
@@ -367,24 +367,22 @@ class Tracer:
 
     def _matmul(self, op: "Op") -> None:
         """[.., M, K] by [.., K, N]: channels along M or N stay, what is summed over is gone."""
-        sides = [self.layouts.get(name) for name in op.inputs]
-        ranks = [len(self.graph.by_name[name].shape) for name in op.inputs]
-        stays = [
-            found is not None and found.axis == n - 2 + i for i, (found, n) in enumerate(zip(sides, ranks, strict=True))
-        ]
-        found = next((found for found, kept in zip(sides, stays, strict=True) if kept), None)
-        other = next((found for found, kept in zip(sides, stays, strict=True) if not kept), None)
-        if found is None or all(stays):
+        stays: list[Runs] = []
+        for side, name in enumerate(op.inputs):
+            found, shape = self.layouts.get(name), self.graph.by_name[name].shape
+            if found is None:
+                continue
+            if found.axis == len(shape) - 2 + side:
+                stays.append(replace(found, axis=len(op.shape) - 2 + side))
+            elif found.axis < len(shape) - 2 and shape[found.axis] == 1:
+                self.freeze(name, f"its one channel stands for all that it meets ({op.module or op.name})")
+            else:  # summed over, or one matrix for each channel
+                stays.clear()
+                break
+        if len(stays) == 1:
+            self.layouts[op.name] = stays[0]
+        else:
             self._lose(op, "a matrix product mixes the channels")
-            return
-        if other is not None:
-            name = op.inputs[stays.index(False)]
-            shape = self.graph.by_name[name].shape
-            if other.axis >= len(shape) - 2 or shape[other.axis] != 1:
-                self._lose(op, "a matrix product mixes the channels")
-                return
-            self.freeze(name, f"its one channel stands for all that it meets ({op.module or op.name})")
-        self.layouts[op.name] = replace(found, axis=len(op.shape) - 2 + stays.index(True))
 
     def _attention(self, op: "Op") -> None:
         self._lose(op, "a matrix product mixes the channels")
@@ -401,7 +399,7 @@ class Tracer:
         assert found.inner is not None
         rank = len(self.graph.by_name[op.inputs[0]].shape)
         axes = {a % rank for a in op.get("axes") or ()} if op.kind in REDUCTIONS else set()
-        if op.kind in _POINTWISE - _POOLS or op.kind == "expand":
+        if op.kind in _ELEMENTWISE or op.kind == "expand":
             self._same(op)
         elif op.kind in REDUCTIONS and found.inner in axes and found.axis not in axes and op["keepdim"]:
             self._whole_parts(op, found)
@@ -414,7 +412,10 @@ class Tracer:
                 self._unite(name)
             self.visit(op)
         else:
-            self._lose(op, "a reshape splits or mixes the channels")
+            for name in filter(self._is_apart, op.inputs):
+                self.freeze(name, f"a reshape splits or mixes the channels ({op.module or op.name})")
+                del self.layouts[name]
+            self.visit(op)
 
     def _stays_apart(self, op: "Op", found: Runs) -> bool:
         if op.kind == "reshape":
