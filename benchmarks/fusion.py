@@ -31,7 +31,8 @@ from workbench.targets import resolve
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nas-workbench" / "fusion"
-MODELS = ("mobilenetv2_050", "semnasnet_050")  # ReLU6, and squeeze-excite with ReLU
+# ReLU6, and squeeze-excite with ReLU; blocks that keep their code: group norms, and biases in place of norms
+MODELS = ("mobilenetv2_050", "semnasnet_050", "test_efficientnet_gn", "efficientvit_b0")
 SIZE, EPOCHS, STEPS = 64, 24, 300
 IMAGES, UNSEEN = 256, 128
 
@@ -136,10 +137,11 @@ def main() -> None:
             table = blocks(model, given, unseen)
             ratios = table[["least squares", "distilled"]].div(table["composed"], axis=0)
             lines += ["", f"{name} trained on digits ({accuracy:.1%} right on unseen ones), images: {what}", ""]
-            lines += [f"  {'':14}{'composed':>10}{'least squares':>15}{'distilled':>11}{'of composed':>13}"]
+            wide = max(map(len, table.index))
+            lines += [f"  {'':{wide}}{'composed':>10}{'least squares':>15}{'distilled':>11}{'of composed':>13}"]
             for block, row in table.iterrows():
                 lines.append(
-                    f"  {block:14}{row['composed']:10.3f}{row['least squares']:15.3f}{row['distilled']:11.3f}"
+                    f"  {block:{wide}}{row['composed']:10.3f}{row['least squares']:15.3f}{row['distilled']:11.3f}"
                     f"{row['distilled'] / row['composed']:13.0%}"
                 )
             better, half = (ratios["least squares"] < 1).sum(), (ratios["distilled"] <= 0.5).sum()
