@@ -54,6 +54,16 @@ def test_inside_the_map_every_so_many_values_are_the_old_ones(name, stride, targ
     torch.testing.assert_close(z[:, :, ::rate, ::rate][:, :, 7:9, 7:9], y[:, :, 7:9, 7:9])
 
 
+def assert_every_second_value_stays(model, size, target):
+    """Borders included: the network is built so that its finer map holds the old one at every second pixel."""
+    model = model.double().eval()
+    graph = trace(model, (3, *size))
+    fine = build(model, graph, [OutputStride(2).plan(graph, target)])
+    x = torch.randn(2, 3, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(fine(x)[:, :, ::2, ::2], model(x))
+
+
 def test_channels_that_stand_in_groups_keep_the_grid(target):
     """Split attention sums parts of a map in five dimensions; what follows stands as far apart as before."""
 
@@ -65,12 +75,7 @@ def test_channels_that_stand_in_groups_keep_the_grid(target):
     model = nn.Sequential(
         nn.Conv2d(3, 8, 3, 2, 1), Parts(), nn.Conv2d(4, 8, 3, 2, 1), Parts(), nn.Conv2d(4, 8, 3, padding=1)
     )
-    model = model.double().eval()
-    graph = trace(model, (3, 64, 64))
-    fine = build(model, graph, [OutputStride(2).plan(graph, target)])
-    x = torch.randn(2, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        torch.testing.assert_close(fine(x)[:, :, ::2, ::2], model(x))
+    assert_every_second_value_stays(model, (64, 64), target)
 
 
 def test_flat_maps_keep_the_grid(target):
@@ -84,12 +89,8 @@ def test_flat_maps_keep_the_grid(target):
         def forward(self, x: Tensor) -> Tensor:
             return self.dw(torch.relu(self.mix(x.flatten(2))).unflatten(2, x.shape[2:]))
 
-    model = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 3, 2, 1), Flat()).double().eval()
-    graph = trace(model, (3, 48, 64))
-    fine = build(model, graph, [OutputStride(2).plan(graph, target)])
-    x = torch.randn(1, 3, 48, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        torch.testing.assert_close(fine(x)[:, :, ::2, ::2], model(x))
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 3, 2, 1), Flat())
+    assert_every_second_value_stays(model, (48, 64), target)
 
 
 def test_where_the_map_is_lost_nothing_is_guessed(target):
