@@ -5,8 +5,8 @@ becomes 16 of 5 or 8 of 10, and a padding is there at one size and not at the ne
 no rule does it is asked.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from .plan import Edit, Plan, SetInput
@@ -19,19 +19,14 @@ __all__ = ["Origin"]
 
 @dataclass(frozen=True, eq=False)
 class Origin:
-    """A traced network and the edits made since.
+    """A traced network and the edits made since, but for its input size.
 
     trace_at: input size (channels, height, width) -> the graph of the network as it was traced, at that size; raises
     WorkbenchError where it does not run.
     """
 
     trace_at: Callable[[tuple[int, int, int]], "Graph"]
-    edits: tuple[Edit, ...] = ()
+    plan: Plan = field(default_factory=Plan)
 
-    def behind(self, plan: Plan) -> "Origin":
-        return replace(self, edits=self.edits + plan.edits)
-
-    @property
-    def plan(self) -> Plan:
-        """The edits that hold at every input size."""
-        return Plan(tuple(edit for edit in self.edits if not isinstance(edit, SetInput)))
+    def behind(self, edits: Iterable[Edit]) -> "Origin":
+        return replace(self, plan=self.plan + Plan(tuple(e for e in edits if not isinstance(e, SetInput))))

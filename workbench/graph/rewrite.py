@@ -9,6 +9,7 @@ from .channels import Channels, Layout, param_axes
 from .compress import Schemes, check_scheme
 from .ir import Graph, Op
 from .padding import own_padding
+from .paths import around
 from .plan import Compress, Edit, Plan, Replace, Resize, SetInput, SetSpatial
 from .propagate import propagate
 from .shapes import taken_apart
@@ -23,8 +24,8 @@ def rewrite(graph: Graph, plan: Plan) -> Graph:
     SetSpatial edits: branches that meet change their maps at once.
     """
     for _, edits in groupby(plan.edits, type):
-        some = Plan(tuple(edits))
-        edited = _rewritten(graph, some.edits)
+        some = tuple(edits)
+        edited = _rewritten(graph, some)
         if edited is not graph and graph.origin is not None:
             edited = replace(edited, origin=graph.origin.behind(some))
         graph = edited
@@ -288,7 +289,7 @@ def _modules(
     blocks = {edit.module: edit for edit in edits if edit.template}
     if not blocks:
         return graph.modules
-    alive = {path for op in graph.ops if op.name not in gone for path in _lineage(op.module)}
+    alive = {path for op in graph.ops if op.name not in gone for path in around(op.module)}
     alive |= {op.module for edit in blocks.values() for op in stands[edit.ops[-1]]}
     known = {path for path, _ in graph.modules}
     tree: dict[str, str] = {}
@@ -300,15 +301,6 @@ def _modules(
             for op in added:
                 if op.module not in known:
                     tree[op.module] = _SAME["conv2d"] if op.module in padded else _CLASSES.get(op.kind, "")
-        elif path in alive or not any(outer in blocks for outer in _lineage(path)):
+        elif path in alive or not any(outer in blocks for outer in around(path)):
             tree[path] = cls
     return tuple(tree.items())
-
-
-def _lineage(path: str) -> list[str]:
-    """The path and those of the modules around it."""
-    found = [path]
-    while path:
-        path = path.rpartition(".")[0]
-        found.append(path)
-    return found

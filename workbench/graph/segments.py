@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from .factors import REDUCTIONS
 from .ir import is_computed
+from .paths import is_inside
 from .runs import Run, Runs, align, equal_parts
 from .shapes import taken_apart
 
@@ -255,7 +256,7 @@ class Tracer:
             return
         if self.graph.classes[module].startswith(_KNOW_THEIR_WIDTH):
             return
-        inside = {o.name for o in self.graph.ops if o.module == module or o.module.startswith(f"{module}.")}
+        inside = {o.name for o in self.graph.ops if is_inside(o.module, module)}
         for name in {i for o in self.graph.ops if o.name in inside for i in o.inputs if i not in inside}:
             found = self.layouts.get(name)
             if found and sum(run.width for run in found.leaves()) == width and self.graph.by_name[name].kind != "param":

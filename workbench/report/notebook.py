@@ -12,6 +12,7 @@ import nbformat
 import pandas as pd
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from ..graph.paths import is_inside
 from ..recipe import describe
 from .overview import picture, title_text
 from .tables import change_text, compare_table, metric_text
@@ -106,11 +107,7 @@ def _touched(session: "Session", before: "Session", after: "Session") -> set[str
     ops = {op.name: op for op in before.graph.ops}
     changed = {op.module for op in after.graph.ops if ops.get(op.name) != op}
     changed |= {op.module for op in before.graph.ops if op.name not in after.graph.by_name}
-    return {
-        where
-        for where, _ in session.annotations
-        if where and any(module == where or module.startswith(f"{where}.") for module in changed)
-    }
+    return {where for where, _ in session.annotations if where and any(is_inside(module, where) for module in changed)}
 
 
 def _notes(session: "Session", where: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from ..graph import Graph, Op
+from ..graph.paths import is_inside
 
 __all__ = ["set_attributes"]
 
@@ -22,7 +23,7 @@ def set_attributes(model: nn.Module, before: Graph, after: Graph) -> None:
     for path, module in model.named_modules():
         rule = _entry(_RULES, module)
         if rule is not None:
-            inside = [op for op in after.ops if op.module == path or op.module.startswith(path + ".")]
+            inside = [op for op in after.ops if is_inside(op.module, path)]
             if inside:
                 rule(module, path, inside, after)
     _set_feature_counts(model, before, after)
@@ -275,7 +276,7 @@ def _axis(graph: Graph, op: Op) -> int:
 
 def _made_at(graph: Graph, path: str) -> Op | None:
     """What makes the feature map of a module, None where it makes none; an identity hands on the last map there is."""
-    inside = [op for op in graph.ops if op.module == path or op.module.startswith(path + ".")]
+    inside = [op for op in graph.ops if is_inside(op.module, path)]
     if not inside and graph.classes.get(path, "").endswith(".Identity"):
         pools = [op for op in graph.ops if op.kind == "mean" and len(graph.by_name[op.inputs[0]].shape) == 4]
         inside = [graph.by_name[pool.inputs[0]] for pool in pools[-1:]]

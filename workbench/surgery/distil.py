@@ -20,7 +20,8 @@ from math import cos, pi
 import torch
 from torch import Tensor, nn
 
-from .layers import capture, evaluating
+from ..graph.trace import evaluating
+from .layers import capture
 
 __all__ = ["Progress", "distil"]
 

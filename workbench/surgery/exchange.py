@@ -8,12 +8,13 @@ from torch import Tensor, nn
 
 from ..errors import SurgeryError
 from ..graph import Graph, Op, Replace
+from ..graph.paths import is_inside
 from .gates import fold
 from .kernels import centred, embed, fit_kernel
 from .layers import get_parameter, replace_module, set_parameter, set_widths, takes_one
 from .standardised import set_kernel, standardises
 
-__all__ = ["check_emptied", "empty", "exchange", "inside", "outermost", "take_out"]
+__all__ = ["check_emptied", "empty", "exchange", "outermost", "take_out"]
 
 _ACTIVATIONS: Mapping[str, Callable[..., nn.Module]] = {
     "hard_swish": nn.Hardswish,
@@ -84,7 +85,7 @@ def take_out(model: nn.Module, graph: Graph, edit: Replace, images: Tensor | Non
 def check_emptied(graph: Graph, gone: Set[str], paths: Iterable[str]) -> None:
     """Refuse to take modules out that do more than the operators that go."""
     for path in paths:
-        left = next((op for op in graph.ops if op.name not in gone and inside(op, path)), None)
+        left = next((op for op in graph.ops if op.name not in gone and is_inside(op.module, path)), None)
         if not path or left is not None:
             what = path or max(gone)
             raise SurgeryError(f"{what} cannot be taken out of the module's code: {left.name if left else 'it'} stays")
@@ -111,8 +112,3 @@ def outermost(paths: Iterable[str]) -> list[str]:
     """
     found = list(dict.fromkeys(paths))
     return [path for path in found if not any(path.startswith(f"{other}.") for other in found)]
-
-
-def inside(op: Op, path: str) -> bool:
-    """Whether the operator belongs to the module at this path or to one within."""
-    return op.module == path or op.module.startswith(f"{path}.")

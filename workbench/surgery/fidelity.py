@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..graph import Block, Graph
-from .layers import evaluating
+from ..graph.paths import around
+from ..graph.trace import evaluating
 
 __all__ = ["fidelity"]
 
@@ -125,10 +126,7 @@ def _ends(graph: Graph, blocks: list[Block]) -> dict[str, str]:
     """Block name -> the module whose output is the block's; blocks that end in the middle of one are left out."""
     last: dict[str, str] = {}  # module path -> the last operator inside it
     for op in graph.ops:
-        path = op.module
-        while path:
-            last[path] = op.name
-            path = path.rpartition(".")[0]
+        last |= dict.fromkeys(around(op.module), op.name)
     ends = {block.name: (graph.by_name[block.output].module, block.output) for block in blocks}
     return {name: path for name, (path, output) in ends.items() if last.get(path) == output}
 

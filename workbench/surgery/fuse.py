@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from ..errors import SurgeryError
 from ..graph import Graph, Op, Replace
-from .exchange import check_emptied, empty, inside, outermost
+from ..graph.paths import is_inside
+from .exchange import check_emptied, empty, outermost
 from .initialise import composed, fill, regress
 from .layers import replace_module, set_parameter, set_widths
 
@@ -23,10 +24,10 @@ def fuse(model: nn.Module, graph: Graph, edit: Replace, after: Graph, images: Te
     op = after.by_name[edit.ops[-1]]
     gone = [graph.by_name[name] for name in edit.ops]
     stay = {new.module for new in edit.new_ops}
-    paths = outermost(o.module for o in gone if o.module not in stay and not inside(o, op.module))
+    paths = outermost(o.module for o in gone if o.module not in stay and not is_inside(o.module, op.module))
     check_emptied(graph, set(edit.ops), [*paths, op.module])
     convs = [o for o in gone if o.kind == "conv2d"]
-    dw = [o for o in convs if inside(o, op.module)]
+    dw = [o for o in convs if is_inside(o.module, op.module)]
     points = [o for o in convs if o not in dw]
     norm = _norm_behind(model, graph, op)
     known = points and dw and all(o.is_depthwise for o in dw) and all(o["kernel"] == (1, 1) for o in points)
@@ -34,7 +35,7 @@ def fuse(model: nn.Module, graph: Graph, edit: Replace, after: Graph, images: Te
     if not known or not layers or (norm is None and not op.param("bias")):
         raise SurgeryError(f"{op.module}: one convolution can stand for an expansion and a depthwise one, nothing else")
 
-    reads = next(path for path in paths if inside(points[0], path))
+    reads = next(path for path in paths if is_inside(points[0].module, path))
     layer: Any = model.get_submodule(max(dw, key=lambda o: o["kernel"]).module)
     weight, shift = composed(
         [model.get_submodule(o.module) for o in points],

@@ -21,7 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..graph import Graph, Op
-from .layers import evaluating, get_parameter
+from ..graph.trace import evaluating
+from .layers import get_parameter
 
 __all__ = ["importance"]
 

@@ -93,15 +93,13 @@ def fit(model: nn.Module, reference: nn.Module, old: Bottleneck, images: Tensor)
     """Fit the EdgeResidual at `old.block` of `model` to the block of `reference` (images [N, C, H, W])."""
     new: Any = model.get_submodule(old.block)
     parts = images.split(_CHUNK if len(images) > _CHUNK else 2)
-    asked = len(images)
     generator = torch.Generator().manual_seed(0)
     first, second = Regression(), Regression()
     inputs: list[Tensor] = []
     goals: list[Tensor] = []
     for i, (x, edited, hidden, y) in enumerate(_activations(model, reference, old, parts)):
         columns = patches(edited, new.conv_exp, new.conv_exp.kernel_size)
-        total = len(columns) // len(x) * asked
-        rows = _sample(len(columns), _ROWS * columns.shape[1] / total, generator).to(x.device)
+        rows = _sample(columns, len(x), len(images), generator)
         first.add(columns[rows], _rows(hidden)[rows], _held_out(i, parts))
         inputs.append(edited)
         goals.append(y + x - edited if new.has_skip else y)
@@ -109,7 +107,7 @@ def fit(model: nn.Module, reference: nn.Module, old: Bottleneck, images: Tensor)
     features = nn.Sequential(new.conv_exp, new.bn1, new.se)
     for i, (x, goal) in enumerate(zip(inputs, goals, strict=True)):
         made = _rows(features(x))
-        rows = _sample(len(made), _ROWS * made.shape[1] / (len(made) // len(x) * asked), generator).to(x.device)
+        rows = _sample(made, len(x), len(images), generator)
         second.add(made[rows], _rows(goal)[rows], _held_out(i, parts))
     fill(new.conv_pwl, new.bn2, second)
 
@@ -132,8 +130,7 @@ def regress(
     for i, part in enumerate(parts):
         seen = capture(model, part, {"x": (reads, "input"), "u": (makes, "output")})
         columns = patches(nn.functional.pad(seen["x"], list(pads)), conv, conv.kernel_size)
-        total = len(columns) // len(part) * len(images)
-        rows = _sample(len(columns), _ROWS * columns.shape[1] / total, generator).to(columns.device)
+        rows = _sample(columns, len(part), len(images), generator)
         found.add(columns[rows], _rows(seen["u"])[rows] * gain + shift, _held_out(i, parts))
     return found
 
@@ -191,11 +188,13 @@ def _bias(conv: Any) -> Tensor:
     return conv.weight.new_zeros(len(conv.weight)) if bias is None else bias
 
 
-def _sample(rows: int, share: float, generator: torch.Generator) -> Tensor:
-    """Indices of a random share of the rows, all of them where the share is 1 or more."""
+def _sample(table: Tensor, images: int, asked: int, generator: torch.Generator) -> Tensor:
+    """Indices of random rows of a table made of so many of the images asked; all of them make `_ROWS` a feature."""
+    rows, features = table.shape
+    share = _ROWS * features / (rows // images * asked)
     if share >= 1:
-        return torch.arange(rows)
-    return torch.randperm(rows, generator=generator)[: max(1, round(rows * share))]
+        return torch.arange(rows, device=table.device)
+    return torch.randperm(rows, generator=generator)[: max(1, round(rows * share))].to(table.device)
 
 
 def _rows(maps: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
 """Reading and replacing parameters by name, the widths layers hold as numbers, and looking at activations."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from inspect import signature
 from typing import Any
 
@@ -9,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from ..graph import Op
+from ..graph.trace import evaluating
 
 __all__ = [
     "capture",
-    "evaluating",
     "get_parameter",
     "replace_module",
     "set_parameter",
@@ -75,19 +74,6 @@ def set_widths(model: nn.Module, path: str, op: Op) -> None:
 def takes_one(module: nn.Module) -> bool:
     """Whether the module's forward takes the feature map and nothing more."""
     return len(signature(module.forward).parameters) == 1
-
-
-@contextmanager
-def evaluating(*models: nn.Module) -> Iterator[None]:
-    """Evaluation mode; afterwards every module has its own training flag back."""
-    training = [module for model in models for module in model.modules() if module.training]
-    for model in models:
-        model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 class _Reached(Exception):

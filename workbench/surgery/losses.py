@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from ..errors import WorkbenchError
 from ..graph import Block, Graph, Op, Plan
+from ..graph.trace import evaluating
 from .build import carry_out, mirrored
-from .layers import capture, evaluating
+from .layers import capture
 
 __all__ = ["Losses", "textured"]
 

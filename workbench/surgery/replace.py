@@ -8,7 +8,8 @@ from torch import nn
 
 from ..errors import SurgeryError
 from ..graph import Graph, Replace
-from .exchange import exchange, inside, take_out
+from ..graph.paths import is_inside
+from .exchange import exchange, take_out
 from .fuse import fuse
 from .initialise import Bottleneck, compose, fit
 from .layers import replace_module
@@ -49,7 +50,7 @@ def replace(
 
 def _bottleneck(graph: Graph, edit: Replace) -> Bottleneck:
     gone = [graph.by_name[name] for name in edit.ops]
-    ops = [op for op in gone if not inside(op, f"{edit.module}.se")]
+    ops = [op for op in gone if not is_inside(op.module, f"{edit.module}.se")]
     convs = [op.module for op in ops if op.kind == "conv2d"]
     norms = [op.module for op in ops if op.kind == "batch_norm"]
     if len(convs) != 3 or len(norms) != 3:

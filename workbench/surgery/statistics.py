@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .layers import evaluating
+from ..graph.trace import evaluating
 
 __all__ = ["correct"]
 

@@ -7,11 +7,12 @@ block keeps its class and its code. A layer is one convolution, or several on sl
 these the whole module is replaced.
 """
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass, replace
 
 from ..errors import NotApplicable
 from ..graph import Block, Graph, Op, Param, Replace
+from ..graph.paths import around
 from .layers import own_weight
 
 __all__ = ["ACTIVATIONS", "dense_expansion"]
@@ -183,7 +184,7 @@ def _check_alone(graph: Graph, gone: Set[str], output: str, pad: Op | None, need
     weights: dict[str, str] = {}
     for op in graph.ops:
         if op.name not in gone:
-            kept |= dict.fromkeys(_paths(op.module), op.kind)
+            kept |= dict.fromkeys(around(op.module), op.kind)
             weights |= {p.name: op.module for p in op.params}
     for name in gone:
         op = graph.by_name[name]
@@ -194,13 +195,6 @@ def _check_alone(graph: Graph, gone: Set[str], output: str, pad: Op | None, need
         need(does is None or op is pad, f"{op.module or 'the network'} {why}")
         other = next((weights[p.name] for p in op.params if p.name in weights), None)
         need(other is None, f"{other} uses the weights of {op.module} too")
-
-
-def _paths(path: str) -> Iterator[str]:
-    """The module and those around it."""
-    while path:
-        yield path
-        path = path.rpartition(".")[0]
 
 
 # ---- what is made -----------------------------------------------------------------------------------------------

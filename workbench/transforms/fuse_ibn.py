@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import NotApplicable
 from ..graph import Block, Graph, Op, Param, Plan, Replace
+from ..graph.paths import is_inside
 from ..targets import Target
 from .base import Blocks, Transform
 from .expansion import ACTIVATIONS, dense_expansion
@@ -118,9 +119,9 @@ def _parts(graph: Graph, block: Block) -> _Parts | None:
         return users[0] if len(users) == 1 and users[0].name in block.ops else op
 
     ops = [graph.by_name[name] for name in block.ops]
-    if block.name not in graph.classes or not all(_inside(op, block.name) for op in ops):
+    if block.name not in graph.classes or not all(is_inside(op.module, block.name) for op in ops):
         return None
-    se = tuple(op for op in ops if _inside(op, f"{block.name}.se"))
+    se = tuple(op for op in ops if is_inside(op.module, f"{block.name}.se"))
     convs = [op for op in ops if op.kind == "conv2d" and op not in se]
     if len(convs) != 3:
         return None
@@ -147,10 +148,6 @@ def _parts(graph: Graph, block: Block) -> _Parts | None:
     if rest and not whole:
         return None
     return _Parts(expand, before, dw, dw_norm, dw_act, se, project, project_norm)
-
-
-def _inside(op: Op, path: str) -> bool:
-    return op.module == path or op.module.startswith(f"{path}.")
 
 
 def _weight(op: Op) -> Param:

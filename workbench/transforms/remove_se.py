@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ..errors import NotApplicable
 from ..graph import Graph, Op, Plan, Replace
+from ..graph.paths import around
 from ..targets import Target
 from .base import Blocks, Transform
 from .select import check_blocks, named, select
@@ -35,10 +36,8 @@ class RemoveSE(Transform):
     def plan(self, graph: Graph, target: Target) -> Plan:
         inside: dict[str, list[str]] = {}
         for op in graph.ops:
-            path = op.module
-            while path:
+            for path in around(op.module):
                 inside.setdefault(path, []).append(op.name)
-                path = path.rpartition(".")[0]
         edits, reasons = [], []
         meant = named(self.blocks)
         for block in select(graph, self.blocks):
@@ -47,7 +46,7 @@ class RemoveSE(Transform):
                 raise NotApplicable(f"{block.name} ({block.kind}) has no squeeze-excite gate")
             for gate in gates:
                 where = graph.by_name[gate[-1]].module
-                module = next((path for path in _paths(where) if set(inside[path]) == set(gate)), "")
+                module = next((path for path in around(where) if set(inside[path]) == set(gate)), "")
                 if module:
                     edits.append(Replace(gate, (), "least-squares", module))
                     continue
@@ -60,15 +59,6 @@ class RemoveSE(Transform):
 
 
 _BOUNDED = frozenset("sigmoid hard_sigmoid softmax tanh relu6 clamp".split())  # what makes a gate's factor
-
-
-def _paths(path: str) -> list[str]:
-    """The module and those around it."""
-    found = []
-    while path:
-        found.append(path)
-        path = path.rpartition(".")[0]
-    return found
 
 
 def _gate(graph: Graph, product: Op) -> tuple[str, ...]:

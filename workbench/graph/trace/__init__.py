@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from ..ir import Graph, Op
 from ..origin import Origin
-from .export import example, export, without_weights
+from .export import evaluating, example, export, without_weights
 from .tracer import Tracer
 
-__all__ = ["trace"]
+__all__ = ["evaluating", "trace"]
 
 
 def trace(model: nn.Module, input_size: tuple[int, int, int] | None = None, *, example_inputs: Any = None) -> Graph:

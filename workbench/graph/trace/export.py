@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ...errors import InputError, TraceError
 
-__all__ = ["example", "export", "without_weights"]
+__all__ = ["evaluating", "example", "export", "without_weights"]
 
 
 def example(model: nn.Module, input_size: Any, example_inputs: Any = None) -> tuple[Any, ...]:
@@ -32,9 +32,11 @@ def example(model: nn.Module, input_size: Any, example_inputs: Any = None) -> tu
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    training = [module for module in model.modules() if module.training]
-    model.eval()
+def evaluating(*models: nn.Module) -> Iterator[None]:
+    """Evaluation mode; afterwards every module has its own training flag back."""
+    training = [module for model in models for module in model.modules() if module.training]
+    for model in models:
+        model.eval()
     try:
         yield
     finally:
@@ -45,7 +47,7 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 def export(model: nn.Module, inputs: tuple[Any, ...]) -> torch.export.ExportedProgram:
     """The exported program of the model in evaluation mode; its training flags come back as they were."""
     try:
-        with _evaluating(model), torch.no_grad(), warnings.catch_warnings():
+        with evaluating(model), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.export.export(model, inputs, strict=False)
     except Exception as error:  # the exporter raises whatever the model's own code raised

@@ -10,7 +10,7 @@ graph cannot say what it holds.
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -352,7 +352,10 @@ def _tensors(values: Iterable[Any]) -> Iterator[Any]:
 
 def _plain_attrs(bound: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of an operator no rule knows, as far as they are plain values."""
-    plain: Callable[[Any], Any] = lambda v: tuple(map(plain, v)) if isinstance(v, list | tuple) else v  # noqa: E731
+
+    def plain(value: Any) -> Any:
+        return tuple(map(plain, value)) if isinstance(value, list | tuple) else value
+
     attrs = {}
     for name, value in bound.items():
         if not any(True for _ in _tensors([value])) and value is not None:
