@@ -30,7 +30,7 @@ from workbench.estimators.networks import calibration_networks
 from workbench.estimators.window import delta_cycles
 from workbench.files import write_atomic
 from workbench.graph import Graph, rewrite
-from workbench.targets import EthosU, Weights
+from workbench.hardware import EthosU, Weights
 from workbench.transforms import DenseDepthwise, DepthMultiplier, EvenChannels, FuseIBN, Transform
 
 HERE = Path(__file__).parent

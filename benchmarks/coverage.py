@@ -34,7 +34,7 @@ from workbench import graph
 from workbench.errors import WorkbenchError
 from workbench.graph import Graph, Op
 from workbench.graph.ir import Param
-from workbench.targets.lowering import lower, unsupported
+from workbench.hardware.lowering import lower, unsupported
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nas-workbench" / "coverage"
 MEMORY = 16 << 30  # address space of the worker: an architecture that cannot be built on meta may need it all

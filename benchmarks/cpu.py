@@ -35,8 +35,8 @@ from workbench.estimators.device.measuring import cache_folder, measure
 from workbench.estimators.device.work import work_of
 from workbench.files import write_atomic
 from workbench.graph import Graph, Op
-from workbench.targets import OnnxRuntimeCpu, Target
-from workbench.targets.onnxruntime_cpu import processor
+from workbench.hardware import OnnxRuntimeCpu, Target
+from workbench.hardware.onnxruntime_cpu import processor
 
 
 def alone(graph: Graph, op: Op) -> Graph:

@@ -36,8 +36,8 @@ from workbench.estimators.sampling import sample
 from workbench.files import write_atomic
 from workbench.graph import Graph
 from workbench.graph.document import graph_from_json, graph_to_json
-from workbench.targets import EthosU, OnnxRuntimeCpu, Target
-from workbench.targets.onnxruntime_cpu import processor
+from workbench.hardware import EthosU, OnnxRuntimeCpu, Target
+from workbench.hardware.onnxruntime_cpu import processor
 
 SEEN = ("ethos-u55-128", "ethos-u65-512")  # the model was designed looking at these
 BLIND = (*SEEN, "ethos-u85-1024", "ethos-u85-2048")

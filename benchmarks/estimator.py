@@ -33,8 +33,8 @@ from workbench.estimators.networks import calibration_networks
 from workbench.estimators.window import cut
 from workbench.files import write_atomic
 from workbench.graph import Graph
-from workbench.targets import ETHOS_U, EthosU
-from workbench.targets.lowering import HwOp, lower
+from workbench.hardware import ETHOS_U, EthosU
+from workbench.hardware.lowering import HwOp, lower
 
 HERE = Path(__file__).parent
 PEERS_ON = "ethos-u65-512"

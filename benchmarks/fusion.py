@@ -27,7 +27,7 @@ import pandas as pd
 from workbench import FuseIBN
 from workbench.errors import NotApplicable
 from workbench.files import write_atomic
-from workbench.targets import resolve
+from workbench.hardware import resolve
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nas-workbench" / "fusion"

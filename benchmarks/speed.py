@@ -27,7 +27,7 @@ from workbench.estimators.ethos_u import forget, modelled
 from workbench.estimators.window import delta_cycles
 from workbench.files import write_atomic
 from workbench.graph import Graph, rewrite
-from workbench.targets import EthosU
+from workbench.hardware import EthosU
 from workbench.transforms import DenseDepthwise, FuseIBN
 
 HERE = Path(__file__).parent

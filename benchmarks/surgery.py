@@ -103,7 +103,7 @@ def attempts(name: str, skip: set[str]) -> Iterator[dict[str, Any]]:
     """A row per transform: result "ok", "refused" or "failed", and why."""
     import torch
 
-    from workbench.targets import resolve
+    from workbench.hardware import resolve
 
     torch.set_num_threads(1)
     target = resolve("ethos-u65-512")

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,13 +14,15 @@ import workbench
 PACKAGE = Path(workbench.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 # A part may import from those before it, never from those after it.
-ORDER = (
-    "errors", "files", "graph", "targets", "estimators", "transforms", "recipe", "surgery", "advice", "training",
-    "deploy", "search", "learn", "report", "widgets", "session", "cli",
+PARTS = (
+    "errors", "files", "progress", "metrics", "choices", "graph", "hardware", "estimators", "transforms", "recipe",
+    "state", "space", "surgery", "advice", "training", "deploy", "forecast", "search", "mining", "report", "widgets",
+    "session", "cli",
 )  # fmt: skip
+ORDER = {part: place for place, part in enumerate(PARTS)}
 KNOW_TORCH = (
-    "graph/trace/", "graph/aten.py", "estimators/networks.py", "targets/torch_cuda.py",
-    "surgery/", "training/", "deploy/", "search/", "session/",
+    "graph/trace/", "graph/aten.py", "estimators/networks.py", "hardware/torch_cuda.py",
+    "state/", "surgery/", "training/", "deploy/", "forecast/", "search/", "session/",
 )  # fmt: skip
 HEAVY = ("torch", "torchvision", "timm", "pandas", "sklearn", "scipy", "seaborn", "matplotlib", "IPython", "onnx")
 
@@ -32,40 +35,59 @@ def _part(file: Path) -> str:
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def _imports(file: Path) -> Iterator[str]:
-    """Every module that the file imports when it runs, absolute; those for the type checker alone do not count."""
-    package = ("workbench", *file.relative_to(PACKAGE).parts[:-1])
+def _module(file: Path) -> str:
+    return ".".join(("workbench", *file.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
 
-    def walk(node: ast.AST) -> Iterator[str]:
+
+MODULES = {_module(file): file for file in FILES}
+
+
+def _imports(file: Path) -> Iterator[str]:
+    """Every module the file imports, absolute: at the top, inside functions, and for the type checker alone."""
+    package = ("workbench", *file.relative_to(PACKAGE).parts[:-1])
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         match node:
-            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
-                for other in node.orelse:
-                    yield from walk(other)
             case ast.Import():
                 yield from (alias.name for alias in node.names)
             case ast.ImportFrom():
                 base = [*package[: len(package) - node.level + 1]] if node.level else []
                 module = ".".join([*base, *([node.module] if node.module else [])])
                 yield from (f"{module}.{alias.name}" for alias in node.names)
-            case _:
-                for child in ast.iter_child_nodes(node):
-                    yield from walk(child)
 
-    yield from walk(ast.parse(file.read_text(encoding="utf-8")))
+
+def _files_of(file: Path) -> Iterator[str]:
+    """The package's own modules among them: `from ..graph import Op` is one of graph's front door."""
+    for name in _imports(file):
+        module = name if name in MODULES else name.rpartition(".")[0]
+        if module in MODULES and MODULES[module] != file:
+            yield module
+
+
+def _front(file: Path) -> bool:
+    """The front door, which looks everything up on first use."""
+    return _name(file) == "__init__.py"
 
 
 @pytest.mark.parametrize("file", FILES, ids=_name)
 def test_imports_go_one_way(file: Path) -> None:
+    if _front(file):
+        return
     part = _part(file)
-    if part in ("__init__", "__main__"):
-        return  # the front door, which looks everything up on first use
     assert part in ORDER, f"{_name(file)}: give {part!r} its place in the order of imports"
     for name in _imports(file):
         if name.startswith("workbench."):
             other = name.split(".")[1]
             # `from . import errors` at the top level arrives here as "workbench.errors", a name as "workbench.Name".
             if other in ORDER and other != part:
-                assert ORDER.index(other) < ORDER.index(part), f"{_name(file)} imports {name}, which stands above it"
+                assert ORDER[other] < ORDER[part], f"{_name(file)} imports {name}, which stands below it"
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    needs = {name: set(_files_of(file)) for name, file in MODULES.items()}
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle of files: {' <- '.join(error.args[1])}")
 
 
 @pytest.mark.parametrize("file", FILES, ids=_name)

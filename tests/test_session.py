@@ -9,7 +9,7 @@ import torch
 
 import workbench as wb
 from workbench.errors import FileFormatError, InputError, NotApplicable, UnknownName
-from workbench.targets.tflite import write_tflite
+from workbench.hardware.tflite import write_tflite
 
 SIZE = (3, 64, 64)
 

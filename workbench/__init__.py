@@ -5,9 +5,7 @@
 >>> session.apply(wb.FuseIBN(blocks="blocks.1.*")).compare(session)  # doctest: +SKIP
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,11 +13,11 @@ if TYPE_CHECKING:
 
     from . import errors
     from .estimators.estimate import Estimate
+    from .hardware import Target
+    from .hardware.base import Measurement
     from .recipe import Recipe
     from .session import Session, load, open
     from .session.checking import check as verify
-    from .targets import Target
-    from .targets.base import Measurement
     from .transforms import (
         ClusterWeights,
         DenseDepthwise,
@@ -77,18 +75,17 @@ _WHERE = {
     "FuseIBN": ("transforms", "FuseIBN"),
     "InputSize": ("transforms", "InputSize"),
     "KernelSize": ("transforms", "KernelSize"),
-    "Measurement": ("targets.base", "Measurement"),
+    "Measurement": ("hardware.base", "Measurement"),
     "OutputStride": ("transforms", "OutputStride"),
     "Recipe": ("recipe", "Recipe"),
     "RemoveSE": ("transforms", "RemoveSE"),
     "ReplaceActivation": ("transforms", "ReplaceActivation"),
     "Session": ("session", "Session"),
     "Sparsify": ("transforms", "Sparsify"),
-    "Target": ("targets", "Target"),
+    "Target": ("hardware", "Target"),
     "errors": ("errors", ""),
     "load": ("session", "load"),
     "open": ("session", "open"),
-    "targets": ("targets", ""),  # the package itself, made callable below
     "verify": ("session.checking", "check"),
 }
 
@@ -105,30 +102,11 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-def _targets() -> "pd.DataFrame":
+def targets() -> "pd.DataFrame":
     """The targets known by name: multiply-accumulates a cycle, clock, compiler, whether estimates are calibrated."""
     from .estimators import is_calibrated
-    from .targets import list_targets, resolve
+    from .hardware import list_targets, resolve
 
     table = list_targets()
     usable = zip(table["name"], table["problem"], strict=True)
     return table.assign(calibrated=[not problem and is_calibrated(resolve(name)) for name, problem in usable])
-
-
-if TYPE_CHECKING:
-    targets = _targets
-else:
-
-    class _Callable(ModuleType):
-        def __call__(self) -> "pd.DataFrame":
-            return _targets()
-
-    class _Front(ModuleType):
-        def __setattr__(self, name: str, value: object) -> None:
-            # `wb.targets()` is a question users ask and `workbench.targets` is the package that answers it: whoever
-            # imports the package binds it to the very name of the question, so the package takes the question, too.
-            if name == "targets" and isinstance(value, ModuleType):
-                value.__class__ = _Callable
-            super().__setattr__(name, value)
-
-    sys.modules[__name__].__class__ = _Front

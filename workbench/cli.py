@@ -161,7 +161,7 @@ def calibrate(
     from .estimators import calibrate, device
     from .estimators.device.measuring import emit as write_networks
     from .estimators.own import refresh as kept
-    from .targets import EthosU, TableTarget, Target, resolve
+    from .hardware import EthosU, TableTarget, Target, resolve
 
     if bool(target) == (emit is not None):
         raise InputError("calibrate takes a target, such as onnxruntime-cpu, or --emit 60 FOLDER, and not both")

@@ -14,10 +14,10 @@ from ethosu.vela.tflite import BuiltinOperator, Model
 from torch import nn
 
 from workbench.graph.trace import trace
-from workbench.targets import resolve
-from workbench.targets.tflite import write_tflite
+from workbench.hardware import resolve
+from workbench.hardware.tflite import write_tflite
 
-from ..targets.command_line import vela
+from ..hardware.command_line import vela
 
 pytestmark = [
     pytest.mark.deploy,

@@ -6,7 +6,7 @@ import pytest
 from workbench.estimators.candidates import block_costs
 from workbench.estimators.ethos_u import modelled
 from workbench.graph import rewrite
-from workbench.targets import EthosU
+from workbench.hardware import EthosU
 from workbench.transforms import FuseIBN
 
 from ..graph.zoo import traced

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from workbench.estimators import estimate
 from workbench.estimators.intervals import ENOUGH, conformal, interval, networks_on
 from workbench.estimators.measured import DATA, measured
-from workbench.targets import ETHOS_U, EthosU
+from workbench.hardware import ETHOS_U, EthosU
 
 from ..graph.zoo import traced
 

@@ -12,7 +12,7 @@ from workbench.estimators.ethos_u import modelled
 from workbench.estimators.sampling import sample
 from workbench.estimators.window import delta_cycles
 from workbench.graph import Op, rewrite
-from workbench.targets import EthosU
+from workbench.hardware import EthosU
 from workbench.transforms import DepthMultiplier, EvenChannels
 
 TARGETS = [

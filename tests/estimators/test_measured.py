@@ -6,7 +6,7 @@ from workbench.estimators.ethos_u import modelled
 from workbench.estimators.measured import DATA, measured
 from workbench.estimators.networks import backbone
 from workbench.estimators.sampling import sample
-from workbench.targets import ETHOS_U, EthosU
+from workbench.hardware import ETHOS_U, EthosU
 
 NETWORKS = ["mobilenetv2_100", "resnet18", "levit_128s", "efficientformerv2_s0", "sample3", "sample17"]
 

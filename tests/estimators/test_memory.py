@@ -7,11 +7,11 @@ from workbench.estimators.npu.issue import issue
 from workbench.estimators.npu.machine import machine_of
 from workbench.estimators.sampling import sample
 from workbench.graph.trace import trace
-from workbench.targets import EthosU
-from workbench.targets.lowering import lower
-from workbench.targets.quantisation import assign_scales
-from workbench.targets.tflite import write_tflite
-from workbench.targets.vela_worker import shared_pool
+from workbench.hardware import EthosU
+from workbench.hardware.lowering import lower
+from workbench.hardware.quantisation import assign_scales
+from workbench.hardware.tflite import write_tflite
+from workbench.hardware.vela_worker import shared_pool
 
 from ..graph.networks import Decoder
 from ..graph.zoo import traced

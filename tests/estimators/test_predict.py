@@ -7,7 +7,7 @@ from torch import nn
 from workbench.errors import WorkbenchError
 from workbench.estimators import estimate, is_calibrated
 from workbench.graph.trace import trace
-from workbench.targets import resolve
+from workbench.hardware import resolve
 
 from ..graph.zoo import traced
 

@@ -14,8 +14,8 @@ from workbench.estimators.ethos_u import modelled
 from workbench.estimators.values import NORMAL
 from workbench.estimators.window import delta_cycles
 from workbench.graph import cluster, compressed, prune, rewrite
-from workbench.targets import resolve
-from workbench.targets.values import value_of
+from workbench.hardware import resolve
+from workbench.hardware.values import value_of
 
 from ..graph.zoo import lively, traced
 

@@ -5,7 +5,7 @@ import pytest
 from workbench.estimators.ethos_u import modelled
 from workbench.estimators.window import changed, cut, delta_cycles
 from workbench.graph import rewrite
-from workbench.targets import EthosU
+from workbench.hardware import EthosU
 from workbench.transforms import DenseDepthwise, FuseIBN
 
 from ..graph.zoo import traced

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import workbench as wb
+from workbench.hardware.base import Measurement
 from workbench.report import metric_text, page, picture
-from workbench.targets.base import Measurement
 
 HOSTILE = "<script>alert('x')</script>\"><img src=http://example.com/x onerror=alert(1)>"
 VOID = {"meta", "br"}

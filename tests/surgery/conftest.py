@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from workbench.graph import Graph, rewrite
+from workbench.hardware import Target, resolve
 from workbench.surgery import build
-from workbench.targets import Target, resolve
 from workbench.transforms import FuseIBN
 
 from ..graph.zoo import lively, traced

@@ -11,9 +11,9 @@ from torch import nn
 from workbench.errors import NotApplicable, SurgeryError
 from workbench.graph import Compress, Plan, compressed, prune, rewrite
 from workbench.graph.trace import trace
+from workbench.hardware.constants import Constants
+from workbench.hardware.lowering import lower
 from workbench.surgery import build
-from workbench.targets.constants import Constants
-from workbench.targets.lowering import lower
 from workbench.transforms import ClusterWeights, DenseDepthwise, DepthMultiplier, EvenChannels, FuseIBN, Sparsify
 
 from ..graph.networks import Residual, Tied

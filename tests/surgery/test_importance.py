@@ -8,9 +8,9 @@ from torch import nn
 from workbench.errors import UnknownName
 from workbench.graph import Plan, Resize
 from workbench.graph.trace import trace
+from workbench.hardware import resolve
 from workbench.surgery import build
 from workbench.surgery.importance import importance
-from workbench.targets import resolve
 from workbench.transforms import DepthMultiplier, EvenChannels, ExpandRatio
 
 from ..graph.networks import Residual

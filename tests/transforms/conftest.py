@@ -3,7 +3,7 @@
 import pytest
 
 from workbench.graph import Graph
-from workbench.targets import Target, resolve
+from workbench.hardware import Target, resolve
 
 from ..graph.zoo import traced
 

@@ -9,7 +9,7 @@ from workbench.errors import InputError, NotApplicable
 from workbench.estimators import estimate
 from workbench.graph import Plan, Resize, rewrite
 from workbench.graph.trace import trace
-from workbench.targets import resolve
+from workbench.hardware import resolve
 from workbench.transforms import EvenChannels
 
 from ..graph.zoo import traced

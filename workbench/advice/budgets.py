@@ -19,7 +19,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from ..errors import BudgetError, InputError
 from ..estimators import Budgets, Estimate, WeightValues, delta_ms, estimate
 from ..graph import Graph
-from ..targets import Target
+from ..hardware import Target
 from ..transforms import DepthMultiplier, Transform
 from .options import Loss, Option, block_options, option
 

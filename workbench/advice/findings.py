@@ -8,7 +8,7 @@ import pandas as pd
 from ..errors import NotApplicable
 from ..estimators import Estimate
 from ..graph import Block, Graph, Op
-from ..targets import EthosU, Target
+from ..hardware import EthosU, Target
 from ..transforms import (
     DenseDepthwise,
     DepthMultiplier,

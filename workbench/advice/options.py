@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ..errors import NotApplicable, UnknownName
 from ..graph import Block, Graph, Plan, rewrite
-from ..targets import Target
+from ..hardware import Target
 from ..transforms import (
     DenseDepthwise,
     DepthMultiplier,

@@ -14,8 +14,8 @@ import pandas as pd
 
 from ..files import home, write_atomic
 from ..graph import Graph
-from ..targets import EthosU, Measurement
-from ..targets.ethos_u import ETHOS_U
+from ..hardware import EthosU, Measurement
+from ..hardware.ethos_u import ETHOS_U
 from .ethos_u import modelled
 from .measured import calibrations, row_of, write_rows
 from .networks import with_attention

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..graph import Graph
-from ..targets import EthosU
+from ..hardware import EthosU
 from .ethos_u import modelled
 from .values import NORMAL, WeightValues
 from .window import delta_cycles

@@ -7,9 +7,9 @@ from math import log, prod
 from weakref import WeakKeyDictionary
 
 from ..graph import Graph
-from ..targets import EthosU
-from ..targets.lowering import HwOp, lower, unsupported
-from ..targets.quantisation import requantised
+from ..hardware import EthosU
+from ..hardware.lowering import HwOp, lower, unsupported
+from ..hardware.quantisation import requantised
 from .estimate import Detail, Estimate
 from .intervals import interval
 from .memory import peak_bytes, replay

@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from ..targets import EthosU
+from ..hardware import EthosU
 from .measured import DATA, calibrations, measured
 from .npu.machine import machine_of
 

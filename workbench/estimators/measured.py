@@ -23,7 +23,7 @@ import pandas as pd
 
 from ..files import home, write_atomic
 from ..graph import Graph
-from ..targets import EthosU, Measurement
+from ..hardware import EthosU, Measurement
 from .npu.machine import machine_of
 
 if TYPE_CHECKING:

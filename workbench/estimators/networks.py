@@ -6,7 +6,7 @@ from itertools import zip_longest
 
 from ..errors import TraceError, unknown
 from ..graph import Graph
-from ..targets.lowering import lower, unsupported
+from ..hardware.lowering import lower, unsupported
 from .sampling import sample
 
 __all__ = ["ATTENTION", "FAMILIES", "backbone", "calibration_networks", "with_attention"]

@@ -6,7 +6,7 @@ operators, these sizes. Beyond them an estimate is a guess with the same look, s
 
 from collections.abc import Sequence
 
-from ..targets.lowering import HwOp
+from ..hardware.lowering import HwOp
 
 __all__ = ["outside"]
 

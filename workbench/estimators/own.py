@@ -22,8 +22,8 @@ import numpy as np
 import pandas as pd
 
 from ..files import home, write_atomic
-from ..targets import EthosU, Measurement
-from ..targets.lowering import HwOp
+from ..hardware import EthosU, Measurement
+from ..hardware.lowering import HwOp
 
 if TYPE_CHECKING:
     from .ethos_u import Modelled

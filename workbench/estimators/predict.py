@@ -1,7 +1,7 @@
 """Graph -> Estimate, whatever the target."""
 
 from ..graph import Graph
-from ..targets import EthosU, Measurement, Target
+from ..hardware import EthosU, Measurement, Target
 from . import device, ethos_u, own
 from .estimate import Estimate
 from .values import NORMAL, WeightValues

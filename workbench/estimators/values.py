@@ -9,8 +9,8 @@ import numpy as np
 
 from ..graph import Graph, Op, Param
 from ..graph.compress import Schemes
-from ..targets import Weights
-from ..targets.values import value_of
+from ..hardware import Weights
+from ..hardware.values import value_of
 from .npu.passes import Values
 from .npu.weights import distribution
 

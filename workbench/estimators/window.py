@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from functools import lru_cache
 
 from ..graph import Graph, Op
-from ..targets import EthosU
+from ..hardware import EthosU
 from .ethos_u import modelled
 from .values import NORMAL, WeightValues
 

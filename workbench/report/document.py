@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ..targets import EthosU
+from ..hardware import EthosU
 from .figures import block_figure, memory_figure
 from .markup import Markup, el
 from .overview import PICTURE_CSS, incomplete_note, legend, title_text, totals
@@ -16,8 +16,8 @@ from .palette import heat, scale_top
 from .tables import DASH, METRICS, MINUS, change_text, compare_table, metric_text, shape_text
 
 if TYPE_CHECKING:
+    from ..hardware.base import Measurement
     from ..session import Session
-    from ..targets.base import Measurement
 
 __all__ = ["page"]
 

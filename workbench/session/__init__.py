@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from ..errors import InputError
-from ..targets import Target, resolve
+from ..hardware import Target, resolve
 from .core import Session
 from .files import load
 from .opening import open_base

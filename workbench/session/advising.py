@@ -11,8 +11,8 @@ from ..advice import Met, suggestions
 from ..advice import meet as met_by
 from ..errors import BudgetError, InputError
 from ..estimators import Budgets
+from ..hardware import EthosU
 from ..surgery.losses import Losses, textured
-from ..targets import EthosU
 
 if TYPE_CHECKING:
     from .core import Session

@@ -13,7 +13,7 @@ from torch import nn
 
 from ..deploy import Int8File
 from ..estimators import alone
-from ..targets import EthosU, Measurement
+from ..hardware import EthosU, Measurement
 from ..training import Task, prepared, score, score_with
 from .verifying import measured
 

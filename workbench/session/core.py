@@ -14,8 +14,8 @@ from ..estimators import Budgets, WeightValues, estimate, is_calibrated, keep, w
 from ..estimators.estimate import Estimate
 from ..files import check_folder, write_atomic
 from ..graph import Graph
+from ..hardware import Measurement, Target, resolve
 from ..recipe import Recipe
-from ..targets import Measurement, Target, resolve
 from .opening import Base, weights_of
 from .steps import Change, Step, planned
 from .tables import Delta, Verification, block_table, comparison, delta, history, verification

@@ -12,7 +12,7 @@ import torch
 from ..deploy import Int8File, check_activations, converted, culprit, layer_errors, onnx_file
 from ..errors import InputError
 from ..files import check_folder, write_atomic
-from ..targets import EthosU, Measurement
+from ..hardware import EthosU, Measurement
 from ..training import Task, prepared, resolve_task, score, score_with
 from .tuning import images_of
 

@@ -30,8 +30,8 @@ from torch import nn
 
 from ..errors import FileFormatError, InputError, WorkbenchError
 from ..files import check_folder, nearest_file, packed, read_yaml, unpacked, write_atomic
+from ..hardware import EthosU, Target, resolve
 from ..recipe import Recipe, check, from_step, to_step
-from ..targets import EthosU, Target, resolve
 from .opening import check_weights, create, prepare, read_weights
 from .tuning import Tuned, with_tuned
 

@@ -15,7 +15,7 @@ from ..estimators import WeightValues, weight_values
 from ..files import nearest_file
 from ..graph import Graph
 from ..graph.trace import trace
-from ..targets import Weights
+from ..hardware import Weights
 from ..training import HEADS
 
 __all__ = ["Base", "check_weights", "create", "open_base", "prepare", "read_weights", "weights_of"]

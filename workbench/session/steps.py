@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ..errors import InputError, WorkbenchError
 from ..graph import Graph, Plan, rewrite
+from ..hardware import Target
 from ..recipe import Recipe, describe
-from ..targets import Target
 from ..transforms import TRANSFORMS, Transform
 
 __all__ = ["Change", "Step", "planned"]

@@ -11,8 +11,8 @@ import pandas as pd
 from ..errors import InputError
 from ..estimators.estimate import Estimate
 from ..graph import Graph
+from ..hardware.base import Measurement
 from ..recipe import describe
-from ..targets.base import Measurement
 
 if TYPE_CHECKING:
     from .core import Session

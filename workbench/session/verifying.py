@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError, SurgeryError
 from ..graph import as_built
-from ..targets import Measurement
+from ..hardware import Measurement
 from .opening import weights_of
 
 if TYPE_CHECKING:

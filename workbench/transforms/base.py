@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from ..errors import unknown
 from ..graph import Graph, Plan
-from ..targets import Target
+from ..hardware import Target
 
 __all__ = ["Blocks", "Transform"]
 

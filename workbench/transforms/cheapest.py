@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import NotApplicable
 from ..estimators import Budgets, delta_ms, estimate
 from ..graph import Graph, Plan, Resize, rewrite
-from ..targets import Target
+from ..hardware import Target
 
 __all__ = ["cheapest"]
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..graph import Graph, Plan, cluster
-from ..targets import Target
+from ..hardware import Target
 from .base import Blocks, Transform
 from .layers import compress_layers
 from .select import check_blocks

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import NotApplicable
 from ..graph import Graph, Op, Plan, Replace
-from ..targets import Target
+from ..hardware import Target
 from .base import Blocks, Transform
 from .layers import own_weight, sharing
 from .select import check_blocks, named, select

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ..errors import NotApplicable
 from ..graph import Block, Graph, Plan, Replace
-from ..targets import Target
+from ..hardware import Target
 from .base import Blocks, Transform
 from .select import check_blocks, named, select
 

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from ..errors import InputError, NotApplicable, unknown
 from ..estimators import Budgets, is_calibrated
 from ..graph import Graph, Plan, Resize, Segment
-from ..targets import Target
+from ..hardware import Target
 from .base import Blocks, Transform
 from .cheapest import cheapest
 from .select import check_blocks

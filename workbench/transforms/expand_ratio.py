@@ -5,7 +5,7 @@ from math import lcm
 
 from ..errors import InputError, NotApplicable
 from ..graph import Block, Graph, Plan, Resize, Segment
-from ..targets import Target
+from ..hardware import Target
 from .base import Blocks, Transform
 from .select import check_blocks, named, select
 from .widths import Importance, keep_by, kept

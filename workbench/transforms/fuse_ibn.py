@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from ..errors import NotApplicable
 from ..graph import Block, Graph, Op, Param, Plan, Replace
 from ..graph.paths import is_inside
-from ..targets import Target
+from ..hardware import Target
 from .base import Blocks, Transform
 from .expansion import ACTIVATIONS, dense_expansion
 from .select import check_blocks, named, select

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ..errors import InputError, NotApplicable
 from ..graph import Graph, Plan, SetInput
-from ..targets import Target
+from ..hardware import Target
 from .base import Transform
 
 __all__ = ["InputSize"]

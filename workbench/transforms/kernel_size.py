@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from ..errors import InputError, NotApplicable
 from ..graph import Graph, Op, Plan, Replace
 from ..graph.padding import pads_itself
-from ..targets import Target
+from ..hardware import Target
 from .base import Blocks, Transform
 from .layers import own_weight, sharing, standardised
 from .select import check_blocks, named, select

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from ..errors import InputError, NotApplicable
 from ..graph import Graph, Op, Plan, SetSpatial
 from ..graph.padding import WINDOWS, own_padding, pads_itself
-from ..targets import Target
+from ..hardware import Target
 from .base import Transform
 
 __all__ = ["OutputStride"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ..errors import NotApplicable
 from ..graph import Graph, Op, Plan, Replace
 from ..graph.paths import around
-from ..targets import Target
+from ..hardware import Target
 from .base import Blocks, Transform
 from .select import check_blocks, named, select
 

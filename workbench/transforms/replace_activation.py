@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from ..errors import InputError, NotApplicable, unknown
 from ..graph import Graph, Op, Plan, Replace
-from ..targets import Target
+from ..hardware import Target
 from .base import Blocks, Transform
 from .select import check_blocks, named, select
 

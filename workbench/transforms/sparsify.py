@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from ..graph import Graph, Op, Plan, prune
 from ..graph.compress import Pattern
-from ..targets import Target
+from ..hardware import Target
 from .base import Blocks, Transform
 from .layers import compress_layers, weight_of
 from .select import check_blocks

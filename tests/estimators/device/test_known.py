@@ -13,7 +13,7 @@ from workbench.estimators.device import KnownModel, Row, fit, fit_known, held_ou
 from workbench.estimators.ethos_u import modelled
 from workbench.estimators.sampling import sample
 from workbench.graph.document import graph_to_json
-from workbench.targets import EthosU, TableTarget, resolve
+from workbench.hardware import EthosU, TableTarget, resolve
 
 TARGET = resolve("onnxruntime-cpu")
 NETWORKS = [sample(seed) for seed in range(30)]

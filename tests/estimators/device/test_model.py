@@ -14,7 +14,7 @@ from workbench.estimators.device import DeviceModel, Row, correct, fit, held_out
 from workbench.estimators.device.roofline import GRIDS, NAMES, PRIOR_MEDIAN, PRIOR_SPREAD, Batch, costs
 from workbench.estimators.device.work import CLASSES, work_of
 from workbench.estimators.sampling import sample
-from workbench.targets import resolve
+from workbench.hardware import resolve
 
 TARGET = resolve("onnxruntime-cpu")
 NETWORKS = [sample(seed) for seed in range(30)]

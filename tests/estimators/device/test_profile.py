@@ -5,8 +5,8 @@ import timm
 
 from workbench.estimators.device.profile import charged
 from workbench.graph.trace import trace
-from workbench.targets import OnnxRuntimeCpu
-from workbench.targets.lowering import HwOp, lower
+from workbench.hardware import OnnxRuntimeCpu
+from workbench.hardware.lowering import HwOp, lower
 
 X = HwOp("x", "INPUT", (), (1, 8, 8, 3), ("x",))
 CONV = HwOp("conv", "CONV_2D", ("x",), (1, 8, 8, 16), ("conv", "norm"))

@@ -13,7 +13,7 @@ from workbench.estimators.device.roofline import GRIDS, PRIOR_MEDIAN
 from workbench.estimators.device.work import CLASSES, work_of
 from workbench.estimators.sampling import sample
 from workbench.graph import Graph
-from workbench.targets import resolve
+from workbench.hardware import resolve
 
 TARGET = resolve("onnxruntime-cpu")
 PLAIN = DeviceModel("synthetic", "0" * 16, "none", tuple(PRIOR_MEDIAN), 1e-7, GRIDS[0], 0)

@@ -6,9 +6,9 @@ from workbench.estimators import estimate
 from workbench.estimators.ethos_u import modelled
 from workbench.estimators.npu.issue import issue
 from workbench.estimators.npu.machine import machine_of
-from workbench.targets import EthosU
-from workbench.targets.lowering import lower
-from workbench.targets.quantisation import assign_scales
+from workbench.hardware import EthosU
+from workbench.hardware.lowering import lower
+from workbench.hardware.quantisation import assign_scales
 
 from ...graph.zoo import traced
 

@@ -5,10 +5,10 @@ import pytest
 from workbench.estimators.npu.issue import issue
 from workbench.estimators.npu.machine import machine_of
 from workbench.graph.trace import trace
-from workbench.targets import EthosU
-from workbench.targets.lowering import lower
-from workbench.targets.quantisation import assign_scales
-from workbench.targets.tflite import write_tflite
+from workbench.hardware import EthosU
+from workbench.hardware.lowering import lower
+from workbench.hardware.quantisation import assign_scales
+from workbench.hardware.tflite import write_tflite
 
 from ...graph.networks import Grouped, PartialResidual, SqueezeExcite
 from ...graph.zoo import traced

@@ -4,7 +4,7 @@ import pytest
 from ethosu.vela.architecture_features import ArchitectureFeatures, MemArea
 
 from workbench.estimators.npu.machine import machine_of
-from workbench.targets import ETHOS_U, EthosU
+from workbench.hardware import ETHOS_U, EthosU
 
 
 @pytest.mark.parametrize("name", ETHOS_U)

@@ -7,9 +7,9 @@ from workbench.estimators.npu.issue import issue
 from workbench.estimators.npu.machine import machine_of
 from workbench.estimators.npu.network import scheduled
 from workbench.estimators.sampling import sample
-from workbench.targets import ETHOS_U, EthosU
-from workbench.targets.lowering import lower
-from workbench.targets.quantisation import assign_scales
+from workbench.hardware import ETHOS_U, EthosU
+from workbench.hardware.lowering import lower
+from workbench.hardware.quantisation import assign_scales
 
 from ...graph.zoo import traced
 

@@ -8,9 +8,9 @@ from workbench.estimators.ethos_u import modelled
 from workbench.estimators.npu.issue import issue
 from workbench.estimators.npu.machine import machine_of
 from workbench.graph.trace import trace
-from workbench.targets import EthosU
-from workbench.targets.lowering import lower
-from workbench.targets.quantisation import assign_scales
+from workbench.hardware import EthosU
+from workbench.hardware.lowering import lower
+from workbench.hardware.quantisation import assign_scales
 
 from ...graph.networks import Decoder
 

@@ -9,7 +9,7 @@ from workbench.estimators import weight_values
 from workbench.estimators.ethos_u import modelled
 from workbench.estimators.npu.weights import distribution
 from workbench.graph.trace import trace
-from workbench.targets import EthosU
+from workbench.hardware import EthosU
 
 
 class Convolutions(nn.Module):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.estimators.npu.turning import swaps, turned
-from workbench.targets.lowering import HwOp
+from workbench.hardware.lowering import HwOp
 
 
 @st.composite

@@ -9,8 +9,8 @@ import numpy as np
 
 from ...errors import WorkbenchError
 from ...graph import Graph, live_ranges
-from ...targets import EthosU, OnnxRuntimeCpu, TableTarget, Target, Weights
-from ...targets.lowering import lower, unsupported
+from ...hardware import EthosU, OnnxRuntimeCpu, TableTarget, Target, Weights
+from ...hardware.lowering import lower, unsupported
 from .. import ethos_u
 from ..estimate import Detail, Estimate
 from .known import KnownModel, fit_known

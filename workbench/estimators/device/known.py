@@ -17,7 +17,7 @@ import numpy as np
 from ...errors import FileFormatError
 from ...files import write_atomic
 from ...graph import Graph
-from ...targets import ETHOS_U, EthosU, Target
+from ...hardware import ETHOS_U, EthosU, Target
 from ..ethos_u import modelled, operator_ms
 from .correction import Correction, correct
 from .model import LEAST_ROWS, Row, judged

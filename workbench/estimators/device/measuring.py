@@ -19,9 +19,9 @@ from ...errors import InputError, UnknownName
 from ...files import home, write_atomic
 from ...graph import Graph
 from ...graph.document import graph_to_json
-from ...targets import Measurement, OnnxRuntimeCpu, TableTarget, Target
-from ...targets.onnx_file import write_onnx
-from ...targets.tflite import write_tflite
+from ...hardware import Measurement, OnnxRuntimeCpu, TableTarget, Target
+from ...hardware.onnx_file import write_onnx
+from ...hardware.tflite import write_tflite
 from ..networks import FAMILIES, backbone, calibration_networks
 from .model import Row
 from .profile import Node

@@ -17,7 +17,7 @@ from scipy.optimize import least_squares
 from ...errors import FileFormatError, InputError
 from ...files import write_atomic
 from ...graph import Graph
-from ...targets import Target
+from ...hardware import Target
 from .profile import Node
 from .roofline import GRIDS, NAMES, PRIOR_MEDIAN, PRIOR_SPREAD, Batch, Grid, costs
 from .work import Work, work_of
@@ -135,7 +135,7 @@ def fit(target: Target, rows: Sequence[Row]) -> DeviceModel:
     Raises InputError where there are too few rows, or one names a part its graph does not have.
 
     >>> from workbench.estimators.sampling import sample
-    >>> from workbench.targets import resolve
+    >>> from workbench.hardware import resolve
     >>> rows = [Row(sample(i), 1e-8 * sample(i).macs, f"sample{i}") for i in range(6)]
     >>> fit(resolve("onnxruntime-cpu"), rows).rows
     6

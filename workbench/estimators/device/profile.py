@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ...targets.lowering import HwOp
+from ...hardware.lowering import HwOp
 
 __all__ = ["Node", "charged"]
 

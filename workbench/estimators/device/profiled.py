@@ -21,8 +21,8 @@ import numpy as np
 from ...errors import FileFormatError
 from ...files import write_atomic
 from ...graph import Graph
-from ...targets import Target
-from ...targets.lowering import HwOp, lower
+from ...hardware import Target
+from ...hardware.lowering import HwOp, lower
 from .model import DeviceModel, Row, judged, unfitted
 from .profile import charged
 from .regression import Process, fit_process

@@ -18,7 +18,7 @@ from math import prod
 import numpy as np
 
 from ...graph import Graph
-from ...targets.lowering import HwOp, lower
+from ...hardware.lowering import HwOp, lower
 
 __all__ = ["CLASSES", "COLUMNS", "Work", "work_of"]
 

@@ -9,7 +9,7 @@ Rules, read off the compiler (Ethos-U Vela 5.2):
 
 from math import prod
 
-from ...targets.lowering import HwOp
+from ...hardware.lowering import HwOp
 from .layout import Layout, hwc
 from .passes import Map, Pass
 from .several import batch

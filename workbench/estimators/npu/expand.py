@@ -16,7 +16,7 @@ TILE and STACK (parts written one after the other). What is computed on 32 bits 
 from collections.abc import Callable, Sequence
 from math import prod
 
-from ...targets.lowering import HwOp
+from ...hardware.lowering import HwOp
 from .turning import turned
 
 __all__ = ["COMPOSED", "expand"]

@@ -6,7 +6,7 @@ Rules: Ethos-U Vela 5.2, its supported operators ("Reason: ..." when it compiles
 from collections.abc import Sequence
 from math import prod
 
-from ...targets.lowering import HwOp
+from ...hardware.lowering import HwOp
 
 __all__ = ["left_to_host"]
 

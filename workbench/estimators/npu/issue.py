@@ -22,7 +22,7 @@ from itertools import chain
 from math import prod
 from types import MappingProxyType
 
-from ...targets.lowering import HwOp
+from ...hardware.lowering import HwOp
 from .copies import constants, mirrored, padding, part, tile
 from .expand import expand
 from .host import left_to_host

@@ -11,7 +11,7 @@ channels lie.
 from collections.abc import Mapping, Sequence
 from math import ceil, prod, sqrt
 
-from ...targets.lowering import HwOp
+from ...hardware.lowering import HwOp
 from .passes import ELEMENTWISE, Map
 
 __all__ = [

@@ -6,7 +6,7 @@ from functools import cache, cached_property
 from typing import NamedTuple
 
 from ...errors import InputError
-from ...targets import EthosU
+from ...hardware import EthosU
 from .passes import kept_hash
 
 __all__ = ["Machine", "Memory", "machine_of"]

@@ -9,7 +9,7 @@ Rules, read off the compiler (Ethos-U Vela 5.2):
 
 from math import log2
 
-from ...targets.lowering import HwOp
+from ...hardware.lowering import HwOp
 from .layout import Layout
 from .machine import Machine
 from .passes import Map, Pass

@@ -12,7 +12,7 @@ Rules, read off the compiler (Ethos-U Vela 5.2):
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...targets.lowering import HwOp
+from ...hardware.lowering import HwOp
 from .blocks import block_of
 from .layout import Layout, deepened, sums_channels
 from .machine import Machine

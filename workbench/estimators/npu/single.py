@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import lru_cache
 from math import prod
 
-from ...targets.lowering import HwOp
+from ...hardware.lowering import HwOp
 from .blocks import block_of
 from .cycles import compute_cycles, read_cycles
 from .layout import OPS, TURNED, Layout, constant_of, deepened, is_batched, squared

@@ -10,7 +10,7 @@ Rules, read off the compiler (Ethos-U Vela 5.2):
 from collections.abc import Sequence
 from math import prod
 
-from ...targets.lowering import HwOp
+from ...hardware.lowering import HwOp
 from .layout import hwc
 
 __all__ = ["swaps", "turned"]

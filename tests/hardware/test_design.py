@@ -5,7 +5,7 @@ import pytest
 import workbench as wb
 from workbench.errors import InputError
 from workbench.estimators import estimate
-from workbench.targets import ETHOS_U, EthosU
+from workbench.hardware import ETHOS_U, EthosU
 
 from ..graph.zoo import traced
 

@@ -9,8 +9,8 @@ from torch import nn
 
 from workbench.errors import WorkbenchError
 from workbench.graph.trace import trace
-from workbench.targets.lowering import lower, unsupported
-from workbench.targets.tflite import write_tflite
+from workbench.hardware.lowering import lower, unsupported
+from workbench.hardware.tflite import write_tflite
 
 from ..graph.execute import tensors
 from ..graph.networks import Concat, Decoder, Grouped, PartialResidual, Residual, SqueezeExcite

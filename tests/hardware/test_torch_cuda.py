@@ -6,8 +6,8 @@ import torch
 from workbench.errors import UnknownName
 from workbench.estimators.sampling import sample
 from workbench.graph.trace import trace
-from workbench.targets import list_targets, resolve
-from workbench.targets.torch_cuda import TorchCuda, gpu_name, run_graph
+from workbench.hardware import list_targets, resolve
+from workbench.hardware.torch_cuda import TorchCuda, gpu_name, run_graph
 
 from ..graph.zoo import lively
 

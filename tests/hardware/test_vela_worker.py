@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from workbench.targets.tflite import write_tflite
-from workbench.targets.vela_worker import VelaPool
+from workbench.hardware.tflite import write_tflite
+from workbench.hardware.vela_worker import VelaPool
 
 from ..graph.networks import Residual
 from ..graph.zoo import traced

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from workbench.errors import FileFormatError, InputError, WorkbenchError
 from workbench.estimators.sampling import sample
 from workbench.graph.document import graph_to_json
-from workbench.targets import resolve
-from workbench.targets.table import UNITS, TableTarget, read_table
+from workbench.hardware import resolve
+from workbench.hardware.table import UNITS, TableTarget, read_table
 
 
 @pytest.fixture

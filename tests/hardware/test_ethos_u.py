@@ -4,8 +4,8 @@ import pytest
 
 import workbench as wb
 from workbench.errors import InputError, UnknownName
-from workbench.targets import ETHOS_U, EthosU, list_targets, resolve
-from workbench.targets.tflite import write_tflite
+from workbench.hardware import ETHOS_U, EthosU, list_targets, resolve
+from workbench.hardware.tflite import write_tflite
 
 from ..graph.zoo import traced
 from .command_line import vela

@@ -86,7 +86,7 @@ def known_multiple(digest: str, accelerator: str) -> int:
 
 @cache
 def _shipped() -> Mapping[str, int]:
-    # made by `python -m workbench.targets.widths`
+    # made by `python -m workbench.hardware.widths`
     data: Mapping[str, int] = json.loads((files(__package__) / "multiples.json").read_text(encoding="utf-8"))
     return data
 

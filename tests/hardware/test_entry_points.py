@@ -7,7 +7,7 @@ from textwrap import dedent
 import pytest
 
 from workbench.errors import UnknownName, WorkbenchError
-from workbench.targets import OnnxRuntimeCpu, list_targets, resolve
+from workbench.hardware import OnnxRuntimeCpu, list_targets, resolve
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def installed(tmp_path: Path, monkeypatch):
     (tmp_path / "some_lab.py").write_text(
         dedent(
             """
-            from workbench.targets import OnnxRuntimeCpu
+            from workbench.hardware import OnnxRuntimeCpu
 
             def two():
                 return OnnxRuntimeCpu(threads=2)

@@ -8,7 +8,7 @@ Frames on a private pair of pipes: an 8-byte length and that many bytes. A reque
 the network's bytes; an answer is one JSON frame. Nothing is ever pickled. The worker's own output goes to a
 temporary file whose last lines explain a crash.
 
-Run as `python -m workbench.targets.vela_worker READ_FD WRITE_FD` (the pool does).
+Run as `python -m workbench.hardware.vela_worker READ_FD WRITE_FD` (the pool does).
 """
 
 import atexit

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from workbench.graph import Graph
-from workbench.targets.constants import Constants
-from workbench.targets.lowering import HwOp
+from workbench.hardware.constants import Constants
+from workbench.hardware.lowering import HwOp
 
 __all__ = ["execute"]
 

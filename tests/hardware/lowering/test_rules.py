@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from workbench.graph import Graph, Op
 from workbench.graph.trace import trace
-from workbench.targets.lowering import lower, unsupported
-from workbench.targets.tflite import write_tflite
+from workbench.hardware.lowering import lower, unsupported
+from workbench.hardware.tflite import write_tflite
 
 from ...graph.zoo import lively
 from ..execute import execute

@@ -14,8 +14,8 @@ from torch import nn
 from workbench.errors import InputError, UnknownName, WorkbenchError
 from workbench.estimators.sampling import sample
 from workbench.graph.trace import trace
-from workbench.targets import OnnxRuntimeCpu, resolve
-from workbench.targets.onnx_file import no_onnx_form, write_onnx
+from workbench.hardware import OnnxRuntimeCpu, resolve
+from workbench.hardware.onnx_file import no_onnx_form, write_onnx
 
 from ..graph.execute import tensors
 from ..graph.networks import Concat, Grouped, PartialResidual, Residual, SqueezeExcite
