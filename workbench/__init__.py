@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .hardware.base import Measurement
     from .recipe import Recipe
     from .session import Session, load, open
-    from .session.checking import check as verify
+    from .session.bundle_check import check as verify
     from .transforms import (
         ClusterWeights,
         DenseDepthwise,
@@ -86,7 +86,7 @@ _WHERE = {
     "errors": ("errors", ""),
     "load": ("session", "load"),
     "open": ("session", "open"),
-    "verify": ("session.checking", "check"),
+    "verify": ("session.bundle_check", "check"),
 }
 
 

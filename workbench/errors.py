@@ -17,6 +17,7 @@ __all__ = [
     "TraceError",
     "UnknownName",
     "WorkbenchError",
+    "first_line",
     "unknown",
 ]
 
@@ -46,7 +47,7 @@ class SurgeryError(WorkbenchError):
 
 
 class BudgetError(WorkbenchError):
-    """No plan meets the budgets: names the wall. nearest: the session that comes nearest, None where there is none."""
+    """No plan meets the budgets: names the wall. nearest: the state that comes nearest, None where there is none."""
 
     nearest: object = None
 
@@ -69,3 +70,13 @@ def unknown(what: str, value: object, choices: Iterable[str]) -> UnknownName:
     near = get_close_matches(str(value), names, n=1, cutoff=0.0)
     hint = f"; the nearest is {near[0]!r}" if near else ""
     return UnknownName(f"unknown {what} {value!r}{hint}")
+
+
+def first_line(error: BaseException) -> str:
+    """What another package's error says first, without a full stop; its class where it says nothing.
+
+    >>> first_line(ValueError("no such layer.\\n  in model.py"))
+    'no such layer'
+    """
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -2,6 +2,7 @@
 
 from .budgets import Met, meet
 from .findings import findings
+from .losses import losses_of
 from .suggestions import suggestions
 
-__all__ = ["Met", "findings", "meet", "suggestions"]
+__all__ = ["Met", "findings", "losses_of", "meet", "suggestions"]

@@ -1,18 +1,8 @@
 """Sessions for people to read: the static picture, the page that is sent around, tables with units."""
 
-from .document import page
+from .document import page, write_page
 from .notebook import notebook
 from .overview import picture
-from .tables import METRICS, Metric, change_text, compare_table, metric_text, shape_text
+from .tables import compare_table
 
-__all__ = [
-    "METRICS",
-    "Metric",
-    "change_text",
-    "compare_table",
-    "metric_text",
-    "notebook",
-    "page",
-    "picture",
-    "shape_text",
-]
+__all__ = ["compare_table", "notebook", "page", "picture", "write_page"]

@@ -1,25 +1,25 @@
-"""One HTML page with everything about a session: it opens with no network, prints, and loads nothing."""
+"""One HTML page with everything about a state: it opens with no network, prints, and loads nothing."""
 
 from base64 import b64encode
 from datetime import UTC, date, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
-from ..hardware import EthosU
+from ..errors import InputError
+from ..files import check_folder, write_atomic
+from ..hardware import EthosU, Measurement
+from ..metrics import DASH, METRICS, MINUS, change_text, metric_text, shape_text
+from ..state import State
 from .figures import block_figure, memory_figure
 from .markup import Markup, el
 from .overview import PICTURE_CSS, incomplete_note, legend, title_text, totals
 from .palette import heat, scale_top
-from .tables import DASH, METRICS, MINUS, change_text, compare_table, metric_text, shape_text
+from .tables import compare_table
 
-if TYPE_CHECKING:
-    from ..hardware.base import Measurement
-    from ..session import Session
-
-__all__ = ["page"]
+__all__ = ["page", "write_page"]
 
 _STATIC = Path(__file__).parent / "static"
 _CSS = (_STATIC / "page.css").read_text("utf-8")
@@ -27,15 +27,15 @@ _JS = (_STATIC / "sort.js").read_text("utf-8")
 
 
 def page(
-    session: "Session",
+    state: State,
     *,
-    compiled: "Measurement | None" = None,
-    compiled_before: "Measurement | None" = None,
+    compiled: Measurement | None = None,
+    compiled_before: Measurement | None = None,
     made_on: date | None = None,
 ) -> str:
-    """The session as one self-contained HTML document.
+    """The state as one self-contained HTML document.
 
-    compiled, compiled_before: what the compiler said about this session and the model as it was opened; the table
+    compiled, compiled_before: what the compiler said about this state and the model as it was opened; the table
     shows them beside the estimates. made_on: the date in the header, today (UTC) where not given.
     The document's own policy forbids every request and every script but the one that sorts the table.
     """
@@ -50,59 +50,73 @@ def page(
         el("meta", http_equiv="Content-Security-Policy", content=policy),
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
         el("meta", name="color-scheme", content="light dark"),
-        el("title", title_text(session)),
+        el("title", title_text(state)),
         el("style", Markup(PICTURE_CSS + _CSS)),
     )
-    body = el("body", el("main", *_sections(session, compiled, compiled_before, made_on)), el("script", Markup(_JS)))
+    body = el("body", el("main", *_sections(state, compiled, compiled_before, made_on)), el("script", Markup(_JS)))
     return f'<!doctype html>\n<html lang="en" class="wb-report">{head}{body}</html>\n'
 
 
+def write_page(
+    state: State,
+    path: Path,
+    *,
+    compiled: Measurement | None = None,
+    compiled_before: Measurement | None = None,
+) -> Path:
+    """Write the page, whole or not at all; raises InputError where the path does not end in .html."""
+    if path.suffix not in (".html", ".htm"):
+        raise InputError(f"share writes a page, .html, not {path.suffix or path.name!r}; try {path.stem}.html")
+    check_folder(path)
+    return write_atomic(path, page(state, compiled=compiled, compiled_before=compiled_before).encode())
+
+
 def _sections(
-    session: "Session", compiled: "Measurement | None", compiled_before: "Measurement | None", made_on: date | None
+    state: State, compiled: Measurement | None, compiled_before: Measurement | None, made_on: date | None
 ) -> list[Markup | None]:
-    now, before = session.try_estimate, session.baseline.try_estimate
+    now, before = state.try_estimate, state.baseline.try_estimate
     parts: list[Markup | None] = [
-        el("h1", title_text(session)),
-        _facts(session, made_on or datetime.now(UTC).date()),
-        incomplete_note(session),
-        totals(session),
+        el("h1", title_text(state)),
+        _facts(state, made_on or datetime.now(UTC).date()),
+        incomplete_note(state),
+        totals(state),
     ]
     if now is not None:
         parts += [
             el("h2", "Where the time goes"),
-            block_figure(now, before if session.steps else None, lane=False),
-            legend(session, memory=False),
+            block_figure(now, before if state.steps else None, lane=False),
+            legend(state, memory=False),
             el("h2", "Where the memory goes"),
-            memory_figure(now, before if session.steps else None),
+            memory_figure(now, before if state.steps else None),
         ]
     parts += [
         el("h2", "Before and after"),
-        _comparison(session, compiled, compiled_before),
+        _comparison(state, compiled, compiled_before),
         el("h2", "Blocks in execution order"),
-        _blocks(session),
+        _blocks(state),
     ]
-    if session.steps:
-        recipe = session.to_recipe().to_yaml()
-        parts += [el("h2", "Steps"), _frame(session.history), el("h2", "Recipe"), el("pre", el("code", recipe))]
-    if session.annotations:
+    if state.steps:
+        recipe = state.to_recipe().to_yaml()
+        parts += [el("h2", "Steps"), _frame(state.history), el("h2", "Recipe"), el("pre", el("code", recipe))]
+    if state.annotations:
         rows = [
             _row([(path or "whole network", "wb-text"), (text, "wb-text wb-free")])
-            for path, text in session.annotations
+            for path, text in state.annotations
         ]
         parts += [el("h2", "Notes"), _table(["block", "note"], rows, text=2)]
     return parts
 
 
-def _facts(session: "Session", made_on: date) -> Markup:
-    known = session.try_estimate
-    compiler = known.compiler if known is not None else getattr(session.target, "compiler", "")
-    facts = [("Target configuration", session.target.digest), ("Compiler", compiler), ("Network", session.graph.digest)]
-    said = [el("span", f"{name} ", el("code", value)) for name, value in facts if value]
-    return el("div", *said, el("span", made_on.isoformat()), class_="wb-facts")
+def _facts(state: State, made_on: date) -> Markup:
+    estimate = state.try_estimate
+    compiler = estimate.compiler if estimate is not None else getattr(state.target, "compiler", "")
+    facts = [("Target configuration", state.target.digest), ("Compiler", compiler), ("Network", state.graph.digest)]
+    named = [el("span", f"{name} ", el("code", value)) for name, value in facts if value]
+    return el("div", *named, el("span", made_on.isoformat()), class_="wb-facts")
 
 
-def _comparison(session: "Session", compiled: "Measurement | None", before: "Measurement | None") -> Markup:
-    frame = compare_table(session.baseline, session)
+def _comparison(state: State, compiled: Measurement | None, before: Measurement | None) -> Markup:
+    frame = compare_table(state.baseline, state)
     rows = [
         _row(
             [(str(i), "wb-text"), (r["figures"], "wb-text"), (r["before"], ""), (r["after"], ""), _change(r["change"])]
@@ -111,17 +125,17 @@ def _comparison(session: "Session", compiled: "Measurement | None", before: "Mea
     ]
     if compiled is not None or before is not None:
         rows += _compiled_rows(compiled, before)
-    said = "Latencies are estimates learned from what was measured on the device, batch 1."
-    if isinstance(session.target, EthosU):
-        said = "Latencies are the compiler cycle model's or estimates of it, batch 1; no chip was measured."
+    source = "Latencies are estimates learned from what was measured on the device, batch 1."
+    if isinstance(state.target, EthosU):
+        source = "Latencies are the compiler cycle model's or estimates of it, batch 1; no chip was measured."
     return el(
         "div",
         _table(["metric", "figures", "as opened", "now", "change"], rows, text=2),
-        el("p", said, class_="wb-muted"),
+        el("p", source, class_="wb-muted"),
     )
 
 
-def _compiled_rows(compiled: "Measurement | None", before: "Measurement | None") -> list[Markup]:
+def _compiled_rows(compiled: Measurement | None, before: Measurement | None) -> list[Markup]:
     rows = []
     for name in ("latency_ms", "sram_bytes", "macs"):
         a, b = getattr(before, name, None), getattr(compiled, name, None)
@@ -138,40 +152,40 @@ def _compiled_rows(compiled: "Measurement | None", before: "Measurement | None")
     return rows
 
 
-def _blocks(session: "Session") -> Markup:
-    frame, opened = session.blocks, session.baseline.blocks
+def _blocks(state: State) -> Markup:
+    frame, opened = state.blocks, state.baseline.blocks
     old = dict(zip(opened["name"], opened["latency_ms"], strict=True))
     top = scale_top(*frame["share"], *opened["share"])
     rows = []
     for i, row in enumerate(frame.to_dict("records"), 1):
         latency, share, before = row["latency_ms"], row["share"], old.get(row["name"])
-        known = not pd.isna(latency)
-        swatch = el("i", class_=f"wb-share wb-heat-{heat(share, top)}") if known else None
+        estimated = not pd.isna(latency)
+        swatch = el("i", class_=f"wb-share wb-heat-{heat(share, top)}") if estimated else None
         cells = [
             el("td", i, data_value=i),
             el("td", swatch, el("code", row["name"]), class_="wb-text", data_value=row["name"]),
             el("td", row["kind"], class_="wb-text"),
             el("td", shape_text(row["shape"]), class_="wb-text"),
         ]
-        if session.steps:
+        if state.steps:
             cells.append(el("td", metric_text("latency_ms", before), data_value=_sortable(before)))
         cells += [
             el("td", metric_text("latency_ms", latency), data_value=_sortable(latency)),
-            el("td", f"{100 * share:.1f} %" if known else "unknown", data_value=_sortable(share)),
+            el("td", f"{100 * share:.1f} %" if estimated else "unknown", data_value=_sortable(share)),
         ]
-        if session.steps:
+        if state.steps:
             text, mood = _change(change_text(before, latency))
             cells.append(
                 el("td", text, class_=mood or None, data_value=_sortable(latency / before - 1 if before else None))
             )
         cells += [el("td", metric_text(m, row[m]), data_value=_sortable(row[m])) for m in ("macs", "params")]
         rows.append(el("tr", *cells))
-    latencies = ["as opened", "now", "share", "change"] if session.steps else ["latency", "share"]
+    latencies = ["as opened", "now", "share", "change"] if state.steps else ["latency", "share"]
     return _table(["#", "block", "kind", "output", *latencies, "MACs", "parameters"], rows, text=(1, 2, 3), sort=True)
 
 
 def _frame(frame: pd.DataFrame) -> Markup:
-    """Any table of the session: numbers to the right, text to the left."""
+    """Any table of the state: numbers to the right, text to the left."""
     flat = frame.reset_index()
     numeric = [pd.api.types.is_numeric_dtype(flat[c]) for c in flat.columns]
     rows = []

@@ -7,14 +7,12 @@ the baseline is drawn in the columns of the same blocks.
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ..estimators import Estimate
+from ..metrics import change_text, metric_text, shape_text
 from .markup import Markup, el, join
 from .palette import heat, scale_top
-from .tables import change_text, metric_text, shape_text
-
-if TYPE_CHECKING:
-    from ..estimators.estimate import Estimate
 
 __all__ = ["block_figure", "memory_figure", "nice_ceiling"]
 
@@ -23,7 +21,7 @@ _MOST_LABELS = 44  # more names than this cannot be told apart on a narrow page
 _LONGEST_LABEL = 18
 
 
-def block_figure(now: "Estimate", before: "Estimate | None" = None, lane: bool = True) -> Markup:
+def block_figure(now: Estimate, before: Estimate | None = None, lane: bool = True) -> Markup:
     """Latency per block as columns, the baseline behind them; below, the memory lane and the blocks' names."""
     names = [str(n) for n in now.blocks["name"]]
     old = {} if before is None else dict(zip(before.blocks["name"], before.blocks["latency_ms"], strict=True))
@@ -49,7 +47,7 @@ def block_figure(now: "Estimate", before: "Estimate | None" = None, lane: bool =
     return _figure(axis, plot, height, f"Latency and memory of {len(names)} blocks")
 
 
-def memory_figure(now: "Estimate", before: "Estimate | None" = None) -> Markup:
+def memory_figure(now: Estimate, before: Estimate | None = None) -> Markup:
     """Bytes of live feature maps over one inference, the baseline dashed, the peak marked."""
     names = [str(n) for n in now.blocks["name"]]
     peak = max(e.peak_activation_bytes for e in (now, before) if e is not None)
@@ -107,7 +105,7 @@ def _column(
     return el("svg", *parts, x=_percent(i, n), width=_percent(1, n), height=chart, class_=f"wb-heat-{heat(share, top)}")
 
 
-def _lane(now: "Estimate", before: "Estimate | None", names: list[str], high: float, y: float, height: float) -> Markup:
+def _lane(now: Estimate, before: Estimate | None, names: list[str], high: float, y: float, height: float) -> Markup:
     """Live bytes as an area `height` px high; the baseline as a dashed outline."""
     count = len(names)
     points = _timeline(now, names)
@@ -121,7 +119,7 @@ def _lane(now: "Estimate", before: "Estimate | None", names: list[str], high: fl
     )  # fmt: skip
 
 
-def _timeline(estimate: "Estimate", names: list[str]) -> list[tuple[float, float, float]]:
+def _timeline(estimate: Estimate, names: list[str]) -> list[tuple[float, float, float]]:
     """(from, to, live bytes) of each step, in columns of `names`; steps share their block's column evenly."""
     block_of = dict(zip(estimate.ops["name"], estimate.ops["block"], strict=True))
     place = {name: i for i, name in enumerate(names)}
@@ -137,7 +135,7 @@ def _timeline(estimate: "Estimate", names: list[str]) -> list[tuple[float, float
     return steps if live else []
 
 
-def _peaks(estimate: "Estimate", names: list[str]) -> dict[str, float]:
+def _peaks(estimate: Estimate, names: list[str]) -> dict[str, float]:
     found = dict.fromkeys(names, 0.0)
     for start, end, live in _timeline(estimate, names):
         name = names[int((start + end) / 2)]

@@ -1,22 +1,18 @@
 """Sessions: open a model, change it step by step, look, verify, save, share."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
 from ..errors import InputError
 from ..hardware import Target, resolve
-from .core import Session
-from .files import load
-from .opening import open_base
-from .steps import Step
-from .tables import Delta, Verification
+from ..state import Delta, Head, Verification, open_base
+from ..training import HEADS, Task, resolve_task
+from . import files
+from .session import Session
 
-if TYPE_CHECKING:
-    from ..training import Task
-
-__all__ = ["Delta", "Session", "Step", "Verification", "load", "open"]
+__all__ = ["Delta", "Session", "Verification", "load", "open"]
 
 
 def open(
@@ -26,7 +22,7 @@ def open(
     pretrained: bool = False,
     checkpoint: str | Path | None = None,
     example_inputs: Any = None,
-    task: "str | Path | Task | None" = None,
+    task: str | Path | Task | None = None,
 ) -> Session:
     """Open a timm model by name, or any module, on a target.
 
@@ -43,13 +39,11 @@ def open(
     >>> open("mobilenetv2_050", input_size=(3, 96, 96)).graph.macs > 0
     True
     """
-    known = resolve(target)  # first: it is the cheapest of the answers
-    asked: dict[str, Any] = {}
+    on = resolve(target)  # first: it is the cheapest of the answers
+    head = None
     if task is not None:
-        from ..training import resolve_task
-
-        question = resolve_task(task)
-        asked = {"classes": len(question.classes), "head": question.head}
+        data = resolve_task(task)
+        head = Head(len(data.classes), data.head, HEADS.get(data.head))
         if not isinstance(model, str):
             raise InputError("task= makes the head of a timm model; a module of your own brings its head")
     base = open_base(
@@ -58,6 +52,16 @@ def open(
         pretrained=pretrained,
         checkpoint=checkpoint,
         example_inputs=example_inputs,
-        **asked,
+        head=head,
     )
-    return Session(base, known)
+    return Session(base, on)
+
+
+def load(path: str | Path, model: nn.Module | None = None) -> Session:
+    """Read a session file.
+
+    model: the module, where the session was opened on one of your own; its graph must be the one saved.
+    Raises FileFormatError for a damaged file, InputError where `model` is missing or another one.
+    """
+    state = files.load(path, model)
+    return Session(state.base, state.target, state.changes, state.annotations)

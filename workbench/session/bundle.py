@@ -9,7 +9,7 @@
     compiler.csv            what the compiler says of that file, one row per operator
     images.safetensors      the images its ranges were found on; replaced blocks and batch norms follow from them, too
 
-`check` derives every figure again from the session and the file alone. All members are data: none of them is run,
+`bundle_check.py` derives every figure again from the session and the file alone. All members are data: none of them is run,
 nothing is unpickled.
 """
 
@@ -21,7 +21,7 @@ from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 import yaml
@@ -31,14 +31,13 @@ from ..deploy import int8_file
 from ..errors import InputError
 from ..files import check_folder, nearest_file, packed, read_yaml, unpacked, write_atomic
 from ..recipe import check as checked
+from ..report import notebook, page
+from ..state import State, check_images, read_weights
+from ..surgery import build_state
 from ..training import Task, resolve_task
-from .claims import Derived, derive
+from .figures import Derived, derive
 from .files import save
-from .opening import read_weights
-from .tuning import images_of
-
-if TYPE_CHECKING:
-    from .core import Session
+from .learning import images_of
 
 __all__ = ["Bundle", "bundle", "read", "versions"]
 
@@ -79,9 +78,9 @@ class _File(_Strict):
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """What a bundle holds. said: its bundle.yaml. members: name -> bytes, without that."""
+    """What a bundle holds. contents: its bundle.yaml. members: name -> bytes, without that."""
 
-    said: _File
+    contents: _File
     members: Mapping[str, bytes]
 
     @property
@@ -90,72 +89,69 @@ class Bundle:
 
 
 def bundle(
-    session: "Session",
+    state: State,
     path: Path,
     calibration: torch.Tensor | None = None,
-    task: "str | Path | Task | None" = None,
+    task: str | Path | Task | None = None,
 ) -> Path:
     """See `Session.bundle`."""
-    from ..report import notebook, page
-
     if path.suffix != ".zip":
         raise InputError(f"a bundle is a .zip, not {path.suffix or path.name!r}; try {path.stem}.zip")
     check_folder(path)
-    question = None if task is None else resolve_task(task)
+    data = None if task is None else resolve_task(task)
     if calibration is not None:
-        session.check_images(calibration, "calibration")
-    elif question is None:
+        check_images(calibration, "calibration", state.input_size)
+    elif data is None:
         raise InputError("a bundle holds the int8 file, whose ranges come from images: give calibration= or task=")
-    images = images_of(session, question) if calibration is None and question is not None else calibration
+    images = images_of(state, data) if calibration is None and data is not None else calibration
     assert images is not None
     with TemporaryDirectory() as folder:
-        members = {"session.wb": save(session, Path(folder) / "session.wb").read_bytes()}
-    module = session.build(images)
+        members = {"session.wb": save(state, Path(folder) / "session.wb").read_bytes()}
+    module = build_state(state, images)
     members["deployed.tflite"] = int8_file(module, images)
-    derived = derive(session, module, members["deployed.tflite"], images, question)
+    derived = derive(state, module, members["deployed.tflite"], images, data)
     members["images.safetensors"] = _packed(images)
-    if session.steps:
-        members["recipe.yaml"] = session.to_recipe().to_yaml().encode()
-    members["notebook.ipynb"] = notebook(session).encode()
+    if state.steps:
+        members["recipe.yaml"] = state.to_recipe().to_yaml().encode()
+    members["notebook.ipynb"] = notebook(state).encode()
     compiled = derived.compiled
     members["page.html"] = page(
-        session, compiled=compiled.get("now"), compiled_before=compiled.get("as opened")
+        state, compiled=compiled.get("now"), compiled_before=compiled.get("as opened")
     ).encode()
     if "int8 file" in compiled:
         members["compiler.csv"] = compiled["int8 file"].ops.to_csv(index=False).encode()
-    said = {
+    contents = {
         "version": 1,
         "made": datetime.now(UTC).date().isoformat(),
-        "model": session.model_name,
-        "target": session.target.name,
-        "target_digest": session.target.digest,
-        "graph": session.graph.digest,
-        **({} if question is None else {"task": {"name": question.name, "digest": question.digest}}),
+        "model": state.model_name,
+        "target": state.target.name,
+        "target_digest": state.target.digest,
+        "graph": state.graph.digest,
+        **({} if data is None else {"task": {"name": data.name, "digest": data.digest}}),
         "versions": versions(),
-        "members": {name: sha256(data).hexdigest() for name, data in members.items()},
+        "members": {name: sha256(member).hexdigest() for name, member in members.items()},
         "figures": _figures(derived),
     }
-    text = yaml.safe_dump(said, sort_keys=False, allow_unicode=True, explicit_start=True, explicit_end=True)
+    text = yaml.safe_dump(contents, sort_keys=False, allow_unicode=True, explicit_start=True, explicit_end=True)
     return write_atomic(path, packed({_TEXT: text.encode(), **members}))
 
 
 def read(path: Path) -> Bundle:
     """What a bundle holds; names, sizes and bundle.yaml are checked, digests are not."""
     path = nearest_file(path, "bundle", (".zip",))
-    text, data = unpacked(path, "bundle", _TEXT, _wrong)
+    text, members = unpacked(path, "bundle", _TEXT, _wrong)
     source = f"{path.name}, {_TEXT}"
     content, root = read_yaml(text, source)
-    said: _File = checked(_File, content, root, source)
-    return Bundle(said, data)
+    return Bundle(checked(_File, content, root, source), members)
 
 
 def _wrong(names: Set[str]) -> str:
-    lacking = [name for name in (_TEXT, *_NEEDED) if name not in names]
-    strange = sorted(names - {_TEXT, *_MEMBERS})
-    if not lacking and not strange:
+    missing = [name for name in (_TEXT, *_NEEDED) if name not in names]
+    foreign = sorted(names - {_TEXT, *_MEMBERS})
+    if not missing and not foreign:
         return ""
-    said = f"{lacking[0]} is missing" if lacking else f"{strange[0] or 'a name twice'!r} does not belong"
-    return f"is no bundle: {said}; it holds {_TEXT}, {', '.join(_MEMBERS)}"
+    problem = f"{missing[0]} is missing" if missing else f"{foreign[0] or 'a name twice'!r} does not belong"
+    return f"is no bundle: {problem}; it holds {_TEXT}, {', '.join(_MEMBERS)}"
 
 
 def _packed(images: torch.Tensor) -> bytes:
@@ -165,15 +161,13 @@ def _packed(images: torch.Tensor) -> bytes:
 
 
 def _figures(derived: Derived) -> list[dict[str, Any]]:
-    return [{"of": c.of, "figure": c.figure, "how": c.how, "value": c.value} for c in derived.claims]
+    return [{"of": f.of, "figure": f.name, "how": f.how, "value": f.value} for f in derived.figures]
 
 
 def versions() -> dict[str, str]:
     """What figures depend on: the workbench, the compiler, the converter."""
-    from .. import __version__
-
-    found = {"workbench": __version__}
+    numbers = {"workbench": version("nas-workbench")}
     for package in _TOOLS:
         with suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
+            numbers[package] = version(package)
+    return numbers

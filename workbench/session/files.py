@@ -15,13 +15,13 @@ Loading makes the model again, checks it against the file and applies the steps 
 because they follow from the graph and the target. Nothing is unpickled and no code in the file runs.
 """
 
+import copy
 import re
 from collections.abc import Mapping, Set
 from dataclasses import fields, replace
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 import yaml
@@ -32,11 +32,10 @@ from ..errors import FileFormatError, InputError, WorkbenchError
 from ..files import check_folder, nearest_file, packed, read_yaml, unpacked, write_atomic
 from ..hardware import EthosU, Target, resolve
 from ..recipe import Recipe, check, from_step, to_step
-from .opening import check_weights, create, prepare, read_weights
-from .tuning import Tuned, with_tuned
-
-if TYPE_CHECKING:
-    from .core import Session
+from ..state import Applied, Base, Head, Learned, State, check_weights, create, prepare, read_weights
+from ..surgery import build_state
+from ..training import HEADS
+from ..transforms import Transform
 
 __all__ = ["load", "save"]
 
@@ -66,7 +65,7 @@ class _Configuration(_Strict):
     ini: str | None = None
 
 
-class _Tuned(_Strict):
+class _Weights(_Strict):
     weights: str
     said: str
     epochs: list[dict[str, int | float]] = []
@@ -74,7 +73,7 @@ class _Tuned(_Strict):
 
 class _Change(_Strict):
     steps: list[dict[str, Any]] = []
-    tuned: _Tuned | None = None
+    tuned: _Weights | None = None
     recipe: str = ""
     planned_on: str | _Configuration | None = None
 
@@ -95,44 +94,61 @@ class _File(_Strict):
     annotations: list[_Note] = []
 
 
-def save(session: "Session", path: Path) -> Path:
-    """Write the session, all of it or nothing. The base weights are in it; built weights are made again."""
+def save(state: State, path: Path) -> Path:
+    """Write a state, all of it or nothing. The base weights are in it; built weights are made again."""
     from safetensors.torch import save as to_bytes
 
     if path.suffix != ".wb":
         raise InputError(f"a session is saved as .wb, not as {path.suffix or path.name!r}; try {path.stem}.wb")
-    if session.input_size is None:
+    if state.input_size is None:
         raise InputError("a session opened with example_inputs cannot be saved; open it with input_size= to save it")
     check_folder(path)
-    members = {_WEIGHTS: to_bytes(_apart(session.base.module.state_dict()))}
-    for number, tuned in enumerate(_tuned(session), 1):
-        members[f"tuned-{number}.safetensors"] = to_bytes(_apart(tuned.state))
+    members = {_WEIGHTS: to_bytes(_apart(state.base.module.state_dict()))}
+    learned = [change for change in state.changes if isinstance(change, Learned)]
+    for number, change in enumerate(learned, 1):
+        members[_member(number)] = to_bytes(_apart(change.weights))
     text = yaml.safe_dump(
-        _describe(session), sort_keys=False, allow_unicode=True, explicit_start=True, explicit_end=True
+        _describe(state), sort_keys=False, allow_unicode=True, explicit_start=True, explicit_end=True
     )
     return write_atomic(path, packed({_TEXT: text.encode(), **members}))
 
 
-def _apart(state: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+def _member(number: int) -> str:
+    """The file of the weights learned as the number-th, from 1."""
+    return f"tuned-{number}.safetensors"
+
+
+def _apart(tensors: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     """Copies, because tied weights share memory and the format knows no sharing."""
-    return {k: v.detach().cpu().contiguous().clone() for k, v in state.items() if isinstance(v, torch.Tensor)}
+    return {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items() if isinstance(v, torch.Tensor)}
 
 
-def _tuned(session: "Session") -> list[Tuned]:
-    """The weights learned or given along the way, in their order."""
-    found = [after.tuned for before, after in pairwise(session.path) if after.tuned is not before.tuned]
-    return [one for one in found if one is not None]
-
-
-def load(path: str | Path, model: nn.Module | None = None) -> "Session":
+def load(path: str | Path, model: nn.Module | None = None) -> State:
     """Read a session file.
 
     model: the module, where the session was opened on one of your own; its graph must be the one saved.
     Raises FileFormatError for a damaged file, InputError where `model` is missing or another one.
     """
-    from .core import Session
-
     path = nearest_file(path, "session", (".wb",))
+    file, members = _read(path)
+    try:
+        target = _target(file.target)
+        planned = [target if c.planned_on is None else _target(c.planned_on) for c in file.changes]
+        transforms = [tuple(from_step(step) for step in change.steps) for change in file.changes]
+    except WorkbenchError as error:
+        raise FileFormatError(f"{path.name}: {error}") from None
+    state = State(_base(file, read_weights(members[_WEIGHTS], f"{path.name}, {_WEIGHTS}"), path.name, model), target)
+    for change, steps, planned_on in zip(file.changes, transforms, planned, strict=True):
+        if change.tuned is None:
+            state = _apply_again(state, change.recipe, steps, planned_on, path.name)
+        else:
+            state = _learn_again(state, change.tuned, members[change.tuned.weights], path.name)
+    notes = tuple((note.path, note.text) for note in file.annotations)
+    return replace(state, target=target, annotations=notes)
+
+
+def _read(path: Path) -> tuple[_File, Mapping[str, bytes]]:
+    """The checked session.yaml and the other members."""
     text, members = unpacked(path, "session file", _TEXT, _wrong)
     content, root = read_yaml(text, f"{path.name}, {_TEXT}")
     file: _File = check(_File, content, root, f"{path.name}, {_TEXT}")
@@ -140,99 +156,87 @@ def load(path: str | Path, model: nn.Module | None = None) -> "Session":
         raise FileFormatError(
             f"{path.name}: input_size {file.input_size} must be [channels, height, width], above zero"
         )
-    size = (file.input_size[0], file.input_size[1], file.input_size[2])
-    state = read_weights(members[_WEIGHTS], f"{path.name}, {_WEIGHTS}")
-    wanted = {_WEIGHTS, *(change.tuned.weights for change in file.changes if change.tuned)}
-    if wanted != set(members):
+    needed = {_WEIGHTS, *(change.tuned.weights for change in file.changes if change.tuned)}
+    if needed != set(members):
         raise FileFormatError(
-            f"{path.name} is no session: it must hold {', '.join(sorted({_TEXT, *wanted}))} and nothing else"
+            f"{path.name} is no session: it must hold {', '.join(sorted({_TEXT, *needed}))} and nothing else"
         )
-    try:
-        target = _target(file.target)
-        planned = [target if c.planned_on is None else _target(c.planned_on) for c in file.changes]
-        changes = [tuple(from_step(step) for step in change.steps) for change in file.changes]
-    except WorkbenchError as error:
-        raise FileFormatError(f"{path.name}: {error}") from None
-    name = file.model.name
-    if file.model.custom:
-        if model is None:
-            raise InputError(f"{path.name} is a session on your own module {name}; give it as load(path, model=...)")
-        import copy
+    return file, members
 
-        module = copy.deepcopy(model)
-    else:
-        if model is not None:
-            raise InputError(f"{path.name} is a session on timm's {name}; load it without model=")
-        if file.model.classes is None and file.model.head != "classification":
-            raise FileFormatError(
-                f"{path.name}: the head for {file.model.head} needs a number of classes, and has none"
-            )
-        module, _ = create(name, size, file.model.classes, file.model.head)
-    check_weights(module, state, path.name, name)
-    module.load_state_dict(state)
-    base = prepare(module, name, file.model.custom, size, file.model.weights, None, file.model.classes, file.model.head)
+
+def _base(file: _File, tensors: Mapping[str, torch.Tensor], source: str, model: nn.Module | None) -> Base:
+    """The model as it was opened, with its weights, made again or given."""
+    name, (channels, height, width) = file.model.name, file.input_size
+    size = (channels, height, width)
+    kind, classes = file.model.head, file.model.classes
+    if file.model.custom and model is None:
+        raise InputError(f"{source} is a session on your own module {name}; give it as load(path, model=...)")
+    if not file.model.custom and model is not None:
+        raise InputError(f"{source} is a session on timm's {name}; load it without model=")
+    if not file.model.custom and classes is None and kind != "classification":
+        raise FileFormatError(f"{source}: the head for {kind} needs a number of classes, and has none")
+    head = None if classes is None else Head(classes, kind, HEADS.get(kind))
+    module = create(name, size, head)[0] if model is None else copy.deepcopy(model)
+    check_weights(module, tensors, source, name)
+    module.load_state_dict(tensors)
+    base = prepare(module, name, file.model.custom, size, file.model.weights, None, head)
     if base.graph.digest != file.graph and (file.model.custom or file.versions == _versions()):
         raise InputError(
-            f"{path.name} was saved on another graph of {name} (digest {file.graph}, here {base.graph.digest}; "
+            f"{source} was saved on another graph of {name} (digest {file.graph}, here {base.graph.digest}; "
             f"saved with {_spell(file.versions)}, here {_spell(_versions())})"
         )
-    session = Session(base, target)
-    for change, steps, where in zip(file.changes, changes, planned, strict=True):
-        if change.tuned is None:
-            session = _again(session, change.recipe, steps, where, path.name)
-        else:
-            session = _learned(session, change.tuned, members[change.tuned.weights], path.name)
-    return replace(session, annotations=tuple((note.path, note.text) for note in file.annotations)).on(target)
+    return base
 
 
-def _again(session: "Session", recipe: str, steps: tuple[Any, ...], target: Any, source: str) -> "Session":
+def _apply_again(state: State, recipe: str, steps: tuple[Transform, ...], planned_on: Target, source: str) -> State:
     """Apply one saved change on the target it was planned on."""
     if not steps:
         raise FileFormatError(f"{source}: a change without steps")
-    what = Recipe(recipe, steps) if recipe or len(steps) > 1 else steps[0]
+    edit = Recipe(recipe, steps) if recipe or len(steps) > 1 else steps[0]
     try:
-        return (session if session.target == target else session.on(target)).apply(what)
+        return state.on(planned_on).apply(edit)
     except WorkbenchError as error:
         raise FileFormatError(f"{source}: {error}") from error
 
 
-def _learned(session: "Session", tuned: _Tuned, data: bytes, source: str) -> "Session":
+def _learn_again(state: State, learned: _Weights, data: bytes, source: str) -> State:
     """Put saved weights on the network they were learned on."""
-    state = read_weights(data, f"{source}, {tuned.weights}")
-    check_weights(session.build(), state, f"{source}, {tuned.weights}", session.model_name)
-    return with_tuned(session, state, tuned.said, tuple(tuned.epochs))
+    tensors = read_weights(data, f"{source}, {learned.weights}")
+    check_weights(build_state(state), tensors, f"{source}, {learned.weights}", state.model_name)
+    return state.after(Learned(state.graph, tensors, learned.said, tuple(learned.epochs)))
 
 
-def _describe(session: "Session") -> dict[str, Any]:
-    base = session.base
+def _describe(state: State) -> dict[str, Any]:
+    base = state.base
     assert base.input_size is not None
     changes: list[dict[str, Any]] = []
-    path = session.path
     number = 0
-    for before, after in pairwise(path):
-        if after.tuned is not None and after.tuned is not before.tuned:
+    for change in state.changes:
+        if isinstance(change, Learned):
             number += 1
-            epochs = [dict(row) for row in after.tuned.epochs]
-            tuned = {"weights": f"tuned-{number}.safetensors", "said": after.tuned.said, "epochs": epochs}
-            changes.append({"tuned": tuned})
-            continue
-        steps = after.steps[len(before.steps) :]
-        change: dict[str, Any] = {"recipe": steps[0].recipe} if steps[0].recipe else {}
-        if steps[0].planned_on != session.target:
-            change["planned_on"] = _named(steps[0].planned_on)
-        changes.append(change | {"steps": [to_step(step.transform) for step in steps]})
+            epochs = [dict(row) for row in change.epochs]
+            changes.append({"tuned": {"weights": _member(number), "said": change.source, "epochs": epochs}})
+        else:
+            changes.append(_describe_applied(change, state.target))
     return {
         "version": 1,
         "model": {"name": base.name, "custom": base.custom, "weights": base.weights}
         | ({} if base.classes is None else {"classes": base.classes})
         | ({} if base.head == "classification" else {"head": base.head}),
         "input_size": list(base.input_size),
-        "target": _named(session.target),
+        "target": _named(state.target),
         "graph": base.graph.digest,
         "versions": _versions(),
         "changes": changes,
-        "annotations": [{"path": where, "text": text} for where, text in session.annotations],
+        "annotations": [{"path": where, "text": text} for where, text in state.annotations],
     }
+
+
+def _describe_applied(change: Applied, target: Target) -> dict[str, Any]:
+    facts: dict[str, Any] = {"recipe": change.recipe} if change.recipe else {}
+    if change.planned_on != target:
+        facts["planned_on"] = _named(change.planned_on)
+    return facts | {"steps": [to_step(step.transform) for step in change.steps]}
 
 
 def _named(target: Target) -> str | dict[str, Any]:
@@ -259,9 +263,7 @@ def _wrong(names: Set[str]) -> str:
 
 
 def _versions() -> dict[str, str]:
-    from .. import __version__
-
-    return {"workbench": __version__, "torch": version("torch"), "timm": version("timm")}
+    return {"workbench": version("nas-workbench"), "torch": version("torch"), "timm": version("timm")}
 
 
 def _spell(versions: dict[str, str]) -> str:

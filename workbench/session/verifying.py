@@ -1,28 +1,40 @@
-"""The session's network compiled, or run, for real."""
+"""The network of a state compiled, or run, for real."""
 
-from typing import TYPE_CHECKING
+import pandas as pd
+import torch
 
-from ..errors import InputError, SurgeryError
-from ..graph import as_built
+from ..errors import InputError
+from ..estimators import keep
 from ..hardware import Measurement
-from .opening import weights_of
+from ..state import State, Verification, check_images
+from ..state.tables import verification
+from ..surgery import build_state, fidelity, measured_weights
 
-if TYPE_CHECKING:
-    from .core import Session
-
-__all__ = ["measured"]
+__all__ = ["fidelity_of", "measure", "verify"]
 
 
-def measured(session: "Session", timeout_s: float | None = None) -> tuple[Measurement, str]:
-    """What the target says of the network, and whose weights it saw; nothing is kept."""
+def measure(state: State, timeout_s: float | None = None) -> tuple[Measurement, str]:
+    """What the target's compiler or device says of the network, and whose weights it saw; nothing is kept.
+
+    timeout_s: seconds it may take; None: the target's own limit. Raises InputError for a limit that is none.
+    """
     if timeout_s is not None and not timeout_s > 0:
         raise InputError(f"timeout_s is {timeout_s!r}; it must be above 0 seconds, such as 120")
-    graph, weights, said = session.graph, None, "seeded random values, the model is untrained"
-    if session.tuned is not None or session.base.weights != "initial":
-        try:
-            source = session.tuned.said if session.tuned is not None else session.base.weights
-            graph, weights, said = as_built(graph), weights_of(session.build()), source
-        except SurgeryError as error:
-            said = f"seeded random values, because the edited module cannot be built ({error})"
+    graph, weights, source = measured_weights(state)
     limit = {} if timeout_s is None else {"time_limit_s": timeout_s}
-    return session.target.measure_graph(graph, weights, **limit), said
+    return state.target.measure_graph(graph, weights, **limit), source
+
+
+def verify(state: State, timeout_s: float | None = None) -> Verification:
+    """See `Session.verify`."""
+    measurement, weights = measure(state, timeout_s)
+    result = verification(measurement, state.try_estimate, weights)
+    keep(state.graph, state.target, measurement, state.weight_values)
+    return result
+
+
+def fidelity_of(state: State, images: torch.Tensor, calibration: torch.Tensor | None, distil: int) -> pd.DataFrame:
+    """See `Session.fidelity`."""
+    check_images(images, "images", state.input_size)
+    edited = build_state(state, images if calibration is None else calibration, distil)
+    return fidelity(state.base.module, edited, state.base.graph, state.graph, images)

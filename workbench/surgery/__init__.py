@@ -1,7 +1,8 @@
 """Surgery: plans carried out on modules and weights, and what that did to the function."""
 
 from .build import build
+from .building import build_state, example_inputs, measured_weights
 from .compress import recompress
 from .fidelity import fidelity
 
-__all__ = ["build", "fidelity", "recompress"]
+__all__ = ["build", "build_state", "example_inputs", "fidelity", "measured_weights", "recompress"]

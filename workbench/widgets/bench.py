@@ -1,19 +1,17 @@
 """The interactive bench: a session that changes by clicking."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import anywidget
 import traitlets
 
 from ..errors import WorkbenchError, unknown
+from ..metrics import change_text
 from ..recipe import describe, from_step
 from ..report.palette import theme_css
-from ..report.tables import change_text
+from ..state import State
 from .view import preview_view, session_view
-
-if TYPE_CHECKING:
-    from ..session import Session
 
 __all__ = ["Bench"]
 
@@ -46,7 +44,7 @@ class Bench(anywidget.AnyWidget):
     status = traitlets.Unicode(help="One sentence about the last command.").tag(sync=True)
     failed = traitlets.Bool(help="Whether that sentence is an error.").tag(sync=True)
 
-    def __init__(self, session: "Session") -> None:
+    def __init__(self, session: State) -> None:
         super().__init__(session=session, view=session_view(session))
 
     @traitlets.observe("session")
@@ -81,26 +79,26 @@ class Bench(anywidget.AnyWidget):
         action, before = command.get("action"), self.session
         if action == "undo":
             self.session = before.undo()
-            return f"Took back {describe(before.steps[-1].transform)}."
+            return f"Took back {before.changes[-1]}."
         if action == "redo":
             self.session = before.redo()
-            return f"Applied {describe(self.session.steps[-1].transform)} again."
+            return f"Applied {self.session.changes[-1]} again."
         if action not in _ACTIONS:
             raise unknown("action", action, _ACTIONS)
         transform = from_step({"transform": command.get("transform"), **command.get("params", {})})
         after = before.apply(transform)
-        said = _effect(before, after)
+        effect = _effect(before, after)
         if action == "preview":
             self.preview = {"id": command.get("id", 0), "totals": preview_view(before, after)}
-            return f"{describe(transform)} would give {said}."
+            return f"{describe(transform)} would give {effect}."
         self.session = after
-        return f"{describe(transform)} gave {said}."
+        return f"{describe(transform)} gave {effect}."
 
     def __repr__(self) -> str:
         return f"Bench({self.session!r})"
 
 
-def _effect(before: "Session", after: "Session") -> str:
+def _effect(before: State, after: State) -> str:
     a, b = before.try_estimate, after.try_estimate
     if a is None or b is None:
         return f"{change_text(before.graph.macs, after.graph.macs)} MACs"

@@ -1,4 +1,4 @@
-"""A session as plain data for the widget: everything it shows is decided here, the JavaScript only draws it.
+"""A state as plain data for the widget: everything it shows is decided here, the JavaScript only draws it.
 
 All values are JSON: what is unknown is None, never NaN. Numbers come with the text that shows them.
 """
@@ -8,22 +8,21 @@ import re
 import types
 from dataclasses import MISSING, Field, fields
 from inspect import cleandoc
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from ..metrics import METRICS, change_text, metric_text, shape_text
+from ..report.overview import incomplete_sentence
 from ..report.palette import heat, scale_top
-from ..report.tables import METRICS, change_text, figures_of, metric_text, shape_text
+from ..state import State
 from ..transforms import TRANSFORMS
-
-if TYPE_CHECKING:
-    from ..session import Session
 
 __all__ = ["preview_view", "session_view", "transform_view"]
 
 _PATTERNS = "The selected blocks, or patterns: blocks.2.*, *[resolution>=28], *[kind==ibn]"
 
 
-def session_view(session: "Session") -> dict[str, Any]:
-    """What the bench shows of a session.
+def session_view(state: State) -> dict[str, Any]:
+    """What the bench shows of a state.
 
     model, input, target: what the title says. note: what the figures leave out ("" where nothing).
     blocks: name, kind, shape, index (in execution order), latency_ms, share, heat (step of the palette), their texts.
@@ -31,24 +30,24 @@ def session_view(session: "Session") -> dict[str, Any]:
     totals: by metric: value, text, baseline, change, mood ("better", "worse", "same", or "" where unknown).
     transforms: see `transform_view`. history: one entry per step. can_undo, can_redo.
     """
-    top = scale_top(*session.blocks["share"], *session.baseline.blocks["share"])
-    size = "x".join(map(str, session.input_size)) if session.input_size else "example inputs"
+    top = scale_top(*state.blocks["share"], *state.baseline.blocks["share"])
+    size = "x".join(map(str, state.input_size)) if state.input_size else "example inputs"
     return {
-        "model": session.model_name,
-        "input": size.replace("x", "\N{MULTIPLICATION SIGN}") if session.input_size else size,
-        "target": session.target.name,
-        "note": _note(session),
-        "blocks": _blocks(session, top),
-        "top": "" if session.try_estimate is None else f"{100 * top:.0f} %",
-        "totals": _totals(session.baseline, session),
+        "model": state.model_name,
+        "input": size.replace("x", "\N{MULTIPLICATION SIGN}") if state.input_size else size,
+        "target": state.target.name,
+        "note": incomplete_sentence(state),
+        "blocks": _blocks(state, top),
+        "top": "" if state.try_estimate is None else f"{100 * top:.0f} %",
+        "totals": _totals(state.baseline, state),
         "transforms": [transform_view(cls) for cls in TRANSFORMS.values()],
-        "history": _history(session),
-        "can_undo": session.parent is not None,
-        "can_redo": session.child is not None,
+        "history": _history(state),
+        "can_undo": bool(state.changes),
+        "can_redo": bool(state.undone),
     }
 
 
-def preview_view(now: "Session", then: "Session") -> dict[str, Any]:
+def preview_view(now: State, then: State) -> dict[str, Any]:
     """The totals of `then`, and how they differ from those of `now`."""
     return _totals(now, then)
 
@@ -106,11 +105,11 @@ def _described(name: str, doc: str) -> str:
     return said[:1].upper() + said[1:]
 
 
-def _blocks(session: "Session", top: float) -> list[dict[str, Any]]:
-    opened = session.baseline.blocks
+def _blocks(state: State, top: float) -> list[dict[str, Any]]:
+    opened = state.baseline.blocks
     old = dict(zip(opened["name"], opened["latency_ms"], strict=True))
     rows = []
-    for index, row in enumerate(session.blocks.to_dict("records")):
+    for index, row in enumerate(state.blocks.to_dict("records")):
         latency, share = _number(row["latency_ms"]), _number(row["share"])
         rows.append(
             {
@@ -123,14 +122,14 @@ def _blocks(session: "Session", top: float) -> list[dict[str, Any]]:
                 "heat": None if share is None else heat(share, top),
                 "latency_text": metric_text("latency_ms", latency),
                 "share_text": "" if share is None else f"{100 * share:.1f} %",
-                "change": change_text(old.get(row["name"]), latency) if session.steps else "",
+                "change": change_text(old.get(row["name"]), latency) if state.steps else "",
             }
         )
     return rows
 
 
-def _totals(before: "Session", after: "Session") -> dict[str, Any]:
-    old, new = figures_of(before), figures_of(after)
+def _totals(before: State, after: State) -> dict[str, Any]:
+    old, new = before.figures, after.figures
     totals = {}
     for name, metric in METRICS.items():
         a, b = _number(old[name]), _number(new[name])
@@ -148,9 +147,9 @@ def _totals(before: "Session", after: "Session") -> dict[str, Any]:
     return totals
 
 
-def _history(session: "Session") -> list[dict[str, Any]]:
+def _history(state: State) -> list[dict[str, Any]]:
     rows = []
-    for step, row in session.history.iterrows():
+    for step, row in state.history.iterrows():
         change = _number(row["change %"])
         rows.append(
             {
@@ -162,20 +161,6 @@ def _history(session: "Session") -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def _note(session: "Session") -> str:
-    known = session.try_estimate
-    if known is None:
-        return (
-            f"{session.target.name} is not calibrated, so latency and memory are unknown; verify() compiles for real."
-        )
-    if known.complete:
-        return ""
-    few = ", ".join(known.cpu_ops[:3]) + (" and others" if len(known.cpu_ops) > 3 else "")
-    return (
-        f"Incomplete: the accelerator does not take {few} ({len(known.cpu_ops)} in all), and their time is not counted."
-    )
 
 
 def _number(value: Any) -> float | int | None:

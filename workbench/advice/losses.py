@@ -1,0 +1,42 @@
+"""What edits of a state's network would lose, measured on given images or on stand-ins."""
+
+from collections import OrderedDict
+
+import torch
+
+from ..errors import InputError
+from ..state import Base, Change, State, check_images
+from ..surgery import build_state
+from ..surgery.losses import Losses, textured
+
+__all__ = ["losses_of"]
+
+_STAND_INS = 4  # images as rough as photographs, where nobody gave real ones
+_MOST_KEPT = 2  # each holds a built module
+_KEPT: OrderedDict[tuple[Base, tuple[Change, ...]], Losses] = OrderedDict()
+
+
+def losses_of(state: State, images: torch.Tensor | None) -> Losses:
+    """Losses of edits of the network as it is now.
+
+    images: [N, C, H, W], a few are enough; None takes seeded noise as rough as photographs, and remembers what was
+    measured on it for the states looked at last. Raises InputError for a network that does not read one image.
+    """
+    if state.input_size is None:
+        raise InputError("advice on fidelity needs a network that reads one image [N, C, H, W]")
+    if images is None:
+        return _on_stand_ins(state)
+    check_images(images, "images", state.input_size)
+    return Losses(build_state(state), state.graph, images)
+
+
+def _on_stand_ins(state: State) -> Losses:
+    key = state.base, state.changes  # targets and notes change nothing about it
+    if key in _KEPT:
+        _KEPT.move_to_end(key)
+        return _KEPT[key]
+    assert state.input_size is not None
+    _KEPT[key] = Losses(build_state(state), state.graph, textured(_STAND_INS, state.input_size))
+    while len(_KEPT) > _MOST_KEPT:
+        _KEPT.popitem(last=False)
+    return _KEPT[key]

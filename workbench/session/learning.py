@@ -1,0 +1,100 @@
+"""Weights that come to a network: learned on a task, or given; and how well it does."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..errors import InputError, unknown
+from ..files import nearest_file
+from ..graph import as_built
+from ..progress import shown
+from ..state import Learned, Size, State, check_images, check_weights, read_weights, tensors_of
+from ..surgery import build_state, recompress
+from ..training import Score, Task, fit, named, prepared, resolve_task, score, score_with
+
+__all__ = ["evaluate", "finetune", "images_of", "with_weights"]
+
+_IMAGES = 128  # pictures of a task on which replaced blocks are fitted and an int8 file's ranges are found
+
+AnyState = TypeVar("AnyState", bound=State)
+
+
+def with_weights(state: AnyState, weights: nn.Module | str | Path) -> AnyState:
+    """See `Session.with_weights`."""
+    if isinstance(weights, nn.Module):
+        source = f"a {type(weights).__name__}"
+        tensors = {name: value.detach().cpu().clone() for name, value in tensors_of(weights).items()}
+    else:
+        path = nearest_file(weights, "weights", (".safetensors",))
+        source, tensors = path.name, read_weights(path.read_bytes(), path.name, path.suffix)
+    check_weights(build_state(state), tensors, source, f"{state.model_name} after {len(state.steps)} steps")
+    return state.after(Learned(state.graph, tensors, source))
+
+
+def finetune(
+    state: AnyState,
+    task: str | Path | Task,
+    options: Mapping[str, Any],
+    teacher: State | nn.Module | None = None,
+) -> AnyState:
+    """See `Session.finetune`."""
+    data, size = resolve_task(task), _size(state)
+    schedule = named({**data.schedule, **options})
+    module = build_state(state, images_of(state, data) if state.plans_since_learned else None)
+    graph = state.graph
+
+    def project(learned: nn.Module) -> None:
+        recompress(learned, graph)
+
+    taught = teacher if teacher is None or isinstance(teacher, nn.Module) else build_state(teacher)
+    with shown(f"learning {data.name}") as progress:
+        trained = fit(
+            module, data, size, schedule, taught, progress, state.model_name,
+            project if graph != as_built(graph) else None,
+        )  # fmt: skip
+    epochs = f"{schedule.epochs} epoch{'' if schedule.epochs == 1 else 's'}"
+    return state.after(Learned(graph, dict(trained.state), f"{data.name}, {epochs}", trained.epochs))
+
+
+def evaluate(
+    state: State, task: str | Path | Task, dtype: str = "float", calibration: torch.Tensor | None = None
+) -> Score:
+    """See `Session.evaluate`."""
+    if dtype not in ("float", "int8", "int16"):
+        raise unknown("dtype", dtype, ("float", "int8", "int16"))
+    data, size = resolve_task(task), _size(state)
+    if calibration is not None:
+        check_images(calibration, "calibration", state.input_size)
+    images = images_of(state, data) if calibration is None else calibration
+    module = build_state(state, images if state.plans_since_learned else None)
+    data.check(_answer(module, images[:1]), state.model_name)
+    if dtype == "float":
+        return score(module, data, size)
+    from ..deploy import Int8File, int8_file
+
+    file = Int8File(int8_file(module, images, dtype))
+    return score_with(lambda pictures: file(prepared(pictures, size, module)), data, size, dtype)
+
+
+def images_of(state: State, task: Task, count: int = _IMAGES) -> torch.Tensor:
+    """Training pictures of a task as the network reads them, spread over all of them; no labels."""
+    size = _size(state)
+    total = task.count("train")
+    which = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
+    pictures, _ = task.batch("train", which, size[1:])
+    return prepared(pictures, size, state.base.module)
+
+
+def _answer(module: nn.Module, images: torch.Tensor) -> Any:
+    with torch.inference_mode():
+        return module(images)
+
+
+def _size(state: State) -> Size:
+    if state.input_size is None:
+        raise InputError("a task's pictures need a network that reads one image; open it with input_size=")
+    return state.input_size

@@ -1,0 +1,224 @@
+"""Sessions: a state of a network, and what people do with it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+import torch
+from torch import nn
+
+from .. import advice
+from ..estimators import Budgets
+from ..hardware import Measurement
+from ..report import picture, write_page
+from ..state import State, Verification
+from ..surgery import build_state
+from ..training import Score, Task
+from ..widgets import Bench
+from .advising import meet, suggest
+from .bundle import bundle
+from .export import export, int8_fidelity
+from .files import save
+from .learning import evaluate, finetune, with_weights
+from .verifying import fidelity_of, verify
+
+__all__ = ["Session"]
+
+
+class Session(State):
+    """A model, the changes made to it, and a target. Every method gives back something new; nothing is changed.
+
+    >>> import workbench as wb
+    >>> session = wb.open("mobilenetv2_050", target="ethos-u65-512", input_size=(3, 96, 96))
+    >>> fused = session.apply(wb.FuseIBN(blocks="blocks.1.0"))
+    >>> fused.undo() == session
+    True
+    """
+
+    # ---- advice -------------------------------------------------------------------------------------------------
+
+    def findings(self) -> pd.DataFrame:
+        """What costs more than it should on this target, the most severe first.
+
+        Columns: severity ("high", "medium", "low"), rule, block, share (of the latency), finding (the numbers in
+        words), mend (a transform to `apply`, None where there is none).
+        """
+        return advice.findings(self.graph, self.target, self.estimate)
+
+    def suggest(self, n: int = 10, images: torch.Tensor | None = None) -> pd.DataFrame:
+        """The n best steps, by percent of the latency gained per unit of fidelity lost (both predicted).
+
+        Columns: steps (hand them to `apply`: `session.apply(*table.steps[0])`), what, latency_ms, latency_percent,
+        sram_bytes and params (changes, estimated), loss (relative output error of the edited block, of the network
+        where several blocks change), gain_per_loss. Pairs are shown where they gain more together than apart.
+
+        images: [N, C, H, W] to measure the loss on, a few are enough; noise as rough as photographs where not given.
+        """
+        return suggest(self, n, images)
+
+    def meet(
+        self,
+        latency_ms: float | None = None,
+        sram_kib: float | None = None,
+        model_kib: float | None = None,
+        images: torch.Tensor | None = None,
+    ) -> Self:
+        """The session after the steps that meet the budgets at the least fidelity lost, checked by the compiler.
+
+        latency_ms: milliseconds; sram_kib: KiB of SRAM; model_kib: KiB of weights in the target's dtype, uncompressed.
+        images: as for `suggest`. Where no plan is found raises BudgetError, naming the wall (compute, SRAM, DRAM,
+        flash) and how near one gets; its `nearest` is the session that comes nearest.
+        """
+        return meet(self, Budgets(latency_ms, sram_kib, model_kib), images)
+
+    # ---- make ---------------------------------------------------------------------------------------------------
+
+    def build(self, calibration: torch.Tensor | None = None, distil: int = 0) -> nn.Module:
+        """The edited model: a plain module of its own class, in eval mode, weights carried.
+
+        calibration: images [N, C, H, W] on which replaced blocks are fitted and batch norms re-estimated; without
+        them weights are carried where mathematics allows and composed elsewhere. distil: so many training steps bring
+        each fitted block nearer to the original's outputs on those images, no labels needed; 300 are a good number
+        and take seconds a block. A bar shows how far it is.
+        """
+        return build_state(self, calibration, distil)
+
+    def finetune(
+        self,
+        task: str | Path | Task,
+        epochs: int = 5,
+        *,
+        teacher: State | nn.Module | None = None,
+        **schedule: Any,
+    ) -> Self:
+        """The session with weights learned on a task, a change that `undo` takes back; later steps carry them on.
+
+        task: "digits", "rooms/presence", "rooms/detection", "rooms/segmentation", a `Task`, or a folder: one folder per
+        class, annotations.json with boxes, or images/ and masks/ (`training.resolve_task`). teacher: a session or
+        module whose outputs are imitated, such as the unedited model after its own fine-tuning. schedule:
+        learning_rate, batch_size, weight_decay, warmup, optimizer, average, teaching, seed (`training.Schedule`); those
+        not given are what suits the task.
+        Replaced blocks are fitted, and batch norms re-estimated, on the task's pictures before the first epoch.
+
+        A bar shows how far it is. The same call goes on where it was interrupted, from the last whole epoch. Raises
+        InputError, before anything is learned, where the data is damaged or does not fit the network's head.
+        """
+        return finetune(self, task, {"epochs": epochs, **schedule}, teacher)
+
+    def with_weights(self, weights: nn.Module | str | Path) -> Self:
+        """The session with the weights of a module, or a .safetensors file, that fit its network as it is now.
+
+        For weights learned elsewhere, from `build()`. Raises FileFormatError naming the first weight that does not fit.
+        """
+        return with_weights(self, weights)
+
+    def evaluate(
+        self, task: str | Path | Task, dtype: str = "float", calibration: torch.Tensor | None = None
+    ) -> "Score":
+        """The score on a task's validation pictures.
+
+        dtype: "float" runs the built module; "int8" the TFLite file that would be deployed, in the LiteRT interpreter
+        (extra `deploy`), "int16" the one with 16-bit activations. calibration: images for replaced blocks, batch norms
+        and the ranges of the file; pictures the task trains on where not given.
+        """
+        return evaluate(self, task, dtype, calibration)
+
+    def fidelity(
+        self, images: torch.Tensor, calibration: torch.Tensor | None = None, distil: int = 0
+    ) -> pd.DataFrame:
+        """What every block's output became, against the original's; the last row is the whole network.
+
+        images: [N, C, H, W]. calibration: the images the blocks are fitted on, the same ones where not given
+        (other images give the stricter figure). distil: as for `build`.
+        """
+        return fidelity_of(self, images, calibration, distil)
+
+    def verify(self, timeout_s: float | None = None) -> Verification:
+        """Compile the network for real and show it beside the estimate.
+
+        Never raises for what the compiler does: the status is "compiled", "refused", "crashed" or "timeout",
+        with a reason. Compilers compress weights, so values matter: trained weights are used as they are (edited
+        ones built without calibration); a freshly created timm model, whose residual branches may be all zero, is
+        compiled with seeded random values, which estimates of it assume, too.
+        What was compiled is kept and sharpens the estimates of networks near it (`Estimate.own` says how much).
+        """
+        return verify(self, timeout_s)
+
+    def export(
+        self,
+        path: str | Path,
+        calibration: torch.Tensor | None = None,
+        task: str | Path | Task | None = None,
+        *,
+        activations: str = "int8",
+        int16_layers: Sequence[str] = (),
+    ) -> pd.DataFrame:
+        """Write the built model as ONNX (.onnx) or as the int8 TFLite file that is deployed (.tflite, extra `deploy`).
+
+        calibration: images [N, C, H, W] as the model reads them, for the ranges of the int8 file, replaced blocks and
+        batch norms; the task's training pictures where not given. task: what to judge the file by. activations: "int8"
+        or "int16" (weights stay int8). int16_layers: patterns of module paths ("blocks.1.*") whose outputs alone are
+        held in 16 bits, mixed precision; what reads them runs in 16 bits, too.
+
+        Gives back one row. file, dtype, kib; with a task: task, metric, module and exported (the score of the float
+        module, and of the file as it runs in ONNX Runtime or LiteRT) and culprit, the layer that spoils most where the
+        file loses more than a point (see `int8_fidelity`); of a .tflite file what the target's compiler makes of that
+        very file: status (what it refuses, and why), latency_ms (beside estimated_ms), sram_kib, dram_kib, flash_kib,
+        and left_to_cpu, the operators whose time no figure holds. The file is checked, and written whole or not at all.
+        """
+        return export(self, Path(path), calibration, task, activations, int16_layers)
+
+    def int8_fidelity(
+        self,
+        images: torch.Tensor,
+        calibration: torch.Tensor | None = None,
+        *,
+        activations: str = "int8",
+        int16_layers: Sequence[str] = (),
+    ) -> pd.DataFrame:
+        """What the exported int8 file makes of every layer, in execution order; the last row is the whole network.
+
+        Columns: layer, kind; error, ||y' - y|| / ||y|| of the layer's output in the running file; own, the error of the
+        network's outputs with this layer alone coded (weights and output), the figure that finds a culprit; low, high
+        (the range of its codes), spread (its largest channel over the one in the middle; they share a scale), bits.
+
+        images: [N, C, H, W], a few are enough; own is of the first 8. The rest is as for `export`; ranges come from
+        the same images where no others are given.
+        """
+        return int8_fidelity(self, images, calibration, activations, int16_layers)
+
+    def bundle(
+        self,
+        path: str | Path,
+        calibration: torch.Tensor | None = None,
+        task: str | Path | Task | None = None,
+    ) -> Path:
+        """Write one .zip for colleagues to use and to check (extra `deploy`): recipe, session, notebook, page, the int8
+        file, the compiler's report on it, versions, and every figure with what it takes to derive it again.
+
+        calibration, task: as for `export`; one of them is needed. `workbench.verify(path)`, or `workbench verify
+        friday.zip` in the shell, derives all figures again on another machine and says which hold.
+        """
+        return bundle(self, Path(path), calibration, task)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the session (base weights, steps, notes) to a .wb file; `workbench.load` reads it."""
+        return save(self, Path(path))
+
+    def share(
+        self, path: str | Path, *, verified: Measurement | None = None, verified_before: Measurement | None = None
+    ) -> Path:
+        """Write one HTML page that opens with no network.
+
+        verified, verified_before: what `verify()` gave for this session and for its baseline; shown beside the
+        estimates.
+        """
+        return write_page(self, Path(path), compiled=verified, compiled_before=verified_before)
+
+    def bench(self) -> Bench:
+        """The interactive widget on this session."""
+        return Bench(self)
+
+    def _repr_html_(self) -> str:
+        return picture(self)

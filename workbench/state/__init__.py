@@ -1,0 +1,31 @@
+"""The state of a network under work, as a value: opened, changed, looked at on a target, compared."""
+
+from .base import Base, Size
+from .changes import Applied, Change, Edit, Learned, applied
+from .images import check_images
+from .opening import Head, create, open_base, prepare
+from .state import State
+from .tables import Delta, Verification
+from .weights import check_weights, read_weights, tensors_of, weights_of
+
+__all__ = [
+    "Applied",
+    "Base",
+    "Change",
+    "Delta",
+    "Edit",
+    "Head",
+    "Learned",
+    "Size",
+    "State",
+    "Verification",
+    "applied",
+    "check_images",
+    "check_weights",
+    "create",
+    "open_base",
+    "prepare",
+    "read_weights",
+    "tensors_of",
+    "weights_of",
+]

@@ -1,0 +1,43 @@
+"""What every state of a network starts from: a module with its weights, and its graph."""
+
+import copy
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from torch import nn
+
+from ..estimators import WeightValues, weight_values
+from ..graph import Graph
+from .weights import tensors_of, weights_of
+
+__all__ = ["Base", "Size"]
+
+Size = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """A model as it was opened. The module is a copy of the user's, in eval mode, and is never edited.
+
+    name: timm name, or the class name of a custom module. input_size: (channels, height, width).
+    weights: "initial" (as timm creates them, from seed 0), "pretrained", "checkpoint" or "given" (a custom module's).
+    """
+
+    name: str
+    custom: bool
+    input_size: Size | None
+    module: nn.Module = field(repr=False)
+    graph: Graph = field(repr=False)
+    weights: str = "initial"
+    example_inputs: Any = field(default=None, repr=False)
+    classes: int | None = None  # of the head that was asked for; None: timm's own
+    head: str = "classification"  # or the name of the task head that stands on the backbone
+
+    def copy(self) -> nn.Module:
+        return copy.deepcopy(self.module)
+
+    @cached_property
+    def weight_values(self) -> WeightValues:
+        """How the weights are distributed; unknown where they are initial, as compilers get random ones."""
+        return weight_values(self.graph, None if self.weights == "initial" else weights_of(tensors_of(self.module)))

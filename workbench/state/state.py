@@ -1,0 +1,220 @@
+"""The state of a network under work: a base, the changes made to it, the target it is looked at on, and notes."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Self
+
+import pandas as pd
+
+from ..errors import InputError, WorkbenchError, unknown
+from ..estimators import Estimate, WeightValues, estimate, is_calibrated, uncalibrated_blocks
+from ..graph import Graph, Plan
+from ..hardware import Measurement, Target, resolve
+from ..metrics import METRICS
+from ..recipe import Recipe, describe
+from ..transforms import Step
+from .base import Base, Size
+from .changes import Applied, Change, Edit, Learned, applied
+from .tables import Delta, comparison, delta, history
+
+__all__ = ["State"]
+
+
+@dataclass(frozen=True, repr=False)
+class State:
+    """A model, the changes made to it, and a target. Every method gives back a new state; none is changed.
+
+    changes: in the order they were made; `undo` takes the last one back. undone: what `redo` brings back, the next one
+    last; no part of what a state is. annotations: (block or module path, text) of every note, "" for the whole network.
+    """
+
+    base: Base
+    target: Target
+    changes: tuple[Change, ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+    undone: tuple[Change, ...] = field(default=(), compare=False)
+
+    # ---- what it is ---------------------------------------------------------------------------------------------
+
+    @property
+    def model_name(self) -> str:
+        return self.base.name
+
+    @property
+    def input_size(self) -> Size | None:
+        """(channels, height, width) of the images it reads now; None where the model was opened with example inputs."""
+        if self.base.input_size is None:
+            return None
+        _, channels, height, width = self.graph.inputs[0].shape
+        return channels, height, width
+
+    @property
+    def graph(self) -> Graph:
+        """The network after the last change."""
+        return self.changes[-1].graph if self.changes else self.base.graph
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The transforms applied since the model was opened, each with its plan and the network after it."""
+        return _steps(self.changes)
+
+    @property
+    def learned(self) -> Learned | None:
+        """The weights that were last learned or given; None where they are still the base's."""
+        return next((change for change in reversed(self.changes) if isinstance(change, Learned)), None)
+
+    @property
+    def plans_since_learned(self) -> tuple[Plan, ...]:
+        """The plans of the steps taken since weights were last learned or given, which surgery has to carry out."""
+        learned = self.learned
+        recent = self.changes if learned is None else self.changes[self.changes.index(learned) + 1 :]
+        return tuple(step.plan for step in _steps(recent))
+
+    @property
+    def weight_values(self) -> WeightValues:
+        """How the weights are distributed that the steps since then carry on."""
+        return self.base.weight_values if self.learned is None else self.learned.values
+
+    @property
+    def baseline(self) -> Self:
+        """The model as it was opened, on this target."""
+        return replace(self, changes=(), annotations=(), undone=())
+
+    @property
+    def path(self) -> tuple[Self, ...]:
+        """The states from the opened model to this one, one change apart."""
+        earlier = (replace(self, changes=self.changes[:count], undone=()) for count in range(1, len(self.changes)))
+        return (self.baseline, *earlier, self) if self.changes else (self,)
+
+    # ---- what it costs -------------------------------------------------------------------------------------------
+
+    @property
+    def estimate(self) -> Estimate:
+        """What the network is predicted to cost; raises WorkbenchError where the target is not calibrated."""
+        if not is_calibrated(self.target):
+            raise WorkbenchError(
+                f"{self.target.name} is not calibrated, so there is no estimate; verify() compiles for real, "
+                f"and wb.targets() lists the calibrated ones"
+            )
+        return estimate(self.graph, self.target, self.weight_values)
+
+    @property
+    def try_estimate(self) -> Estimate | None:
+        """The estimate, or None where the target is not calibrated."""
+        return self.estimate if is_calibrated(self.target) else None
+
+    @property
+    def figures(self) -> Mapping[str, float | None]:
+        """The figures that `METRICS` names, estimated or counted; None where the target is not calibrated."""
+        counts = {"params": self.graph.params, "macs": self.graph.macs}
+        estimate = self.try_estimate
+        return {name: counts[name] if name in counts else getattr(estimate, name, None) for name in METRICS}
+
+    @property
+    def blocks(self) -> pd.DataFrame:
+        """One row per block: name (timm path), kind, shape, latency_ms and share (estimated), macs, params.
+
+        Where the target is not calibrated the latency columns are NaN and `.attrs["note"]` says so.
+        """
+        if is_calibrated(self.target):
+            return self.estimate.blocks
+        table = uncalibrated_blocks(self.graph)
+        table.attrs["note"] = f"{self.target.name} is not calibrated: latencies are unknown (NaN), not zero"
+        return table
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row per step: transform with its parameters, the recipe it came with, estimated latency and change."""
+        return history(self._rows())
+
+    def compare(self, other: "State | Measurement | None" = None) -> pd.DataFrame:
+        """Before (`other`, or the model as it was opened) and after (this state), one row per metric.
+
+        other: a session, or a measured file as the baseline, such as `target.measure("deployed.tflite")`.
+        """
+        before = self.baseline if other is None else other
+        return comparison(before.figures if isinstance(before, State) else before, self.figures)
+
+    def preview(self, *edits: Edit) -> Delta:
+        """What `apply` would change (estimated), without applying."""
+        after = self.apply(*edits)
+        estimates = (self.try_estimate, after.try_estimate)
+        return delta(self.figures, after.figures, all(e is None or e.complete for e in estimates))
+
+    # ---- change --------------------------------------------------------------------------------------------------
+
+    def apply(self, *edits: Edit) -> Self:
+        """The state after transforms, recipes or recipe files; each argument is one change for `undo`.
+
+        A recipe's transforms are planned here, for this graph and target. All of it applies or none: raises
+        NotApplicable (the block and the rule) or InputError and leaves everything as it was.
+        """
+        if not edits:
+            raise InputError("apply needs a transform, a Recipe or the path of a recipe file")
+        state = self
+        for edit in edits:
+            state = state.after(applied(edit, state.graph, state.target))
+        return state
+
+    def after(self, change: Change) -> Self:
+        """The state after one more change; what was undone is gone."""
+        return replace(self, changes=(*self.changes, change), undone=())
+
+    def undo(self) -> Self:
+        """The state before the last change; `redo` on it comes back here. Notes stay."""
+        if not self.changes:
+            raise InputError("nothing to undo: no step has been applied yet")
+        return replace(self, changes=self.changes[:-1], undone=(*self.undone, self.changes[-1]))
+
+    def redo(self) -> Self:
+        """The state last left by `undo`."""
+        if not self.undone:
+            raise InputError("nothing to redo: redo takes back an undo")
+        return replace(self, changes=(*self.changes, self.undone[-1]), undone=self.undone[:-1])
+
+    def annotate(self, path: str, text: str) -> Self:
+        """A note on a block or module ("" for the whole network). Notes are what was learned: undo keeps them."""
+        names = [block.name for block in self.graph.blocks]
+        names += [name for graph in (self.graph, self.base.graph) for name, _ in graph.modules]
+        if path and path not in names:
+            raise unknown("block or module", path, [name for name in names if name])
+        if not isinstance(text, str) or not text.strip():
+            raise InputError(f"a note needs a text, not {text!r}")
+        return replace(self, annotations=(*self.annotations, (path, text)))
+
+    def on(self, target: str | Target) -> Self:
+        """The same network on another target: the same plans, not planned again, so that only the target differs.
+
+        To plan a recipe for the other target, apply it there: `session.baseline.on(target).apply(recipe)`.
+        """
+        return replace(self, target=resolve(target))
+
+    def _rows(self) -> Iterator[tuple[str, str, float | None]]:
+        """What was done, the recipe it came with, and the estimated latency in ms after it."""
+        calibrated, values = is_calibrated(self.target), self.base.weight_values
+
+        def latency(graph: Graph) -> float | None:
+            return estimate(graph, self.target, values).latency_ms if calibrated else None
+
+        yield "opened", "", latency(self.base.graph)
+        for change in self.changes:
+            if isinstance(change, Learned):
+                values = change.values
+                yield str(change), "", latency(change.graph)
+            else:
+                for step in change.steps:
+                    yield describe(step.transform), change.recipe, latency(step.graph)
+
+    def to_recipe(self, name: str | None = None, description: str = "") -> Recipe:
+        """The steps as a recipe, made for the target they were planned on."""
+        if not self.steps:
+            raise InputError("a recipe needs at least one step, and none has been applied yet")
+        target = self.steps[-1].planned_on.name
+        return Recipe(
+            name or f"{self.model_name}-{target}", tuple(s.transform for s in self.steps), target, description
+        )
+
+
+def _steps(changes: tuple[Change, ...]) -> tuple[Step, ...]:
+    return tuple(step for change in changes if isinstance(change, Applied) for step in change.steps)

@@ -1,0 +1,83 @@
+"""The module of a state: the weights last learned, and the steps taken since carried out on them."""
+
+import copy
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+
+from ..errors import InputError, SurgeryError
+from ..graph import Graph, as_built
+from ..hardware import Weights
+from ..progress import shown
+from ..state import Applied, Learned, State, check_images, check_weights, tensors_of, weights_of
+from .build import build
+
+__all__ = ["build_state", "example_inputs", "measured_weights"]
+
+# Weights that were learned -> the module that has them: what later steps of one history are all carried out on.
+_MODULES: WeakKeyDictionary[Learned, nn.Module] = WeakKeyDictionary()
+
+
+def build_state(state: State, calibration: torch.Tensor | None = None, distil: int = 0) -> nn.Module:
+    """The edited model, a module of its own class, in evaluation mode.
+
+    calibration: images [N, C, H, W] on which replaced blocks are fitted and batch norms re-estimated. distil: training
+    steps a fitted block towards the outputs of the one it replaces, on those images.
+    Raises InputError for images the network does not read, SurgeryError where a plan cannot be carried out.
+    """
+    if not isinstance(distil, int) or isinstance(distil, bool) or distil < 0:
+        raise InputError(f"distil is {distil!r}; it must be a whole number of steps, 0 or more, such as 300")
+    if distil and calibration is None:
+        raise InputError(f"distil={distil} learns from images: give them as calibration=")
+    if calibration is not None:
+        check_images(calibration, "calibration", state.input_size)
+    plans = state.plans_since_learned
+    learned = state.learned
+    start = state.base.module if learned is None else _with_learned(state)
+    if not plans:
+        return copy.deepcopy(start)
+    graph = state.base.graph if learned is None else learned.graph
+    if not distil:
+        return build(start, graph, plans, calibration)
+    with shown("distilling") as progress:
+        return build(start, graph, plans, calibration, distil, progress)
+
+
+def measured_weights(state: State) -> tuple[Graph, Weights | None, str]:
+    """The graph and the weights that a compiler is given for a state, and whose weights they are, in words.
+
+    Weights None: seeded random values, because a freshly created model's residual branches may be all zero, or because
+    the edited module cannot be built.
+    """
+    learned = state.learned
+    if learned is None and state.base.weights == "initial":
+        return state.graph, None, "seeded random values, the model is untrained"
+    try:
+        weights = weights_of(tensors_of(build_state(state)))
+    except SurgeryError as error:
+        return state.graph, None, f"seeded random values, because the edited module cannot be built ({error})"
+    return as_built(state.graph), weights, state.base.weights if learned is None else learned.source
+
+
+def example_inputs(state: State) -> tuple[torch.Tensor, ...]:
+    """Inputs of the shapes the network reads (batch 1), the same ones each time."""
+    inputs = state.base.example_inputs
+    if inputs is not None:
+        return tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
+    assert state.input_size is not None
+    return (torch.randn(1, *state.input_size, generator=torch.Generator().manual_seed(0)),)
+
+
+def _with_learned(state: State) -> nn.Module:
+    """The module with the weights last learned, before the steps taken since; shared, never changed."""
+    learned = state.learned
+    assert learned is not None
+    if learned not in _MODULES:
+        earlier = state.changes[: state.changes.index(learned)]
+        plans = [plan for change in earlier if isinstance(change, Applied) for plan in change.plans]
+        module = build(state.base.module, state.base.graph, plans) if plans else state.base.copy()
+        check_weights(module, learned.weights, learned.source, state.model_name)
+        module.load_state_dict(learned.weights)
+        _MODULES[learned] = module
+    return _MODULES[learned]
