@@ -13,7 +13,7 @@ import pandas as pd
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from ..graph.paths import is_inside
-from ..recipe import describe
+from ..transforms import describe
 from .overview import picture, title_text
 from .tables import change_text, compare_table, metric_text
 

@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..estimators.estimate import Estimate
 from ..graph import Graph
 from ..hardware.base import Measurement
-from ..recipe import describe
+from ..transforms import describe
 
 if TYPE_CHECKING:
     from .core import Session

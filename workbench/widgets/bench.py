@@ -7,9 +7,10 @@ import anywidget
 import traitlets
 
 from ..errors import WorkbenchError, unknown
-from ..recipe import describe, from_step
+from ..recipe import from_step
 from ..report.palette import theme_css
 from ..report.tables import change_text
+from ..transforms import describe
 from .view import preview_view, session_view
 
 if TYPE_CHECKING:
