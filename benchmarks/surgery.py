@@ -63,7 +63,7 @@ from workbench import (
 from workbench.errors import NotApplicable, WorkbenchError
 from workbench.files import write_atomic
 from workbench.graph import Graph
-from workbench.recipe import describe
+from workbench.transforms import describe
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nas-workbench"

@@ -6,7 +6,8 @@ import pytest
 
 import workbench as wb
 from workbench.errors import FileFormatError, InputError, NotApplicable, UnknownName, WorkbenchError
-from workbench.recipe import Recipe, describe
+from workbench.recipe import Recipe
+from workbench.transforms import describe
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 STEPS = (wb.FuseIBN(blocks="blocks.[12].*"), wb.DepthMultiplier(ratio=0.75), wb.EvenChannels(multiple=16))

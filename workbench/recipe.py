@@ -23,7 +23,7 @@ from .errors import FileFormatError, InputError, UnknownName, WorkbenchError, un
 from .files import line_of, nearest_file, read_yaml, write_atomic
 from .transforms import TRANSFORMS, Transform
 
-__all__ = ["Recipe", "describe", "from_step", "to_step"]
+__all__ = ["Recipe", "from_step", "to_step"]
 
 
 class _File(BaseModel):
@@ -106,17 +106,6 @@ class Recipe:
         return write_atomic(path, self.to_yaml().encode())
 
 
-def describe(transform: Transform) -> str:
-    """The transform as code, without parameters left at their defaults.
-
-    >>> from workbench.transforms import FuseIBN
-    >>> describe(FuseIBN(blocks="blocks.1.*"))
-    "FuseIBN(blocks='blocks.1.*')"
-    """
-    inside = ", ".join(f"{key}={value!r}" for key, value in _parameters(transform).items() if value != "*")
-    return f"{type(transform).__name__}({inside})"
-
-
 def to_step(transform: Transform) -> dict[str, Any]:
     """The transform as plain data, as recipe and session files hold it.
 
@@ -124,7 +113,7 @@ def to_step(transform: Transform) -> dict[str, Any]:
     >>> to_step(FuseIBN(blocks="blocks.1.*"))
     {'transform': 'FuseIBN', 'blocks': 'blocks.1.*'}
     """
-    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in _parameters(transform).items()}
+    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in transform.non_defaults().items()}
     return {"transform": type(transform).__name__, **plain}
 
 
@@ -189,9 +178,3 @@ def _keys(schema: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
             if isinstance(inner, type) and issubclass(inner, BaseModel):
                 schema = inner
     return list(schema.model_fields)
-
-
-def _parameters(transform: Transform) -> dict[str, Any]:
-    """Parameters that differ from their defaults; `blocks` always, because it says where."""
-    values = {f.name: (getattr(transform, f.name), f.default) for f in fields(transform)}
-    return {name: value for name, (value, default) in values.items() if name == "blocks" or value != default}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..errors import NotApplicable, UnknownName
-from ..graph import Block, Graph, Plan, rewrite
+from ..graph import Block, Graph, Plan
 from ..hardware import Target
 from ..transforms import (
     DenseDepthwise,
@@ -18,6 +18,7 @@ from ..transforms import (
     RemoveSE,
     ReplaceActivation,
     Transform,
+    compose,
 )
 
 __all__ = ["Loss", "Option", "block_options", "network_options", "option"]
@@ -49,15 +50,12 @@ class Option:
 
 def option(graph: Graph, target: Target, steps: Sequence[Transform], block: str = "", *key: str) -> Option | None:
     """The steps on a network, None where one of them does not apply."""
-    plans: list[Plan] = []
-    now = graph
     try:
-        for step in steps:
-            plans.append(step.plan(now, target))
-            now = rewrite(now, plans[-1])
+        composed = compose(steps, graph, target)
     except (NotApplicable, UnknownName):  # another step took the block out
         return None
-    return Option(key or tuple(map(repr, steps)), block, tuple(steps), tuple(plans), now)
+    after = composed[-1].graph if composed else graph
+    return Option(key or tuple(map(repr, steps)), block, tuple(steps), tuple(step.plan for step in composed), after)
 
 
 def block_options(graph: Graph, target: Target) -> Mapping[str, tuple[Option, ...]]:

@@ -7,7 +7,7 @@ import pandas as pd
 from ..estimators import Estimate, WeightValues, delta_ms, estimate
 from ..graph import Graph
 from ..hardware import Target
-from ..recipe import describe
+from ..transforms import describe
 from .options import Loss, Option, block_options, network_options, option
 
 __all__ = ["suggestions"]

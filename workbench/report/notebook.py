@@ -15,8 +15,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from ..graph.paths import is_inside
 from ..hardware import Target
 from ..metrics import change_text, metric_text
-from ..recipe import describe
 from ..state import Change, Learned, State
+from ..transforms import describe
 from .overview import picture, title_text
 from .tables import compare_table
 

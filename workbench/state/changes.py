@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
-from ..errors import InputError, WorkbenchError
+from ..errors import InputError
 from ..estimators import WeightValues, weight_values
 from ..graph import Graph, Plan
 from ..hardware import Target
-from ..recipe import Recipe, describe
-from ..transforms import TRANSFORMS, Step, Transform, compose
+from ..recipe import Recipe
+from ..transforms import TRANSFORMS, Step, Transform, compose, describe
 from .weights import weights_of
 
 __all__ = ["Applied", "Change", "Edit", "Learned", "applied"]
@@ -78,10 +78,7 @@ def applied(edit: Edit, graph: Graph, target: Target) -> Applied:
     if isinstance(edit, (str, Path)):
         edit = Recipe.load(edit)
     if isinstance(edit, Recipe):
-        try:
-            return Applied(compose(edit.steps, graph, target), edit.name)
-        except WorkbenchError as error:
-            raise type(error)(f"recipe {edit.name!r}, {error}") from error
+        return Applied(compose(edit.steps, graph, target, edit.name), edit.name)
     if type(edit) in TRANSFORMS.values():
         return Applied(compose((edit,), graph, target))
     what = f"the class {edit.__name__}; try {edit.__name__}()" if isinstance(edit, type) else repr(edit)

@@ -12,8 +12,8 @@ from ..estimators import Estimate, WeightValues, estimate, is_calibrated, uncali
 from ..graph import Graph, Plan
 from ..hardware import Measurement, Target, resolve
 from ..metrics import METRICS
-from ..recipe import Recipe, describe
-from ..transforms import Step
+from ..recipe import Recipe
+from ..transforms import Step, describe
 from .base import Base, Size
 from .changes import Applied, Change, Edit, Learned, applied
 from .tables import Delta, comparison, delta, history
@@ -154,7 +154,13 @@ class State:
             raise InputError("apply needs a transform, a Recipe or the path of a recipe file")
         state = self
         for edit in edits:
-            state = state.after(applied(edit, state.graph, state.target))
+            try:
+                state = state.after(applied(edit, state.graph, state.target))
+            except WorkbenchError as error:
+                earlier = ", ".join(map(str, state.changes[len(self.changes) :]))
+                if not earlier:
+                    raise
+                raise type(error)(f"after {earlier}: {error}") from error
         return state
 
     def after(self, change: Change) -> Self:
@@ -190,6 +196,26 @@ class State:
         """
         return replace(self, target=resolve(target))
 
+    def to_recipe(self, name: str | None = None, description: str = "") -> Recipe:
+        """The steps as a recipe, made for the target they were planned on."""
+        if not self.steps:
+            raise InputError("a recipe needs at least one step, and none has been applied yet")
+        target = self.steps[-1].planned_on.name
+        return Recipe(
+            name or f"{self.model_name}-{target}", tuple(s.transform for s in self.steps), target, description
+        )
+
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.input_size)) if self.input_size else "example inputs"
+        steps = f"{len(self.steps)} step{'' if len(self.steps) == 1 else 's'}"
+        estimate = self.try_estimate
+        if estimate is None:
+            cost = "not calibrated"
+        else:
+            cost = f"{estimate.latency_ms:.3f} ms estimated, SRAM {estimate.sram_bytes / 1024:.0f} KiB"
+            cost += "" if estimate.complete else f", incomplete ({len(estimate.cpu_ops)} operators not counted)"
+        return f"<{type(self).__name__} {self.model_name} {size} on {self.target.name}: {cost}, {steps}>"
+
     def _rows(self) -> Iterator[tuple[str, str, float | None]]:
         """What was done, the recipe it came with, and the estimated latency in ms after it."""
         calibrated, values = is_calibrated(self.target), self.base.weight_values
@@ -205,15 +231,6 @@ class State:
             else:
                 for step in change.steps:
                     yield describe(step.transform), change.recipe, latency(step.graph)
-
-    def to_recipe(self, name: str | None = None, description: str = "") -> Recipe:
-        """The steps as a recipe, made for the target they were planned on."""
-        if not self.steps:
-            raise InputError("a recipe needs at least one step, and none has been applied yet")
-        target = self.steps[-1].planned_on.name
-        return Recipe(
-            name or f"{self.model_name}-{target}", tuple(s.transform for s in self.steps), target, description
-        )
 
 
 def _steps(changes: tuple[Change, ...]) -> tuple[Step, ...]:

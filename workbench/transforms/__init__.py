@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from .base import Transform
+from .base import Transform, describe
 from .cluster_weights import ClusterWeights
+from .composition import Step, compose
 from .dense_depthwise import DenseDepthwise
 from .depth_multiplier import DepthMultiplier
 from .drop_block import DropBlock
@@ -34,7 +35,10 @@ __all__ = [
     "RemoveSE",
     "ReplaceActivation",
     "Sparsify",
+    "Step",
     "Transform",
+    "compose",
+    "describe",
     "select",
 ]
 

@@ -9,7 +9,7 @@ from ..errors import unknown
 from ..graph import Graph, Plan
 from ..hardware import Target
 
-__all__ = ["Blocks", "Transform"]
+__all__ = ["Blocks", "Transform", "describe"]
 
 # A selector (see `select.py`) or several of them.
 Blocks = str | tuple[str, ...]
@@ -43,6 +43,11 @@ class Transform(ABC):
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
+    def non_defaults(self) -> dict[str, Any]:
+        """The parameters that differ from their defaults; `blocks` always, because it says where."""
+        values = {f.name: (getattr(self, f.name), f.default) for f in fields(self)}
+        return {name: value for name, (value, default) in values.items() if name == "blocks" or value != default}
+
     @classmethod
     def from_dict(cls, options: Mapping[str, Any]) -> Self:
         """The transform with these parameters, lists as tuples.
@@ -52,3 +57,14 @@ class Transform(ABC):
         FuseIBN(blocks=('blocks.1.*', 'blocks.2.0'))
         """
         return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in options.items()})
+
+
+def describe(transform: Transform) -> str:
+    """The transform as code, without parameters left at their defaults.
+
+    >>> from workbench.transforms import FuseIBN
+    >>> describe(FuseIBN(blocks="blocks.1.*"))
+    "FuseIBN(blocks='blocks.1.*')"
+    """
+    inside = ", ".join(f"{name}={value!r}" for name, value in transform.non_defaults().items() if value != "*")
+    return f"{type(transform).__name__}({inside})"

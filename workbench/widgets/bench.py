@@ -8,9 +8,10 @@ import traitlets
 
 from ..errors import WorkbenchError, unknown
 from ..metrics import change_text
-from ..recipe import describe, from_step
+from ..recipe import from_step
 from ..report.palette import theme_css
 from ..state import State
+from ..transforms import describe
 from .view import preview_view, session_view
 
 __all__ = ["Bench"]
