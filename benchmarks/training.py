@@ -78,8 +78,8 @@ def learned(session: wb.Session, task: str, epochs: int, seed: int, options: dic
 
 def curve(session: wb.Session) -> list[float]:
     """The score after every epoch."""
-    assert session.tuned is not None
-    return [float(row["score"]) for row in session.tuned.epochs]
+    assert session.learned is not None
+    return [float(row["score"]) for row in session.learned.epochs]
 
 
 def kept(name: str, make: Callable[[], Any]) -> Any:
@@ -126,7 +126,7 @@ def carried(task: str, seeds: int) -> list[str]:
     for seed in range(seeds):
 
         def one(seed: int = seed) -> dict[str, Any]:
-            from workbench.session.tuning import images_of
+            from workbench.session.learning import images_of
             from workbench.training import resolve_task
 
             opened = wb.open(network, target=TARGET, input_size=(3, pixels, pixels), task=task)

@@ -31,7 +31,7 @@ def learned():
 
 def test_weights_are_carried_on_and_undo_brings_the_old_ones_back(learned, images):
     start = learned.undo()
-    assert start.tuned is None
+    assert start.learned is None
     assert learned.evaluate("digits").value > 0.9 > 0.3 > start.evaluate("digits").value
     wider = learned.apply(wb.EvenChannels("up", multiple=20))
     assert wider.graph != learned.graph
@@ -63,7 +63,7 @@ def test_saved_and_loaded_to_the_bit(learned, images, tmp_path):
     assert back.history.equals(session.history)
     while True:
         assert torch.equal(outputs(back, images), outputs(session, images))
-        if session.parent is None:
+        if not session.changes:
             break
         back, session = back.undo(), session.undo()
 
@@ -96,7 +96,7 @@ def test_boxes_and_masks_go_the_same_way(task, kind, shape, tmp_path):
     assert edited.graph.by_name[edited.graph.outputs[0]].shape == shape
     learned = edited.finetune(task, epochs=1)
     found = learned.evaluate(task)
-    assert found.metric == task.metric and found.value == pytest.approx(learned.tuned.epochs[-1]["score"])
+    assert found.metric == task.metric and found.value == pytest.approx(learned.learned.epochs[-1]["score"])
     back = wb.load(learned.save(tmp_path / "rooms.wb"))
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     assert isinstance(back.build(), kind) and torch.equal(outputs(back, images), outputs(learned, images))

@@ -75,7 +75,7 @@ def unknown(what: str, value: object, choices: Iterable[str]) -> UnknownName:
 def first_line(error: BaseException) -> str:
     """What another package's error says first, without a full stop; its class where it says nothing.
 
-    >>> first_line(ValueError("no such layer.\\n  in model.py"))
+    >>> first_line(ValueError("no such layer."))
     'no such layer'
     """
     lines = str(error).strip().splitlines()

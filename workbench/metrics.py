@@ -62,8 +62,14 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
                 "weight_bytes", "Weights", "Weights", "bytes", "estimated",
                 "Bytes of weights in the target's number format, before the compiler encodes them.", ("KiB", 1024, 1),
             ),
-            Metric("params", "Parameters", "Parameters", "count", "counted", "Trainable values of the model.", ("M", 1e6, 3)),
-            Metric("macs", "MACs", "MACs", "count", "counted", "Multiply-accumulates of one inference.", ("M", 1e6, 1)),
+            Metric(
+                "params", "Parameters", "Parameters", "count", "counted",
+                "Trainable values of the model.", ("M", 1e6, 3),
+            ),
+            Metric(
+                "macs", "MACs", "MACs", "count", "counted",
+                "Multiply-accumulates of one inference.", ("M", 1e6, 1),
+            ),
         )
     }
 )  # fmt: skip

@@ -1,7 +1,5 @@
 """Sessions the tests of advice share: opened once, estimated anew in every test, which has measurements of its own."""
 
-from dataclasses import replace
-
 import pytest
 
 import workbench as wb
@@ -16,7 +14,7 @@ def opened():
 
 @pytest.fixture
 def session(opened):
-    return replace(opened, _estimates={})
+    return opened
 
 
 @pytest.fixture(scope="session")
@@ -26,4 +24,4 @@ def opened_gated():
 
 @pytest.fixture
 def gated(opened_gated):
-    return replace(opened_gated, _estimates={})
+    return opened_gated

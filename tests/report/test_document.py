@@ -12,7 +12,8 @@ import torch
 
 import workbench as wb
 from workbench.hardware.base import Measurement
-from workbench.report import metric_text, page, picture
+from workbench.metrics import metric_text
+from workbench.report import page, picture
 
 HOSTILE = "<script>alert('x')</script>\"><img src=http://example.com/x onerror=alert(1)>"
 VOID = {"meta", "br"}

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from workbench.report import METRICS, change_text, compare_table, metric_text
+from workbench.metrics import METRICS, change_text, metric_text
+from workbench.report import compare_table
 
 
 @pytest.mark.parametrize(

@@ -102,3 +102,21 @@ def test_two_benches_do_not_share(session):
 
 def test_its_repr_is_the_session_s(bench, session):
     assert repr(bench) == f"Bench({session!r})"
+
+
+def test_weights_are_taken_back_and_put_again_like_any_change(session):
+    """Undo after weights were learned says that weights, not the step before them, were taken back."""
+    fused = session.apply(wb.FuseIBN(blocks="blocks.1.*"))
+    for start in (session, fused):
+        bench = Bench(start.with_weights(start.build()))
+        bench.command = {"id": 1, "action": "undo"}
+        assert not bench.failed and bench.session == start
+        assert bench.status == "Took back weights of a EfficientNet."
+        bench.command = {"id": 2, "action": "redo"}
+        assert not bench.failed and bench.status == "Applied weights of a EfficientNet again."
+
+
+def test_a_recipe_is_taken_back_by_its_name(session):
+    bench = Bench(session.apply(wb.Recipe("mine", (wb.FuseIBN("blocks.1.*"), wb.DepthMultiplier(0.75)))))
+    bench.command = {"id": 1, "action": "undo"}
+    assert bench.session == session and bench.status == "Took back recipe 'mine'."

@@ -9,8 +9,8 @@
     compiler.csv            what the compiler says of that file, one row per operator
     images.safetensors      the images its ranges were found on; replaced blocks and batch norms follow from them, too
 
-`bundle_check.py` derives every figure again from the session and the file alone. All members are data: none of them is run,
-nothing is unpickled.
+`bundle_check.py` derives every figure again from the session and the file alone. All members are data: none of them
+is run, nothing is unpickled.
 """
 
 from collections.abc import Mapping, Set

@@ -1,4 +1,4 @@
-"""The module of a state as a file that is deployed, one row of what that file is worth, and what int8 does to layers."""
+"""The module of a state as a file that is deployed, one row of its figures, and what int8 does to its layers."""
 
 import warnings
 from collections.abc import Sequence

@@ -112,14 +112,15 @@ def create(
             backbone = timm.create_model(name, **options)
         except (TypeError, ValueError, AssertionError, RuntimeError) as error:
             raise InputError(f"timm cannot create {name} at input_size={size}: {first_line(error)}") from error
-        if isinstance(getattr(backbone, "pretrained_cfg", None), dict):
-            backbone.pretrained_cfg.pop("state_dict", None)  # a second copy of all weights otherwise
+        configuration: Any = getattr(backbone, "pretrained_cfg", None)
+        if isinstance(configuration, dict):
+            configuration.pop("state_dict", None)  # a second copy of all weights otherwise
         module = backbone if head is None or attach is None else attach(backbone, head.classes)
     return module, size
 
 
 def _configuration(name: str) -> Any:
-    """timm's configuration of a model's weights, None where it has none."""
+    """Timm's configuration of a model's weights, None where it has none."""
     import timm
 
     architecture, _, tag = name.partition(".")

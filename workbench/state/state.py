@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Self
 
 import pandas as pd
 
 from ..errors import InputError, WorkbenchError, unknown
-from ..estimators import Estimate, WeightValues, estimate, is_calibrated, uncalibrated_blocks
+from ..estimators import Estimate, WeightValues, estimate, is_calibrated
 from ..graph import Graph, Plan
 from ..hardware import Measurement, Target, resolve
 from ..metrics import METRICS
@@ -16,7 +15,7 @@ from ..recipe import Recipe
 from ..transforms import Step, describe
 from .base import Base, Size
 from .changes import Applied, Change, Edit, Learned, applied
-from .tables import Delta, comparison, delta, history
+from .tables import Delta, comparison, delta, history, uncalibrated_blocks
 
 __all__ = ["State"]
 
