@@ -53,16 +53,16 @@ def estimate(
 ) -> None:
     """Estimate a model's latency and memory (estimated; no compiler runs)."""
     session = _open(model, target, input_size)
-    known = session.estimate
-    table = Table("metric", "estimated", title=f"{session.model_name} on {known.target}")
-    table.add_row("latency", f"{known.latency_ms:.3f} ms ({known.basis})")
+    estimate = session.estimate
+    table = Table("metric", "estimated", title=f"{session.model_name} on {estimate.target}")
+    table.add_row("latency", f"{estimate.latency_ms:.3f} ms ({estimate.basis})")
     for name in ("sram_bytes", "peak_activation_bytes", "weight_bytes"):
-        table.add_row(name.removesuffix("_bytes").replace("_", " "), f"{getattr(known, name) / 1024:.1f} KiB")
-    table.add_row("params", f"{known.params / 1e6:.3f} M")
-    table.add_row("macs", f"{known.macs / 1e6:.1f} M")
-    table.add_row("bound by", known.bound)
-    if not known.complete:
-        table.add_row("incomplete", f"{len(known.cpu_ops)} operators not counted: {', '.join(known.cpu_ops[:5])}")
+        table.add_row(name.removesuffix("_bytes").replace("_", " "), f"{getattr(estimate, name) / 1024:.1f} KiB")
+    table.add_row("params", f"{estimate.params / 1e6:.3f} M")
+    table.add_row("macs", f"{estimate.macs / 1e6:.1f} M")
+    table.add_row("bound by", estimate.bound)
+    if not estimate.complete:
+        table.add_row("incomplete", f"{len(estimate.cpu_ops)} operators not counted: {', '.join(estimate.cpu_ops[:5])}")
     Console().print(table)
     if blocks:
         _print(session.blocks, "Blocks (estimated)", index=False)
@@ -127,8 +127,8 @@ def _check(bundle: str, task: Path | None) -> None:
     table = check(bundle, task=task)
     _print(table, Path(bundle).name, index=False)
     words = table["holds"].str.partition(":")[0]
-    said = {"hold": "yes", "do not hold": "no", "are not checked": "not checked"}
-    counts = {what: int((words == word).sum()) for what, word in said.items()}
+    answers = {"hold": "yes", "do not hold": "no", "are not checked": "not checked"}
+    counts = {what: int((words == word).sum()) for what, word in answers.items()}
     print("figures: " + ", ".join(f"{count} {what}" for what, count in counts.items() if count))
     if table.attrs["versions"]:
         print(f"made with {table.attrs['versions']}")
@@ -166,11 +166,11 @@ def calibrate(
     if bool(target) == (emit is not None):
         raise InputError("calibrate takes a target, such as onnxruntime-cpu, or --emit 60 FOLDER, and not both")
     arena = None if arena_kib is None else arena_kib * 1024
-    given = {
+    values = {
         "system_config": system_config, "memory_mode": memory_mode, "strategy": strategy, "ini": ini,
         "arena_bytes": arena,
     }  # fmt: skip
-    options = {name: value for name, value in given.items() if value is not None}
+    options = {name: value for name, value in values.items() if value is not None}
     anywhere = target == "ethos-u"
     measured: Target | None = None
     if target and not anywhere:
@@ -195,10 +195,10 @@ def calibrate(
             assert measured is not None
             path = device.calibrate(measured, networks or device.NETWORKS, report=report)
             model = device.model_of(measured)
-            said = [f"{name.replace('_', ' ')} {100 * value:.0f} %" for name, value in model.errors]
+            errors = [f"{name.replace('_', ' ')} {100 * value:.0f} %" for name, value in model.errors]
             if isinstance(model, device.KnownModel):
                 Console().print(f"behaves like {model.base}: its estimates, corrected, are taken")
-            Console().print(f"families held out: {', '.join(said)}")
+            Console().print(f"families held out: {', '.join(errors)}")
             lacking = measured.missing() if isinstance(measured, TableTarget) else ()
             if lacking:
                 Console().print(f"{len(lacking)} emitted networks have no latency: {', '.join(lacking[:5])} ...")

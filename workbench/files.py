@@ -38,14 +38,14 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
+        keys = set()
         for key, _ in node.value:
-            said = (
-                f"the key {key.value!r} is given twice" if isinstance(key, yaml.ScalarNode) else "a key must be a word"
-            )
-            if not isinstance(key, yaml.ScalarNode) or key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, said, key.start_mark)
-            seen.add(key.value)
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key.start_mark)
+            if key.value in keys:
+                problem = f"the key {key.value!r} is given twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            keys.add(key.value)
         return super().construct_mapping(node, deep)
 
 
@@ -82,10 +82,10 @@ def line_of(root: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
     node = root
     for part in loc:
         if isinstance(node, yaml.MappingNode):
-            found = next(((k, v) for k, v in node.value if k.value == str(part)), None)
-            if found is None:
+            pair = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+            if pair is None:
                 break
-            line, node = found[0].start_mark.line, found[1]
+            line, node = pair[0].start_mark.line, pair[1]
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
             node = node.value[part]
             line = node.start_mark.line
@@ -148,17 +148,17 @@ def unpacked(path: Path, what: str, text: str, wrong: Callable[[Set[str]], str])
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            found = {info.filename: info for info in archive.infolist()}
-            names = set(found) | ({""} if len(found) != len(archive.infolist()) else set())
-            if said := wrong(names):
-                raise FileFormatError(f"{path.name} {said}")
-            if found[text].file_size > _MAX_TEXT:
-                size = found[text].file_size
+            infos = {info.filename: info for info in archive.infolist()}
+            names = set(infos) | ({""} if len(infos) != len(archive.infolist()) else set())
+            if problem := wrong(names):
+                raise FileFormatError(f"{path.name} {problem}")
+            if infos[text].file_size > _MAX_TEXT:
+                size = infos[text].file_size
                 raise FileFormatError(f"{path.name}: {text} of {size} bytes, at most {_MAX_TEXT} are read")
             # Stored members cannot unpack to more than the file itself.
-            if any(info.compress_type != zipfile.ZIP_STORED for info in found.values()):
+            if any(info.compress_type != zipfile.ZIP_STORED for info in infos.values()):
                 raise FileFormatError(f"{path.name}: its members are compressed; a {what} stores them as they are")
-            members = {name: archive.read(name) for name in found}
+            members = {name: archive.read(name) for name in infos}
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
         if isinstance(error, FileFormatError):
             raise

@@ -100,8 +100,7 @@ def _sections(
         parts += [el("h2", "Steps"), _frame(state.history), el("h2", "Recipe"), el("pre", el("code", recipe))]
     if state.annotations:
         rows = [
-            _row([(path or "whole network", "wb-text"), (text, "wb-text wb-free")])
-            for path, text in state.annotations
+            _row([(path or "whole network", "wb-text"), (text, "wb-text wb-free")]) for path, text in state.annotations
         ]
         parts += [el("h2", "Notes"), _table(["block", "note"], rows, text=2)]
     return parts

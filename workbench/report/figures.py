@@ -56,8 +56,8 @@ def memory_figure(now: Estimate, before: Estimate | None = None) -> Markup:
     plot.append(_lane(now, before, names, high, _at(1.0, chart), chart - _at(1.0, chart)))
     line = _at(now.peak_activation_bytes / high, chart)
     plot.append(el("line", x1="0", x2="100%", y1=line, y2=line, class_="wb-peak"))
-    said = f"peak {metric_text('peak_activation_bytes', now.peak_activation_bytes)}"
-    plot.append(el("text", said, x="100%", y=line - 5, text_anchor="end", class_="wb-strong"))
+    text = f"peak {metric_text('peak_activation_bytes', now.peak_activation_bytes)}"
+    plot.append(el("text", text, x="100%", y=line - 5, text_anchor="end", class_="wb-strong"))
     plot += [_alive(i, len(names), name, live, chart) for i, (name, live) in enumerate(_peaks(now, names).items())]
     plot.append(_labels(names, chart + 10))
     axis = [_tick(_at(v, chart), f"{v * high / 1024:g}{' KiB' if v == 1 else ''}") for v in (0.0, 0.5, 1.0)]
@@ -136,11 +136,11 @@ def _timeline(estimate: Estimate, names: list[str]) -> list[tuple[float, float, 
 
 
 def _peaks(estimate: Estimate, names: list[str]) -> dict[str, float]:
-    found = dict.fromkeys(names, 0.0)
+    peaks = dict.fromkeys(names, 0.0)
     for start, end, live in _timeline(estimate, names):
         name = names[int((start + end) / 2)]
-        found[name] = max(found[name], live)
-    return found
+        peaks[name] = max(peaks[name], live)
+    return peaks
 
 
 def _alive(i: int, n: int, name: str, live: float, chart: int) -> Markup:
@@ -149,8 +149,8 @@ def _alive(i: int, n: int, name: str, live: float, chart: int) -> Markup:
 
 
 def _path(points: list[tuple[float, float, float]], high: float, height: float) -> str:
-    said = [f"L{a:.3f},{(1 - v / high) * height:.2f}L{b:.3f},{(1 - v / high) * height:.2f}" for a, b, v in points]
-    return "M" + "".join(said)[1:]
+    lines = [f"L{a:.3f},{(1 - v / high) * height:.2f}L{b:.3f},{(1 - v / high) * height:.2f}" for a, b, v in points]
+    return "M" + "".join(lines)[1:]
 
 
 def _labels(names: list[str], y: float) -> Markup:

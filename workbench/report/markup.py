@@ -22,14 +22,14 @@ def el(tag: str, *children: object, **attributes: object) -> Markup:
     >>> el("p", "1 < 2", el("b", "yes"), class_="note")
     '<p class="note">1 &lt; 2<b>yes</b></p>'
     """
-    given = "".join(
+    written = "".join(
         f' {name.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
         for name, value in attributes.items()
         if value is not None and value is not False
     )
     if tag in _VOID:
-        return Markup(f"<{tag}{given}>")
-    return Markup(f"<{tag}{given}>{join(children)}</{tag}>")
+        return Markup(f"<{tag}{written}>")
+    return Markup(f"<{tag}{written}>{join(children)}</{tag}>")
 
 
 def join(children: Iterable[object]) -> Markup:

@@ -65,11 +65,11 @@ def theme_css(root: str) -> str:
 def _variables(dark: int) -> str:
     colours = DARK if dark else LIGHT
     first, then = ("#fff", "#000") if dark else ("#000", "#fff")
-    said = [
+    declarations = [
         f"--wb-{name}:" + (f"var({theme},{values[dark]})" if theme else values[dark])
         for name, (theme, *values) in _TOKENS.items()
     ]
-    said += [f"--wb-heat-{i}:{colour}" for i, colour in enumerate(colours)]
-    said += [f"--wb-ink-{i}:{first if i < _FIRST_OTHER_INK else then}" for i in range(STEPS)]
-    said.append(f"color-scheme:{'dark' if dark else 'light'}")
-    return ";".join(said) + ";"
+    declarations += [f"--wb-heat-{i}:{colour}" for i, colour in enumerate(colours)]
+    declarations += [f"--wb-ink-{i}:{first if i < _FIRST_OTHER_INK else then}" for i in range(STEPS)]
+    declarations.append(f"color-scheme:{'dark' if dark else 'light'}")
+    return ";".join(declarations) + ";"

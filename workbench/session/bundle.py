@@ -115,9 +115,7 @@ def bundle(
         members["recipe.yaml"] = state.to_recipe().to_yaml().encode()
     members["notebook.ipynb"] = notebook(state).encode()
     compiled = derived.compiled
-    members["page.html"] = page(
-        state, compiled=compiled.get("now"), compiled_before=compiled.get("as opened")
-    ).encode()
+    members["page.html"] = page(state, compiled=compiled.get("now"), compiled_before=compiled.get("as opened")).encode()
     if "int8 file" in compiled:
         members["compiler.csv"] = compiled["int8 file"].ops.to_csv(index=False).encode()
     contents = {

@@ -96,6 +96,4 @@ def _task_of(bundle: Bundle, task: str | Path | Task | None) -> tuple[Task | Non
 def _differing(bundle: Bundle) -> str:
     installed, recorded = versions(), bundle.contents.versions
     names = [name for name in {**recorded, **installed} if recorded.get(name) != installed.get(name)]
-    return ", ".join(
-        f"{name} {recorded.get(name, 'missing')}, here {installed.get(name, 'missing')}" for name in names
-    )
+    return ", ".join(f"{name} {recorded.get(name, 'missing')}, here {installed.get(name, 'missing')}" for name in names)

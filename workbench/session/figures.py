@@ -74,9 +74,7 @@ def _of_network(name: str, state: State) -> Iterator[Figure]:
         yield from (Figure(name, field, "estimated", getattr(estimate, field)) for field in _ESTIMATED)
 
 
-def _run(
-    state: State, module: nn.Module, file: bytes, images: torch.Tensor, task: Task | None
-) -> Iterator[Figure]:
+def _run(state: State, module: nn.Module, file: bytes, images: torch.Tensor, task: Task | None) -> Iterator[Figure]:
     answers = Int8File(file)
     pictures = images[:_ANSWERS]
     with torch.inference_mode():

@@ -107,9 +107,7 @@ def save(state: State, path: Path) -> Path:
     learned = [change for change in state.changes if isinstance(change, Learned)]
     for number, change in enumerate(learned, 1):
         members[_member(number)] = to_bytes(_apart(change.weights))
-    text = yaml.safe_dump(
-        _describe(state), sort_keys=False, allow_unicode=True, explicit_start=True, explicit_end=True
-    )
+    text = yaml.safe_dump(_describe(state), sort_keys=False, allow_unicode=True, explicit_start=True, explicit_end=True)
     return write_atomic(path, packed({_TEXT: text.encode(), **members}))
 
 

@@ -124,9 +124,7 @@ class Session(State):
         """
         return evaluate(self, task, dtype, calibration)
 
-    def fidelity(
-        self, images: torch.Tensor, calibration: torch.Tensor | None = None, distil: int = 0
-    ) -> pd.DataFrame:
+    def fidelity(self, images: torch.Tensor, calibration: torch.Tensor | None = None, distil: int = 0) -> pd.DataFrame:
         """What every block's output became, against the original's; the last row is the whole network.
 
         images: [N, C, H, W]. calibration: the images the blocks are fitted on, the same ones where not given

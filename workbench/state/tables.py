@@ -128,9 +128,7 @@ def comparison(before: Figures | Measurement, after: Figures) -> pd.DataFrame:
     """
     measurement = before if isinstance(before, Measurement) else None
     if measurement is not None and measurement.status not in ("compiled", "measured"):
-        raise InputError(
-            f"there is nothing to compare with: the file was {measurement.status} ({measurement.reason})"
-        )
+        raise InputError(f"there is nothing to compare with: the file was {measurement.status} ({measurement.reason})")
     rows = []
     for name, metric in METRICS.items():
         old = getattr(before, name, None) if measurement is not None else before[name]  # type: ignore[index]

@@ -80,9 +80,7 @@ def _option(field: "Field[Any]", hint: Any, doc: str) -> dict[str, Any]:
     elif any(get_origin(p) is tuple for p in parts):
         kind = "list"
     else:
-        kind = next(
-            (name for known, name in ((bool, "bool"), (float, "float"), (int, "int")) if known in parts), "text"
-        )
+        kind = next((name for cls, name in ((bool, "bool"), (float, "float"), (int, "int")) if cls in parts), "text")
     default = None if field.default is MISSING else field.default
     return {
         "name": field.name,
@@ -97,12 +95,12 @@ def _option(field: "Field[Any]", hint: Any, doc: str) -> dict[str, Any]:
 
 def _described(name: str, doc: str) -> str:
     """What a docstring says about a parameter: from "name: " to the end of the sentence or paragraph."""
-    found = re.search(
+    match = re.search(
         rf"(?:^|[\s,]){re.escape(name)}(?:, \w+)*: (.*?)(?=\n\s*\n|\n\w+(?:, \w+)*: |\.\s+\w+: |$)", doc, re.S
     )
-    said = " ".join(found.group(1).split()) if found else ""
-    said = re.sub(r"^None\b", "Empty", said.replace("`", ""))
-    return said[:1].upper() + said[1:]
+    text = " ".join(match.group(1).split()) if match else ""
+    text = re.sub(r"^None\b", "Empty", text.replace("`", ""))
+    return text[:1].upper() + text[1:]
 
 
 def _blocks(state: State, top: float) -> list[dict[str, Any]]:
