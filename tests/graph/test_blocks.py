@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from workbench.graph import Block, Graph, Op, Param, Plan, Replace, rewrite
+from workbench.graph import Block, Graph, Op, Param, Plan, RemoveModule, ReplaceBlock, rewrite
 from workbench.graph.trace import trace
 
 from .zoo import traced
@@ -219,8 +219,8 @@ def test_an_edited_graph_has_the_blocks_of_its_new_structure() -> None:
     new.append(
         Op("new_norm", "batch_norm", ("new_project",), project.shape, norms[2].attrs, norms[2].params, "blocks.1.0.bn2")
     )
-    template = "timm.models._efficientnet_blocks.EdgeResidual"
-    edited = rewrite(graph, Plan((Replace(block.ops, tuple(new), "random", "blocks.1.0", template),)))
+    edge_residual = "timm.models._efficientnet_blocks.EdgeResidual"
+    edited = rewrite(graph, Plan((ReplaceBlock("blocks.1.0", edge_residual, block.ops, tuple(new)),)))
     fused = named(edited, "blocks.1.0")
     assert (fused.kind, fused.cls, fused.stride, fused.mid_width) == ("fused-ibn", "EdgeResidual", 2, 96)
     assert [(b.name, b.kind) for b in edited.blocks if b.name != "blocks.1.0"] == [
@@ -231,7 +231,7 @@ def test_an_edited_graph_has_the_blocks_of_its_new_structure() -> None:
 def test_an_emptied_block_leaves_the_others_alone() -> None:
     graph = traced("mobilenetv2_100", 64)
     block = named(graph, "blocks.1.1")
-    edited = rewrite(graph, Plan((Replace(block.ops, ()),)))
+    edited = rewrite(graph, Plan((RemoveModule(block.name, block.ops),)))
     assert runs(edited) == [pair for pair in runs(graph) if pair[0] != "blocks.1.1"]
 
 

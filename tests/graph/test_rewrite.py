@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from workbench.errors import NotApplicable, UnknownName
-from workbench.graph import Graph, Op, Plan, Replace, Resize, SetInput, SetSpatial, rewrite
+from workbench.graph import ExchangeLayer, Graph, Op, Plan, RemoveModule, Resize, SetInput, SetSpatial, rewrite
 from workbench.graph.trace import trace
 
 from .networks import Concat, Grouped, PartialResidual, Residual, SqueezeExcite
@@ -74,10 +74,10 @@ def test_untouched_operators_are_shared():
     assert rewrite(graph, Plan((Resize("expand", 24),))) is graph
 
 
-def test_replace_by_nothing_rewires():
+def test_removing_a_module_rewires():
     graph = GRAPHS[Residual]
     relu = next(op for op in graph.ops if op.kind == "relu")
-    edited = rewrite(graph, Plan((Replace((relu.name,), ()),)))
+    edited = rewrite(graph, Plan((RemoveModule(relu.module, (relu.name,)),)))
     assert isinstance(edited, Graph)
     assert relu.name not in edited.by_name
     assert len(edited.ops) == len(graph.ops) - 1
@@ -87,7 +87,7 @@ def test_replaced_layer_keeps_its_consumers():
     graph = GRAPHS[Residual]
     relu = next(op for op in graph.ops if op.kind == "relu")
     swish = Op("swish", "silu", relu.inputs, relu.shape, module=relu.module)
-    edited = rewrite(graph, Plan((Replace((relu.name,), (swish,)),)))
+    edited = rewrite(graph, Plan((ExchangeLayer(relu.name, swish),)))
     assert edited.by_name[relu.name].kind == "silu"
 
 

@@ -8,7 +8,7 @@ import torch
 from timm.models.volo import VOLO
 
 from workbench.errors import SurgeryError, UnknownName
-from workbench.graph import Compress, Plan, Replace, Resize, SetSpatial, rewrite
+from workbench.graph import Compress, Plan, RemoveModule, Resize, SetSpatial, rewrite
 from workbench.graph.trace import trace
 from workbench.surgery import build
 from workbench.transforms import DenseDepthwise, DepthMultiplier, EvenChannels, FuseIBN
@@ -229,11 +229,11 @@ def test_strides_change():
     assert built.stem.stride == (1, 1)
 
 
-def test_operators_taken_out():
+def test_modules_taken_out():
     model = timm.create_model("resnet18").eval()
     graph = trace(model, (3, 64, 64))
     op = next(op for op in graph.ops if op.module == "layer1.0.act1")
-    built = build(model, graph, [Plan((Replace((op.name,), ()),))])
+    built = build(model, graph, [Plan((RemoveModule(op.module, (op.name,)),))])
     assert isinstance(built.layer1[0].act1, torch.nn.Identity)
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 import workbench as wb
 from workbench.errors import SurgeryError
-from workbench.graph import Plan, Replace, rewrite
+from workbench.graph import FuseLayers, Plan, RemoveModule, rewrite
 from workbench.graph.trace import trace
 from workbench.surgery import build, initialise
 from workbench.surgery.layers import capture
@@ -221,14 +221,14 @@ def test_a_norm_that_holds_its_activation_can_be_taken_out(target):
     model, graph = lively("test_coatnet"), traced("test_coatnet", 160)
     ops = tuple(op.name for op in graph.ops if op.module.startswith("stages.0.blocks.0.norm1"))
     assert len(ops) == 2
-    built = build(model, graph, [Plan((Replace(ops, ()),))])
+    built = build(model, graph, [Plan((RemoveModule("stages.0.blocks.0.norm1", ops),))])
     assert isinstance(built.stages[0].blocks[0].norm1, nn.Identity)
 
 
 def test_other_rows_of_layers_have_no_one_convolution(target):
     model, graph = network(Bottleneck(plain))
     (edit,) = FuseIBN().plan(graph, target).edits
-    row = Replace(edit.ops[1:], (rewrite(graph, Plan((edit,))).by_name[edit.ops[-1]],), edit.init)
+    row = FuseLayers(edit.ops[1:], edit.new_ops, edit.module_class, edit.init)
     with pytest.raises(SurgeryError, match=r"1\.dw: one convolution can stand for an expansion and a depthwise one"):
         build(model, graph, [Plan((row,))])
 

@@ -5,7 +5,18 @@ from .channels import Channels, Layout, ParamAxis, Segment, param_axes, source_c
 from .compress import Scheme, as_built, check_scheme, cluster, compressed, prune
 from .ir import Graph, Op, Param, is_computed
 from .liveness import live_ranges
-from .plan import Compress, Edit, Plan, Replace, Resize, SetInput, SetSpatial
+from .plan import (
+    Compress,
+    Edit,
+    ExchangeLayer,
+    FuseLayers,
+    Plan,
+    RemoveModule,
+    ReplaceBlock,
+    Resize,
+    SetInput,
+    SetSpatial,
+)
 from .rewrite import rewrite
 
 __all__ = [
@@ -13,13 +24,16 @@ __all__ = [
     "Channels",
     "Compress",
     "Edit",
+    "ExchangeLayer",
+    "FuseLayers",
     "Graph",
     "Layout",
     "Op",
     "Param",
     "ParamAxis",
     "Plan",
-    "Replace",
+    "RemoveModule",
+    "ReplaceBlock",
     "Resize",
     "Scheme",
     "Segment",

@@ -1,22 +1,42 @@
 """Plans carried out on a module."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 import torch
 from torch import nn
 
 from ..errors import SurgeryError, TraceError
-from ..graph import Compress, Graph, Plan, Replace, Resize, SetSpatial, as_built, rewrite
+from ..graph import (
+    Compress,
+    Edit,
+    ExchangeLayer,
+    FuseLayers,
+    Graph,
+    Plan,
+    RemoveModule,
+    ReplaceBlock,
+    Resize,
+    SetInput,
+    SetSpatial,
+    as_built,
+    rewrite,
+)
+from ..graph.plan import Replacement
 from ..graph.trace import trace
 from .attributes import set_attributes
 from .compare import require_equal
 from .compress import compress, compress_again
 from .distil import Progress, distil
+from .exchange_layer import exchange_layer
+from .fuse_layers import fuse_layers
 from .layers import takes_one
-from .replace import replace
+from .remove_module import remove_module
+from .replace_block import replace_block
 from .resize import kept_channels, resize
+from .site import Site
 from .spatial import set_spatial
 from .statistics import correct
 
@@ -79,53 +99,76 @@ def carry_out(
     # What replaced blocks are fitted to: the model at its present widths before any block of it was replaced, so
     # that one step of many blocks and many steps of one block give the same weights.
     reference: nn.Module | None = None
-    for group in (list(edits) for plan in plans for _, edits in groupby(plan.edits, type)):
-        if resizes := [edit for edit in group if isinstance(edit, Resize)]:
-            graph = _resize(edited, graph, resizes, calibration)
+    for edits in (edits for plan in plans for edits in _in_turn(plan)):
+        after = rewrite(graph, Plan(edits))
+        edit = edits[0]
+        if isinstance(edit, Replacement):
+            if reference is None:
+                reference = copy.deepcopy(edited) if calibration is not None else edited
+            _replace(Site(edited, graph, after, calibration, reference), edit, distil_steps, progress)
+        elif not isinstance(edit, SetInput):  # another input size changes no weight
+            _CHANGES[type(edit)](Site(edited, graph, after, calibration, edited), edits)
             reference = None
-            continue
-        if spatial := [edit for edit in group if isinstance(edit, SetSpatial)]:
-            for setting in spatial:
-                set_spatial(edited, graph.by_name[setting.op], setting)
-            after = rewrite(graph, Plan(tuple(spatial)))
-            set_attributes(edited, graph, after)
-            graph, reference = after, None
-            continue
-        if schemes := [edit for edit in group if isinstance(edit, Compress)]:
-            graph = compress(edited, graph, schemes)
-            reference = None
-            continue
-        for edit in group:
-            after = rewrite(graph, Plan((edit,)))
-            if isinstance(edit, Replace):
-                if reference is None:
-                    reference = copy.deepcopy(edited) if calibration is not None else edited
-                replace(edited, graph, edit, after, reference, calibration)
-                if distil_steps and calibration is not None and edit.init == "least-squares" and edit.new_ops:
-                    distil(edited, reference, _unit(edited, graph, edit), calibration, distil_steps, progress)
-                compress_again(edited, graph, after)
-            graph = after  # another input size changes no weight
+        graph = after
     return graph
 
 
-def _unit(model: nn.Module, graph: Graph, edit: Replace) -> str:
+def _in_turn(plan: Plan) -> Iterator[tuple[Edit, ...]]:
+    """The plan's edits in their order: replacements one by one, neighbours of each other class at once."""
+    for kind, group in groupby(plan.edits, type):
+        if kind in _REPLACEMENTS:
+            yield from ((edit,) for edit in group)
+        else:
+            yield tuple(group)
+
+
+def _replace(site: Site, edit: Replacement, distil_steps: int, progress: Progress | None) -> None:
+    """Carry one replacement out, and distil the weights that it fitted."""
+    _REPLACEMENTS[type(edit)](site, edit)
+    fitted = not isinstance(edit, RemoveModule) and edit.init == "least-squares"
+    if fitted and distil_steps and site.images is not None:
+        distil(site.model, site.reference, _distilled(site, edit), site.images, distil_steps, progress)
+    compress_again(site.model, site.graph, site.after)
+
+
+def _distilled(site: Site, edit: Replacement) -> str:
     """The module whose output tells what the replaced operators were for: their block, or the layer itself."""
-    last = edit.ops[-1]
+    last, graph = edit.ops[-1], site.graph
     around = (block.name for block in graph.blocks if last in block.ops)
-    whole = (path for path in around if path in graph.classes and takes_one(model.get_submodule(path)))
-    return next(whole, edit.module or graph.by_name[last].module)
+    whole = (path for path in around if path in graph.classes and takes_one(site.model.get_submodule(path)))
+    layer = edit.module if isinstance(edit, ReplaceBlock) else graph.by_name[last].module
+    return next(whole, layer)
 
 
-def _resize(edited: nn.Module, graph: Graph, edits: Sequence[Resize], images: torch.Tensor | None) -> Graph:
-    after = rewrite(graph, Plan(tuple(edits)))
-    narrows = any(edit.width < graph.channels.segments[edit.segment].width for edit in edits)
-    before = copy.deepcopy(edited) if narrows and images is not None else None
-    sources = resize(edited, graph, edits, after, images)
-    set_attributes(edited, graph, after)
-    compress_again(edited, graph, after)
-    if before is not None and images is not None:
-        correct(before, edited, kept_channels(graph, sources), images)
-    return after
+def _resize(site: Site, edits: Sequence[Resize]) -> None:
+    segments = site.graph.channels.segments
+    narrows = any(edit.width < segments[edit.segment].width for edit in edits)
+    before = copy.deepcopy(site.model) if narrows and site.images is not None else None
+    sources = resize(site.model, site.graph, edits, site.after, site.images)
+    set_attributes(site.model, site.graph, site.after)
+    compress_again(site.model, site.graph, site.after)
+    if before is not None and site.images is not None:
+        correct(before, site.model, kept_channels(site.graph, sources), site.images)
+
+
+def _set_spatial(site: Site, edits: Sequence[SetSpatial]) -> None:
+    for edit in edits:
+        set_spatial(site.model, site.graph.by_name[edit.op], edit)
+    set_attributes(site.model, site.graph, site.after)
+
+
+# How the edits of each class are carried out; SetInput leaves the module as it is.
+_CHANGES: Mapping[type[Edit], Callable[[Site, Sequence[Any]], None]] = {
+    Resize: _resize,
+    SetSpatial: _set_spatial,
+    Compress: compress,
+}
+_REPLACEMENTS: Mapping[type[Edit], Callable[[Site, Any], None]] = {
+    ReplaceBlock: replace_block,
+    FuseLayers: fuse_layers,
+    ExchangeLayer: exchange_layer,
+    RemoveModule: remove_module,
+}
 
 
 def _check(edited: nn.Module, planned: Graph) -> None:

@@ -7,19 +7,18 @@ import torch
 from torch import nn
 
 from ..errors import SurgeryError
-from ..graph import Compress, Graph, Op, Plan, as_built, compressed, rewrite
+from ..graph import Compress, Graph, Op, as_built, compressed
 from ..graph.compress import Schemes
 from .layers import get_parameter
+from .site import Site
 
 __all__ = ["compress", "compress_again", "recompress"]
 
 
-def compress(model: nn.Module, graph: Graph, edits: Sequence[Compress]) -> Graph:
-    """Carry the edits out on `model`, in place; gives back the graph behind them."""
-    after = rewrite(graph, Plan(tuple(edits)))
+def compress(site: Site, edits: Sequence[Compress]) -> None:
+    """Carry the edits out on the model, in place."""
     for edit in edits:
-        _apply(model, [graph.by_name[edit.op]], (edit.scheme,))
-    return after
+        _apply(site.model, [site.graph.by_name[edit.op]], (edit.scheme,))
 
 
 def compress_again(model: nn.Module, before: Graph, after: Graph) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..graph import Graph, Op, Replace
+from ..graph import Graph, Op, RemoveModule
 from .layers import capture, get_parameter
 
 __all__ = ["fold"]
@@ -20,20 +20,20 @@ __all__ = ["fold"]
 _CHUNK = 8  # images at a time
 
 
-def fold(model: nn.Module, graph: Graph, edit: Replace, path: str, images: Tensor) -> None:
-    """Fold the mean of the gate at `path`, whose operators the edit takes out, into a layer beside it, in place."""
+def fold(model: nn.Module, graph: Graph, edit: RemoveModule, images: Tensor) -> None:
+    """Fold the mean of the gate that the edit takes out into a layer beside it, in place."""
     gone = set(edit.ops)
     source = next(i for name in edit.ops for i in graph.by_name[name].inputs if i not in gone)
     users = graph.consumers[edit.ops[-1]]
     before = graph.by_name[source]
     if len(users) == 1 and _takes(model, users[0]):
-        gain = _mean_gate(model, path, images)
+        gain = _mean_gate(model, edit.module, images)
         layer: Any = model.get_submodule(users[0].module)
         share = layer.weight.shape[1]
         columns = torch.stack([gain[g * share : (g + 1) * share] for g in range(layer.groups)])
         layer.weight.mul_(columns.repeat_interleave(layer.out_channels // layer.groups, 0)[:, :, None, None])
     elif before.kind == "batch_norm" and all(user.name in gone for user in graph.consumers[source]):
-        gain = _mean_gate(model, path, images)
+        gain = _mean_gate(model, edit.module, images)
         for role in ("weight", "bias"):
             param = before.param(role)
             values = get_parameter(model, param.name) if param is not None else None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from ..errors import NotApplicable
-from ..graph import Graph, Op, Plan, Replace
+from ..graph import ExchangeLayer, Graph, Op, Plan
 from ..hardware import Target
 from .base import Blocks, Transform
 from .layers import own_weight, sharing
@@ -32,14 +32,14 @@ class DenseDepthwise(Transform):
         check_blocks(self.blocks)
 
     def plan(self, graph: Graph, target: Target) -> Plan:
-        edits: dict[str, Replace] = {}
+        edits: dict[str, ExchangeLayer] = {}
         meant = named(self.blocks)
         for block in select(graph, self.blocks):
             found = [op for op in (graph.by_name[name] for name in block.ops) if _is_layer(op)]
             if not found and block.name in meant:
                 raise NotApplicable(f"{block.name} ({block.kind}) has no depthwise convolution")
             layers = [op for first in found for op in sharing(graph, first)]
-            edits |= {op.name: Replace((op.name,), (_dense(op),), "embed") for op in layers}
+            edits |= {op.name: ExchangeLayer(op.name, _dense(op)) for op in layers}
         if not edits:
             raise NotApplicable(f"none of the blocks {self.blocks!r} has a depthwise convolution")
         return Plan(tuple(edits.values()))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..errors import NotApplicable
-from ..graph import Block, Graph, Plan, Replace
+from ..graph import Block, Graph, Plan, RemoveModule
 from ..hardware import Target
 from .base import Blocks, Transform
 from .select import check_blocks, named, select
@@ -40,7 +40,7 @@ class DropBlock(Transform):
         for block in select(graph, self.blocks):
             reason = _stays(graph, block)
             if not reason:
-                edits.append(Replace(block.ops, (), module=block.name))
+                edits.append(RemoveModule(block.name, block.ops))
                 continue
             error = NotApplicable(f"{block.name} ({block.kind}) cannot be taken out: {reason}")
             if block.name in meant:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Set
 from dataclasses import dataclass, replace
 
 from ..errors import NotApplicable
-from ..graph import Block, Graph, Op, Param, Replace
+from ..graph import Block, FuseLayers, Graph, Op, Param
 from ..graph.paths import around
 from .layers import own_weight
 
@@ -45,7 +45,7 @@ class _Layer:
         return all(op.is_depthwise and op.shape[1] == op["groups"] for op in self.convs)
 
 
-def dense_expansion(graph: Graph, block: Block) -> Replace:
+def dense_expansion(graph: Graph, block: Block) -> FuseLayers:
     """The edit for the first depthwise layer of the block that can take it; NotApplicable with the first one's rule."""
 
     def need(holds: bool, rule: str) -> None:
@@ -65,7 +65,7 @@ def dense_expansion(graph: Graph, block: Block) -> Replace:
     raise reasons[0]
 
 
-def _edit(graph: Graph, block: Block, dw: _Layer, need: _Need) -> Replace:
+def _edit(graph: Graph, block: Block, dw: _Layer, need: _Need) -> FuseLayers:
     before = graph.by_name[dw.reads]
     pad = before if before.kind == "pad" and before.get("value", 0) == 0 else None
     expand, between = _back(graph, block, pad.inputs[0] if pad else dw.reads, need)
@@ -86,9 +86,8 @@ def _edit(graph: Graph, block: Block, dw: _Layer, need: _Need) -> Replace:
         read = replace(pad, inputs=(read.name,), shape=(*read.shape[:2], *pad.shape[2:]))
         added.append(read)
     added.append(_dense(graph, expand, dw, read.name))
-    template = "" if len(dw.convs) == 1 else graph.classes[dw.convs[0].module]
     ops = tuple(op.name for op in graph.ops if op.name in gone)
-    return Replace(ops, tuple(added), "least-squares", dw.module if template else "", template)
+    return FuseLayers(ops, tuple(added), graph.classes.get(dw.convs[0].module, ""))
 
 
 # ---- what is there ----------------------------------------------------------------------------------------------

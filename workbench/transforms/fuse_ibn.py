@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from ..errors import NotApplicable
-from ..graph import Block, Graph, Op, Param, Plan, Replace
+from ..graph import Block, FuseLayers, Graph, Op, Param, Plan, ReplaceBlock
 from ..graph.paths import is_inside
 from ..hardware import Target
 from .base import Blocks, Transform
@@ -12,7 +12,7 @@ from .select import check_blocks, named, select
 
 __all__ = ["FuseIBN"]
 
-TEMPLATE = "timm.models._efficientnet_blocks.EdgeResidual"
+EDGE_RESIDUAL = "timm.models._efficientnet_blocks.EdgeResidual"
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class _Parts:
     project_norm: Op
 
 
-def _fused(graph: Graph, block: Block) -> Replace:
+def _fused(graph: Graph, block: Block) -> ReplaceBlock | FuseLayers:
     if block.kind != "ibn":
         rule = "it is no inverted bottleneck (1x1 expand, depthwise, 1x1 project)"
         raise NotApplicable(f"{block.name} ({block.kind}) cannot be fused: {rule}")
@@ -85,7 +85,7 @@ def _fused(graph: Graph, block: Block) -> Replace:
     return dense_expansion(graph, block) if parts is None else _edge_residual(graph, block, parts)
 
 
-def _edge_residual(graph: Graph, block: Block, parts: _Parts) -> Replace:
+def _edge_residual(graph: Graph, block: Block, parts: _Parts) -> ReplaceBlock:
     path, read = block.name, block.input
     added: list[Op] = []
     if parts.pad is not None:
@@ -107,7 +107,7 @@ def _edge_residual(graph: Graph, block: Block, parts: _Parts) -> Replace:
     added.append(_placed(project, f"{path}.conv_pwl"))
     added.append(_placed(replace(parts.project_norm, inputs=(added[-1].name,)), f"{path}.bn2"))
     gone = tuple(name for name in block.ops if graph.by_name[name].kind != "add" or name != block.output)
-    return Replace(gone, tuple(added), "least-squares", path, TEMPLATE)
+    return ReplaceBlock(path, EDGE_RESIDUAL, gone, tuple(added))
 
 
 def _parts(graph: Graph, block: Block) -> _Parts | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from ..errors import InputError, NotApplicable
-from ..graph import Graph, Op, Plan, Replace
+from ..graph import ExchangeLayer, Graph, Op, Plan
 from ..graph.padding import pads_itself
 from ..hardware import Target
 from .base import Blocks, Transform
@@ -46,7 +46,7 @@ class KernelSize(Transform):
         check_blocks(self.blocks)
 
     def plan(self, graph: Graph, target: Target) -> Plan:
-        edits: dict[str, Replace] = {}
+        edits: dict[str, ExchangeLayer] = {}
         reasons: list[NotApplicable] = []
         meant = named(self.blocks)
         for block in select(graph, self.blocks):
@@ -72,7 +72,7 @@ class KernelSize(Transform):
     def _differs(self, op: Op) -> bool:
         return op.kind == "conv2d" and any(k not in (1, self.size) for k in op["kernel"])
 
-    def _edit(self, graph: Graph, op: Op) -> Replace:
+    def _edit(self, graph: Graph, op: Op) -> ExchangeLayer:
         gained = standardised(graph, op)
         weight = own_weight(op) if gained is None else op.param("weight")
         if weight is None or len(weight.shape) != 4:
@@ -94,4 +94,4 @@ class KernelSize(Transform):
                 )
         params = tuple(replace(p, shape=(*p.shape[:2], *new)) if p is weight else p for p in op.params)
         made = replace(op.with_attrs(kernel=new, padding=padding), params=params)
-        return Replace((op.name,), (made,), "embed" if new >= old else "least-squares")
+        return ExchangeLayer(op.name, made, "embed" if new >= old else "least-squares")

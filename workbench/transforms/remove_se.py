@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..errors import NotApplicable
-from ..graph import Graph, Op, Plan, Replace
+from ..graph import Graph, Op, Plan, RemoveModule
 from ..graph.paths import around
 from ..hardware import Target
 from .base import Blocks, Transform
@@ -48,7 +48,7 @@ class RemoveSE(Transform):
                 where = graph.by_name[gate[-1]].module
                 module = next((path for path in around(where) if set(inside[path]) == set(gate)), "")
                 if module:
-                    edits.append(Replace(gate, (), "least-squares", module))
+                    edits.append(RemoveModule(module, gate, "least-squares"))
                     continue
                 reasons.append(NotApplicable(f"the gate of {block.name} is written into the code of {where or 'it'}"))
                 if block.name in meant:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from ..errors import InputError, NotApplicable, unknown
-from ..graph import Graph, Op, Plan, Replace
+from ..graph import ExchangeLayer, Graph, Op, Plan
 from ..hardware import Target
 from .base import Blocks, Transform
 from .select import check_blocks, named, select
@@ -53,7 +53,7 @@ class ReplaceActivation(Transform):
         calls: dict[str, list[Op]] = {}
         for op in graph.ops:
             calls.setdefault(op.module, []).append(op)
-        edits: dict[str, Replace] = {}
+        edits: dict[str, ExchangeLayer] = {}
         meant, reasons = named(self.blocks), []
         for block in select(graph, self.blocks):
             found = [op for op in (graph.by_name[name] for name in block.ops) if op.kind in wanted]
@@ -74,6 +74,6 @@ class ReplaceActivation(Transform):
             )
         return Plan(tuple(edits.values()))
 
-    def _edit(self, op: Op) -> Replace:
+    def _edit(self, op: Op) -> ExchangeLayer:
         new = replace(op, kind=self.to, attrs=tuple(_ATTRS.get(self.to, {}).items()))
-        return Replace((op.name,), (new,), "embed")
+        return ExchangeLayer(op.name, new)

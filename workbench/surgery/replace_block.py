@@ -1,54 +1,42 @@
-"""Replace: a block's whole module; rows of layers are `fuse.py`'s, single ones and those taken out `exchange.py`'s."""
+"""ReplaceBlock: a module of another class in the place of a block's."""
 
 import copy
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
 from ..errors import SurgeryError
-from ..graph import Graph, Replace
+from ..graph import Graph, ReplaceBlock
 from ..graph.paths import is_inside
-from .exchange import exchange, take_out
-from .fuse import fuse
 from .initialise import Bottleneck, compose, fit
 from .layers import replace_module
+from .site import Site
 
-__all__ = ["replace"]
-
-_EDGE = "timm.models._efficientnet_blocks.EdgeResidual"
-_CONVOLUTIONS = ("", "torch.nn.modules.conv.Conv2d", "timm.layers.conv2d_same.Conv2dSame")
+__all__ = ["replace_block"]
 
 
-def replace(
-    model: nn.Module, graph: Graph, edit: Replace, after: Graph, reference: nn.Module, images: torch.Tensor | None
-) -> None:
-    """Carry the edit out on `model`, in place.
-
-    reference: the model whose activations least squares aims at. images: calibration images [N, C, H, W]; None
-    composes weights where least squares was asked for.
-    """
-    if edit.template == _EDGE:
-        old = _bottleneck(graph, edit)
-        new = _edge_residual(model, graph, edit, old)
-        compose(model, old, new)
-        replace_module(model, edit.module, new)
-        if images is not None and edit.init == "least-squares":
-            fit(model, reference, old, images)
-    elif len(edit.ops) > 1 and edit.new_ops and edit.template in _CONVOLUTIONS:
-        fuse(model, graph, edit, after, images)
-    elif edit.template:
-        raise SurgeryError(f"{edit.module}: no way is known to build a {edit.template}")
-    elif not edit.new_ops:
-        take_out(model, graph, edit, images)
-    else:
-        exchange(model, graph, edit, after, images)
+def replace_block(site: Site, edit: ReplaceBlock) -> None:
+    """Carry the edit out: build a module of the new class, fill its weights, put it in the place of the block."""
+    if edit.module_class not in _BUILDERS:
+        raise SurgeryError(f"{edit.module}: no way is known to build a {edit.module_class}")
+    _BUILDERS[edit.module_class](site, edit)
 
 
-# ---- whole blocks -----------------------------------------------------------------------------------------------
+# ---- EdgeResidual ---------------------------------------------------------------------------------------------------
 
 
-def _bottleneck(graph: Graph, edit: Replace) -> Bottleneck:
+def _replace_by_edge_residual(site: Site, edit: ReplaceBlock) -> None:
+    old = _bottleneck(site.graph, edit)
+    new = _edge_residual(site.model, site.graph, edit, old)
+    compose(site.model, old, new)
+    replace_module(site.model, edit.module, new)
+    if site.images is not None and edit.init == "least-squares":
+        fit(site.model, site.reference, old, site.images)
+
+
+def _bottleneck(graph: Graph, edit: ReplaceBlock) -> Bottleneck:
     gone = [graph.by_name[name] for name in edit.ops]
     ops = [op for op in gone if not is_inside(op.module, f"{edit.module}.se")]
     convs = [op.module for op in ops if op.kind == "conv2d"]
@@ -61,7 +49,7 @@ def _bottleneck(graph: Graph, edit: Replace) -> Bottleneck:
     return Bottleneck(edit.module, expand, expand_norm, dw, dw_norm, project, project_norm)
 
 
-def _edge_residual(model: nn.Module, graph: Graph, edit: Replace, old: Bottleneck) -> nn.Module:
+def _edge_residual(model: nn.Module, graph: Graph, edit: ReplaceBlock, old: Bottleneck) -> nn.Module:
     """An EdgeResidual around copies of what stays: second norm, squeeze-excite, projection, last norm."""
     from timm.layers import create_conv2d
     from timm.models._efficientnet_blocks import EdgeResidual
@@ -89,7 +77,7 @@ def _edge_residual(model: nn.Module, graph: Graph, edit: Replace, old: Bottlenec
     return new.train(block.training)
 
 
-def _norm_act(model: nn.Module, graph: Graph, edit: Replace, old: Bottleneck) -> nn.Module:
+def _norm_act(model: nn.Module, graph: Graph, edit: ReplaceBlock, old: Bottleneck) -> nn.Module:
     """The depthwise convolution's norm with its activation inside, as EdgeResidual wants it."""
     from timm.layers import BatchNormAct2d
 
@@ -104,3 +92,10 @@ def _norm_act(model: nn.Module, graph: Graph, edit: Replace, old: Bottleneck) ->
     new.load_state_dict({k: v for k, v in norm.state_dict().items() if k in new.state_dict()})
     new.act = copy.deepcopy(model.get_submodule(act.module))
     return new
+
+
+# ---- class of the new module -> what puts it in the place of the block ----------------------------------------------
+
+_BUILDERS: Mapping[str, Callable[[Site, ReplaceBlock], None]] = {
+    "timm.models._efficientnet_blocks.EdgeResidual": _replace_by_edge_residual,
+}

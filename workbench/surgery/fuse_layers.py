@@ -1,27 +1,29 @@
-"""Replace: a dense convolution for an expansion and its depthwise convolution, each layer in its own place."""
+"""FuseLayers: a dense convolution for an expansion and its depthwise convolution, each layer in its own place."""
 
 from typing import Any
 
 from torch import Tensor, nn
 
 from ..errors import SurgeryError
-from ..graph import Graph, Op, Replace
+from ..graph import FuseLayers, Graph, Op
 from ..graph.paths import is_inside
-from .exchange import check_emptied, empty, outermost
 from .initialise import composed, fill, regress
 from .layers import replace_module, set_parameter, set_widths
+from .remove_module import check_emptied, empty, outermost
+from .site import Site
 
-__all__ = ["fuse"]
+__all__ = ["fuse_layers"]
 
 
-def fuse(model: nn.Module, graph: Graph, edit: Replace, after: Graph, images: Tensor | None) -> None:
-    """Carry an edit out whose last operator, a depthwise convolution, becomes dense and reads what the first one read.
+def fuse_layers(site: Site, edit: FuseLayers) -> None:
+    """Carry the edit out: the depthwise convolution becomes dense and reads what the expansion read.
 
     All modules before it become identities, but for a padding that stays. Where the depthwise convolution was several
-    on slices, the largest of them, made dense, takes the place of the module around them. images: calibration images;
-    None composes the weights.
+    on slices, the largest of them, made dense, takes the place of the module around them. Without calibration images
+    the weights are composed.
     """
-    op = after.by_name[edit.ops[-1]]
+    model, graph, images = site.model, site.graph, site.images
+    op = site.after.by_name[edit.ops[-1]]
     gone = [graph.by_name[name] for name in edit.ops]
     stay = {new.module for new in edit.new_ops}
     paths = outermost(o.module for o in gone if o.module not in stay and not is_inside(o.module, op.module))
@@ -70,6 +72,6 @@ def _scales(module: nn.Module) -> bool:
     return found and not isinstance(module, nn.PReLU)
 
 
-def _pads(edit: Replace) -> list[int]:
+def _pads(edit: FuseLayers) -> list[int]:
     """What the padding that stays adds, as torch's pad wants it."""
     return [n for op in edit.new_ops if op.kind == "pad" for pair in reversed(op["pads"]) for n in pair]
