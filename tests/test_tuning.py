@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 import workbench as wb
 from workbench.errors import FileFormatError, InputError
 from workbench.training import Detection, Detector, Segmentation, Segmenter
-from workbench.training.sources import RoomBoxes, RoomMasks, Rooms
+from workbench.training.embedded import RoomBoxes, RoomMasks, Rooms
 
 from .training.networks import small
 

@@ -8,7 +8,7 @@ import torch
 import workbench as wb
 from workbench.deploy import Int8File
 from workbench.training import Detection, Segmentation, prepared
-from workbench.training.sources import RoomBoxes, RoomMasks, Rooms
+from workbench.training.embedded import RoomBoxes, RoomMasks, Rooms
 
 pytestmark = pytest.mark.deploy
 

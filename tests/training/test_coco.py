@@ -119,15 +119,17 @@ def test_rows_that_cannot_be_are_told_by_number(folder, path, value, message):
     assert "annotations.json" in str(told.value) and "\n" not in str(told.value)
 
 
-def test_classes_without_boxes_and_validation_without_any(folder):
+def test_classes_without_boxes_and_validation_without_any(folder, tmp_path):
     held = content()
     held["categories"].append({"id": 9, "name": "fork"})
     with pytest.raises(InputError, match="no picture to learn from has a box of the category 'fork'"):
         resolve_task(write(folder, held))
-    held = content()
-    held["annotations"] = [one for one in held["annotations"] if one["image_id"] % 5 != 4]
-    with pytest.raises(InputError, match="none of the 2 pictures for validation has a box"):
-        resolve_task(write(folder, held))
+    write(tmp_path / "data" / "train", content())
+    held = content(2)
+    held["annotations"] = []
+    write(tmp_path / "data" / "val", held)
+    with pytest.raises(InputError, match=r"val/annotations.json: none of the 2 pictures for validation has a box"):
+        resolve_task(tmp_path / "data")
 
 
 @pytest.mark.parametrize("text", ["{", "[1, 2]", '{"images": []}', "\x00", "[" * 100_000])

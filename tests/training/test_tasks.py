@@ -7,8 +7,8 @@ from PIL import Image
 
 from workbench.errors import InputError
 from workbench.training import prepared, resolve_task
-from workbench.training.moving import moved
-from workbench.training.sources import Rooms
+from workbench.training.augmentation import moved
+from workbench.training.embedded import Rooms
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ def test_digits_are_scikit_learns():
 
 def test_rooms_are_drawn_once_and_shared_by_their_questions(monkeypatch):
     drawn = []
-    from workbench.training import sources
+    from workbench.training import embedded
 
-    monkeypatch.setattr(sources, "room", lambda *a: drawn.append(a) or sources.Room(*_room(a[2])))
+    monkeypatch.setattr(embedded, "room", lambda *a: drawn.append(a) or embedded.Room(*_room(a[2])))
     rooms = Rooms(train=3, val=2, size=32)
     assert rooms.pictures("train", np.array([2]), (24, 40)).shape == (1, 3, 24, 40)
     assert rooms.rooms("val")[0].mask.shape == (32, 32)

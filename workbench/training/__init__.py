@@ -2,8 +2,8 @@
 
 from .detection import Detection
 from .heads import HEADS, Detector, Segmenter
+from .lookup import EMBEDDED, resolve_task
 from .loop import Schedule, Trained, fit, named
-from .resolve import EMBEDDED, resolve_task
 from .scoring import Score, prepared, score, score_with
 from .segmentation import Segmentation
 from .tasks import Classification, Task

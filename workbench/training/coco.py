@@ -1,11 +1,11 @@
-"""A folder of pictures with boxes in COCO's format:
+"""Annotation files in COCO's format: what they hold, checked row by row against the pictures they name.
 
-    FOLDER/{annotations,instances*}.json    pictures beside it or in FOLDER/images/; every fifth is for validation
-    FOLDER/{train,val}/                     each with its own file and pictures, as the folders say
+The file holds `images` (id, file_name, and width and height, where they are told), `categories` (id, name) and
+`annotations` (image_id, category_id, bbox: left, top, width, height in pixels; crowds are left out).
 
-The file holds `images` (id, file_name), `categories` (id, name) and `annotations` (image_id, category_id, bbox: left,
-top, width, height in pixels; crowds are left out). It is only data: every row is checked, and every picture opened,
-before anything is trained.
+Boxes are of the upright picture, as labelling tools show it and OpenCV reads it; where a file's width and height are
+those of the picture as it is stored, before EXIF turns it, its boxes are of that one and are turned with it.
+(pycocotools and faster-coco-eval never open the pictures, so the format leaves this open.)
 """
 
 import json
@@ -13,96 +13,44 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Annotated, NamedTuple
 
 import numpy as np
-import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from ..errors import InputError
-from .reading import HELD, checked, stretched
-from .sources import Split, Things
+from .picture_files import PictureFile, checked, turned_boxes, visible
 
-__all__ = ["Annotated", "annotated", "annotations_of"]
+__all__ = ["AnnotatedPicture", "Annotations", "read_annotations"]
 
 _ROUNDING = 1.0  # pixels a box may lie outside its picture, as tools round; it is cut
 
+Size = tuple[int, int]
+
+
+class AnnotatedPicture(NamedTuple):
+    """A picture with boxes float32[k, 4] (left, top, right, bottom, in its own upright pixels) and labels int64[k]."""
+
+    picture: PictureFile
+    boxes: np.ndarray
+    labels: np.ndarray
+
 
 @dataclass(frozen=True)
-class Annotated:
-    """Pictures in files with boxes: (path, (height, width), boxes in the file's own pixels, labels)."""
+class Annotations:
+    """What a file holds.
 
-    classes: tuple[str, ...]
-    files: dict[str, tuple[tuple[Path, tuple[int, int], np.ndarray, np.ndarray], ...]]
-    digest: str
-    mirrors: bool = True
+    categories: (id, name) in the order of their ids. used: ids that annotations name, crowds included. root: the id of
+    a category that may be no class but the name of them all, as Roboflow writes one; None without. pictures: in the
+    order of their paths; their labels are ids of categories.
+    """
 
-    def __hash__(self) -> int:
-        return hash(self.digest)
-
-    def count(self, split: Split) -> int:
-        return len(self.files[split])
-
-    def boxes(self, split: Split, which: np.ndarray, size: tuple[int, int]) -> list[Things]:
-        made = []
-        for i in which:
-            _, (height, width), boxes, labels = self.files[split][i]
-            scale = np.array([size[1] / width, size[0] / height] * 2, np.float32)
-            made.append((boxes * scale, labels))
-        return made
-
-    def pictures(self, split: Split, which: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
-        files = self.files[split]
-        return torch.from_numpy(np.stack([stretched(files[i][0], tuple(size)) for i in which]).transpose(0, 3, 1, 2))
-
-
-def annotations_of(folder: Path) -> Path | None:
-    """The folder's annotation file, None where it has none. Raises InputError where it has several."""
-    files = sorted({*folder.glob("annotations.json"), *folder.glob("instances*.json")})
-    if len(files) > 1:
-        raise InputError(f"{folder} has {len(files)} annotation files; keep one of {', '.join(f.name for f in files)}")
-    return files[0] if files else None
-
-
-def annotated(folder: Path, mirrors: bool = True) -> Annotated:
-    """Read the folder. Raises InputError naming the first file and row that cannot be used, and why."""
-    named = {part: annotations_of(folder / part) for part in ("train", "val")}
-    whole = annotations_of(folder)
-    if whole is not None:
-        classes, every = _read(whole)
-        parts = {
-            "train": [row for i, row in enumerate(every) if i % HELD != HELD - 1],
-            "val": [row for i, row in enumerate(every) if i % HELD == HELD - 1],
-        }
-        source = str(whole)
-    else:
-        read = {}
-        for part, file in named.items():
-            if file is None:
-                raise InputError(f"{folder / part} has no annotations.json, and the other half has one")
-            read[part] = _read(file)
-        classes, other = read["train"][0], read["val"][0]
-        if classes != other:
-            raise InputError(
-                f"{named['val']}: the categories are {_listed(other)}; those of train are {_listed(classes)}"
-            )
-        parts = {part: rows for part, (_, rows) in read.items()}
-        source = str(named["train"])
-    for label, name in enumerate(classes):
-        if not any((row[3] == label).any() for row in parts["train"]):
-            raise InputError(
-                f"{source}: no picture to learn from has a box of the category {name!r}; draw some or remove it"
-            )
-    if not any(len(row[3]) for row in parts["val"]):
-        raise InputError(
-            f"{source}: none of the {len(parts['val'])} pictures for validation has a box; at least one is needed"
-        )
-    digest = sha256(repr(classes).encode())
-    for part, rows in sorted(parts.items()):
-        for path, _, boxes, labels in rows:
-            digest.update(f"{part} {path.name}".encode() + checked(path)[0] + boxes.tobytes() + labels.tobytes())
-    return Annotated(classes, {part: tuple(rows) for part, rows in parts.items()}, digest.hexdigest()[:16], mirrors)
+    file: Path
+    categories: tuple[tuple[int, str], ...]
+    used: frozenset[int]
+    root: int | None
+    pictures: tuple[AnnotatedPicture, ...]
 
 
 class _Row(BaseModel):
@@ -112,11 +60,18 @@ class _Row(BaseModel):
 class _Image(_Row):
     id: int
     file_name: str
+    width: int | None = None
+    height: int | None = None
 
 
 class _Category(_Row):
     id: int
     name: str
+    supercategory: str | None = None
+
+
+def _flag(value: object) -> object:
+    return int(bool(value)) if value is None or isinstance(value, bool) else value
 
 
 class _Annotation(_Row):
@@ -124,7 +79,7 @@ class _Annotation(_Row):
     image_id: int
     category_id: int
     bbox: list[float]
-    iscrowd: int = 0
+    iscrowd: Annotated[int, BeforeValidator(_flag)] = 0  # tools write false and null, too
 
 
 class _Coco(_Row):
@@ -133,33 +88,53 @@ class _Coco(_Row):
     annotations: list[_Annotation]
 
 
-def _read(file: Path) -> tuple[tuple[str, ...], list[tuple[Path, tuple[int, int], np.ndarray, np.ndarray]]]:
-    """The names of the categories in the order of their ids, and a row per picture in the order of their names."""
-    held = _content(file)
-    for what, ids in (("image", [i.id for i in held.images]), ("category", [c.id for c in held.categories])):
-        _distinct(ids, f"{file}: {what} id")
-    _distinct([c.name for c in held.categories], f"{file}: category name")
-    order = sorted(held.categories, key=lambda one: one.id)
-    labels = {one.id: label for label, one in enumerate(order)}
-    rows: dict[int, tuple[Path, tuple[int, int]]] = {}
-    for image in held.images:
-        path = _picture(file, image.file_name)
-        rows[image.id] = path, checked(path)[1]
-    boxes: dict[int, list[list[float]]] = {i: [] for i in rows}
-    classes: dict[int, list[int]] = {i: [] for i in rows}
-    for number, one in enumerate(held.annotations):
-        where = f"{file}: annotation {number if one.id is None else one.id}"
-        if one.image_id not in rows:
-            raise InputError(f"{where} has image_id {one.image_id}, which no image has; {_near(one.image_id, rows)}")
-        if one.category_id not in labels:
-            raise InputError(
-                f"{where} has category_id {one.category_id}, which no category has; {_near(one.category_id, labels)}"
-            )
-        if not one.iscrowd:
-            boxes[one.image_id].append(_box(one.bbox, where, *rows[one.image_id]))
-            classes[one.image_id].append(labels[one.category_id])
-    pictures = [(*rows[i], np.array(boxes[i], np.float32).reshape(-1, 4), np.array(classes[i], np.int64)) for i in rows]
-    return tuple(one.name for one in order), sorted(pictures, key=lambda row: str(row[0]))
+class _Frame(NamedTuple):
+    """The picture that boxes are of: its (height, width), and whether it is the stored one, before EXIF turns it."""
+
+    picture: PictureFile
+    size: Size
+    stored: bool
+
+    def upright(self, boxes: list[list[float]]) -> np.ndarray:
+        rows = np.array(boxes, np.float32).reshape(-1, 4)
+        return turned_boxes(rows, self.picture) if self.stored else rows
+
+
+def read_annotations(file: Path, places: Sequence[Path]) -> Annotations:
+    """Read the file. places: folders of the pictures it names. Raises InputError naming the row, and what is wrong."""
+    content = _content(file)
+    _check_distinct([image.id for image in content.images], f"{file}: image id")
+    _check_distinct([category.id for category in content.categories], f"{file}: category id")
+    identified = [row.id for row in content.annotations if row.id is not None]
+    if identified:
+        _check_distinct(identified, f"{file}: annotation id")
+    frames = {image.id: _frame(file, image, places) for image in content.images}
+    _check_distinct([str(frame.picture.path) for frame in frames.values()], f"{file}: the picture")
+    categories = tuple((row.id, row.name) for row in sorted(content.categories, key=lambda row: row.id))
+    boxes: dict[int, list[list[float]]] = {image: [] for image in frames}
+    labels: dict[int, list[int]] = {image: [] for image in frames}
+    for number, row in enumerate(content.annotations):
+        where = f"{file}: annotation {number if row.id is None else row.id}"
+        _check_named(row, where, frames, [number for number, _ in categories])
+        if not row.iscrowd:
+            boxes[row.image_id].append(_box(row.bbox, where, frames[row.image_id]))
+            labels[row.image_id].append(row.category_id)
+    pictures = [
+        AnnotatedPicture(frame.picture, frame.upright(boxes[image]), np.array(labels[image], np.int64))
+        for image, frame in frames.items()
+    ]
+    used = frozenset(row.category_id for row in content.annotations)
+    ordered = tuple(sorted(pictures, key=lambda row: str(row.picture.path)))
+    return Annotations(file, categories, used, _root(content.categories), ordered)
+
+
+def _root(categories: Sequence[_Category]) -> int | None:
+    """Roboflow's category 0, which has no boxes and whose name is the supercategory of the others."""
+    zero = next((row for row in categories if row.id == 0), None)
+    if zero is None or len(categories) == 1:
+        return None
+    above = {row.supercategory for row in categories if row is not zero}
+    return 0 if zero.supercategory in (None, "", "none") or zero.name in above else None
 
 
 def _content(file: Path) -> _Coco:
@@ -174,52 +149,63 @@ def _content(file: Path) -> _Coco:
         raise InputError(f"{file} is no whole JSON file: {error}") from None
 
 
-def _box(bbox: Sequence[float], where: str, path: Path, size: tuple[int, int]) -> list[float]:
+def _frame(file: Path, image: _Image, places: Sequence[Path]) -> _Frame:
+    picture = checked(_path(file, image.file_name, places))
+    for size, stored in ((picture.size, False), (picture.stored, True)):
+        if all(told in (None, side) for told, side in zip((image.height, image.width), size, strict=True)):
+            return _Frame(picture, size, stored)
+    (height, width), told = picture.size, f"width {image.width} and height {image.height}"
+    raise InputError(
+        f"{file}: image {image.id} has {told}, and {picture.path.name} is {width} x {height} pixels; "
+        f"boxes must be of the picture as it is: scale them, or bring the pictures they were drawn on"
+    )
+
+
+def _path(file: Path, name: str, places: Sequence[Path]) -> Path:
+    """A picture the file names, which must lie in one of its folders."""
+    relative = PurePosixPath(name.replace("\\", "/"))
+    where = f"beside {'it' if file.parent in places else 'its folder'} nor in images/"
+    if relative.is_absolute() or ".." in relative.parts:
+        raise InputError(f"{file} names the picture {name!r}; it must lie beside the file or in images/")
+    path = next((place / relative for place in places if (place / relative).is_file()), None)
+    if path is None:
+        others = [inner.name for place in places if place.is_dir() for inner in visible(place) if inner != file]
+        near = get_close_matches(relative.name, others, n=1, cutoff=0.0)
+        hint = f"; the nearest is {near[0]!r}" if near else ""
+        raise InputError(f"{file} names the picture {name!r}, which is neither {where}{hint}")
+    return path
+
+
+def _check_named(row: _Annotation, where: str, images: Iterable[int], categories: Iterable[int]) -> None:
+    for what, value, ids in (("image", row.image_id, images), ("category", row.category_id, categories)):
+        if value not in ids:
+            nearest = min(ids, key=lambda known: abs(known - value))
+            raise InputError(f"{where} has {what}_id {value}, which no {what} has; the nearest is {nearest}")
+
+
+def _box(bbox: Sequence[float], where: str, frame: _Frame) -> list[float]:
     """left, top, right, bottom, inside the picture."""
-    height, width = size
+    height, width = frame.size
     if len(bbox) != 4:
         raise InputError(f"{where}: bbox {bbox} has {len(bbox)} numbers; it must have 4: left, top, width, height")
     left, top, w, h = bbox
     if w <= 0 or h <= 0:
         raise InputError(f"{where}: bbox {bbox} has no area; its width and height must be above 0, such as 1")
     cut = [max(0.0, left), max(0.0, top), min(float(width), left + w), min(float(height), top + h)]
-    out = max(a - b for a, b in zip((cut[0], cut[1], left + w, top + h), (left, top, cut[2], cut[3]), strict=True))
-    if out > _ROUNDING or cut[0] >= cut[2] or cut[1] >= cut[3]:
-        inside = cut[0] < cut[2] and cut[1] < cut[3]
+    outside = max(a - b for a, b in zip((cut[0], cut[1], left + w, top + h), (left, top, cut[2], cut[3]), strict=True))
+    inside = cut[0] < cut[2] and cut[1] < cut[3]
+    if outside > _ROUNDING or not inside:
         near = [cut[0], cut[1], cut[2] - cut[0], cut[3] - cut[1]] if inside else [0.0, 0.0, float(width), float(height)]
         raise InputError(
-            f"{where}: bbox {bbox} lies outside {path.name}, which is {width} x {height} pixels; the nearest is {near}"
+            f"{where}: bbox {bbox} lies outside {frame.picture.path.name}, which is {width} x {height} pixels; "
+            f"the nearest is {near}"
         )
     return cut
 
 
-def _picture(file: Path, name: str) -> Path:
-    """A picture the file names, which must lie in its folder."""
-    if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise InputError(f"{file} names the picture {name!r}; it must lie beside the file or in images/")
-    places = [file.parent / name, file.parent / "images" / name]
-    there = next((one for one in places if one.is_file()), None)
-    if there is None:
-        others = [
-            one.name for folder in (file.parent, file.parent / "images") if folder.is_dir() for one in folder.iterdir()
-        ]
-        near = get_close_matches(Path(name).name, [one for one in others if one != file.name], n=1, cutoff=0.0)
-        hint = f"; the nearest is {near[0]!r}" if near else ""
-        raise InputError(f"{file} names the picture {name!r}, which is neither beside it nor in images/{hint}")
-    return there
-
-
-def _distinct(values: Sequence[object], what: str) -> None:
-    twice = [one for one, times in Counter(values).items() if times > 1]
+def _check_distinct(values: Sequence[object], what: str) -> None:
+    twice = [value for value, times in Counter(values).items() if times > 1]
     if twice:
         raise InputError(f"{what} {twice[0]!r} is given twice; each must be there once")
     if not values:
         raise InputError(f"{what}: there is none; at least one is needed")
-
-
-def _near(value: int, known: Iterable[int]) -> str:
-    return f"the nearest is {min(known, key=lambda one: abs(one - value))}"
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)

@@ -10,11 +10,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import InputError
+from .augmentation import random_moves
 from .boxes import Things, boxes_at, decoded, encoded
 from .heads import DETECTOR_STRIDE
-from .moving import drawn
-from .sources import Boxed, Split
-from .tasks import Task
+from .parts import Part
+from .sources import Boxed
+from .tasks import Task, check_part
 
 __all__ = ["Detection"]
 
@@ -27,7 +28,7 @@ class Detection(Task):
 
     shift: pictures are moved by up to this share of their sides. stride: pixels per cell of the map.
 
-    >>> from workbench.training.sources import RoomBoxes
+    >>> from workbench.training.embedded import RoomBoxes
     >>> Detection("rooms/detection", RoomBoxes()).classes[:2]
     ('person', 'chair')
     """
@@ -61,16 +62,17 @@ class Detection(Task):
     def metric(self) -> str:
         return "mAP (IoU 0.50 to 0.95)"
 
-    def count(self, split: Split) -> int:
-        return self.source.count(split)
+    def count(self, part: Part) -> int:
+        return self.source.count(part)
 
-    def batch(self, split: Split, which: np.ndarray, size: tuple[int, int]) -> tuple[Tensor, Things]:
-        things = self.source.boxes(split, which, size)
-        return self.source.pictures(split, which, size), [tuple(map(torch.from_numpy, one)) for one in things]
+    def batch(self, part: Part, rows: np.ndarray, size: tuple[int, int]) -> tuple[Tensor, Things]:
+        check_part(self.name, part, self.count(part))
+        things = self.source.boxes(part, rows, size)
+        return self.source.pictures(part, rows, size), [tuple(map(torch.from_numpy, one)) for one in things]
 
     def varied(self, images: Tensor, targets: Things, generator: torch.Generator) -> tuple[Tensor, Things]:
         height, width = images.shape[2:]
-        moves = drawn(len(images), (height, width), self.shift, self.source.mirrors, generator)
+        moves = random_moves(len(images), (height, width), self.shift, self.source.mirrors, generator)
         things = []
         for i, (boxes, labels) in enumerate(targets):
             there, shows = moves.boxes(i, boxes, (height, width))

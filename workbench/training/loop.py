@@ -97,16 +97,13 @@ def fit(
     schedule = schedule or named(task.schedule)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     student = copy.deepcopy(module).to(device)
+    _check_counts(task, schedule)
     first, _ = task.batch("train", np.arange(2), size[1:])
     task.check(logits(student, prepared(first, size, student).to(device)), name)
     taught = None if teacher is None else copy.deepcopy(teacher).to(device).eval()
     if taught is not None:
         task.check(logits(taught, prepared(first, size, taught).to(device)), "the teacher")
     steps = task.count("train") // schedule.batch_size
-    if not steps:
-        raise InputError(
-            f"batch_size is {schedule.batch_size}, and {task.name} has {task.count('train')} pictures to learn from"
-        )
     asked = digest_of(
         _LOOP,
         task.digest,
@@ -225,6 +222,20 @@ class _Run:
         if self.average is not None:
             self.average.update(self.student, step)
         return loss.detach()
+
+
+def _check_counts(task: Task, schedule: Schedule) -> None:
+    """Raise InputError where there are too few pictures to learn from, or none to judge by."""
+    train = task.count("train")
+    if train < 2:
+        raise InputError(f"{task.name} has {train} pictures to learn from; at least 2 are needed: add some")
+    if train < schedule.batch_size:
+        raise InputError(
+            f"batch_size is {schedule.batch_size}, and {task.name} has {train} pictures to learn from; "
+            f"the nearest is batch_size={train}"
+        )
+    if not task.count("val"):
+        raise InputError(f"{task.name} has no pictures for validation, so nothing could be judged; add some")
 
 
 def _to(targets: Any, device: torch.device) -> Any:

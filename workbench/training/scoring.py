@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..errors import InputError
 from .tasks import Task
 
 __all__ = ["Score", "logits", "prepared", "score", "score_with"]
 
 _BATCH = 64
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -43,6 +45,8 @@ def score_with(answer: Callable[[Tensor], Any], task: Task, size: tuple[int, int
     """The score of whatever answers a batch of pictures, uint8[n, 3, height, width], as the network would."""
     metric = task.scorer()
     count = task.count("val")
+    if not count:
+        raise InputError(f"{task.name} has no pictures for validation, so nothing can be judged; add some")
     for start in range(0, count, _BATCH):
         images, targets = task.batch("val", np.arange(start, min(start + _BATCH, count)), size[1:])
         outputs = answer(images)
@@ -73,6 +77,6 @@ def prepared(images: Tensor, size: tuple[int, int, int], module: nn.Module) -> T
     pictures = images.float() / 255
     if channels == 3:
         return (pictures - mean.view(-1, 1, 1)[:3]) / std.view(-1, 1, 1)[:3]
-    # other sensors: the grey picture on every channel
-    grey = pictures.mean(1, keepdim=True).expand(-1, channels, -1, -1)
+    # other sensors: the grey picture, as Pillow and OpenCV make it, on every channel
+    grey = (pictures * torch.tensor(_LUMA).view(-1, 1, 1)).sum(1, keepdim=True).expand(-1, channels, -1, -1)
     return (grey - mean.mean()) / std.mean()

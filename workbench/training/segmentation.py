@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import InputError
-from .moving import drawn
-from .sources import NO_CLASS, Masked, Split
-from .tasks import Task
+from .augmentation import random_moves
+from .parts import Part
+from .sources import NO_CLASS, Masked
+from .tasks import Task, check_part
 
 __all__ = ["Segmentation"]
 
@@ -23,7 +24,7 @@ class Segmentation(Task):
 
     shift: pictures are moved by up to this share of their sides.
 
-    >>> from workbench.training.sources import RoomMasks
+    >>> from workbench.training.embedded import RoomMasks
     >>> Segmentation("rooms/segmentation", RoomMasks()).classes[:3]
     ('wall', 'floor', 'person')
     """
@@ -56,16 +57,17 @@ class Segmentation(Task):
     def metric(self) -> str:
         return "mIoU"
 
-    def count(self, split: Split) -> int:
-        return self.source.count(split)
+    def count(self, part: Part) -> int:
+        return self.source.count(part)
 
-    def batch(self, split: Split, which: np.ndarray, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    def batch(self, part: Part, rows: np.ndarray, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Masks int64[n, height, width]; NO_CLASS where no answer is asked for."""
-        return self.source.pictures(split, which, size), self.source.masks(split, which, size).long()
+        check_part(self.name, part, self.count(part))
+        return self.source.pictures(part, rows, size), self.source.masks(part, rows, size).long()
 
     def varied(self, images: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         height, width = images.shape[2:]
-        moves = drawn(len(images), (height, width), self.shift, self.source.mirrors, generator)
+        moves = random_moves(len(images), (height, width), self.shift, self.source.mirrors, generator)
         return moves.maps(images), moves.maps(targets[:, None])[:, 0]
 
     def check(self, outputs: Any, name: str) -> None:

@@ -4,6 +4,7 @@ A task is a frozen value. A new kind of task is one more class with the same mem
 `segmentation.py`.
 """
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,11 +14,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError
-from .moving import moved
-from .sources import Labelled, Split
+from ..errors import InputError, unknown
+from .augmentation import moved
+from .parts import PARTS, Part
+from .sources import Labelled
 
-__all__ = ["Classification", "Task"]
+__all__ = ["Classification", "Task", "check_part"]
+
+
+def check_part(name: str, part: Part, count: int) -> None:
+    """Raise InputError where the task `name` has no such part."""
+    if part not in PARTS:
+        raise unknown("part", part, PARTS)
+    if not count:
+        raise InputError(f"{name} has no {part} part; a folder {part} beside train gives it one")
 
 
 class Task(ABC):
@@ -52,12 +62,15 @@ class Task(ABC):
         """The score's name; it lies between 0 and 1, more is better."""
 
     @abstractmethod
-    def count(self, split: Split) -> int:
-        """How many pictures there are."""
+    def count(self, part: Part) -> int:
+        """How many pictures a part has; 0 where the data has no such part."""
 
     @abstractmethod
-    def batch(self, split: Split, which: np.ndarray, size: tuple[int, int]) -> tuple[Tensor, Any]:
-        """Pictures uint8[n, 3, height, width] and what is to be said of them."""
+    def batch(self, part: Part, rows: np.ndarray, size: tuple[int, int]) -> tuple[Tensor, Any]:
+        """Pictures uint8[n, 3, height, width] and their labels, boxes or masks. rows: int[n], numbers in the part.
+
+        Raises InputError for a part that the data does not have.
+        """
 
     @abstractmethod
     def varied(self, images: Tensor, targets: Any, generator: torch.Generator) -> tuple[Tensor, Any]:
@@ -65,7 +78,9 @@ class Task(ABC):
 
     @abstractmethod
     def check(self, outputs: Any, name: str) -> None:
-        """Raise InputError where the outputs of `name` (any batch) cannot answer the question."""
+        """Raise InputError where the outputs of `name` (any batch) cannot answer the question; warn where some of them
+        never do.
+        """
 
     @abstractmethod
     def loss(self, outputs: Any, targets: Any) -> Tensor: ...
@@ -85,7 +100,7 @@ class Classification(Task):
 
     smoothing: of the labels. shift: pictures are moved by up to this share of their sides.
 
-    >>> from workbench.training.sources import Digits
+    >>> from workbench.training.embedded import Digits
     >>> Classification("digits", Digits()).classes[:3]
     ('0', '1', '2')
     """
@@ -119,12 +134,13 @@ class Classification(Task):
     def metric(self) -> str:
         return "top-1 accuracy"
 
-    def count(self, split: Split) -> int:
-        return len(self.source.labels(split))
+    def count(self, part: Part) -> int:
+        return len(self.source.labels(part))
 
-    def batch(self, split: Split, which: np.ndarray, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        labels = torch.from_numpy(self.source.labels(split)[which])
-        return self.source.pictures(split, which, size), labels
+    def batch(self, part: Part, rows: np.ndarray, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        labels = self.source.labels(part)
+        check_part(self.name, part, len(labels))
+        return self.source.pictures(part, rows, size), torch.from_numpy(labels[rows])
 
     def varied(self, images: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         return moved(images, self.shift, self.source.mirrors, generator), targets
@@ -132,10 +148,16 @@ class Classification(Task):
     def check(self, outputs: Any, name: str) -> None:
         shape = tuple(getattr(outputs, "shape", ()))
         if len(shape) != 2 or shape[1] < len(self.classes):
-            found = f"{shape[1]} outputs" if len(shape) == 2 else f"outputs of shape {shape}"
+            outputs_ = f"{shape[1]} outputs" if len(shape) == 2 else f"outputs of shape {shape}"
             raise InputError(
-                f"{name} has {found}, and {self.name} needs {len(self.classes)}, one a class; "
+                f"{name} has {outputs_}, and {self.name} needs {len(self.classes)}, one a class; "
                 f"open(..., task={self.name!r}) gives it a head that fits"
+            )
+        if (more := shape[1] - len(self.classes)) > 0:
+            warnings.warn(
+                f"{name} has {shape[1]} outputs, and {self.name} has {len(self.classes)} classes, so the last {more} "
+                f"are never right; open(..., task={self.name!r}) gives it a head that fits",
+                stacklevel=2,
             )
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:

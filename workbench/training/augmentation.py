@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Moves", "drawn", "moved"]
+__all__ = ["Moves", "moved", "random_moves"]
 
 _SHOWS = 0.25  # share of a box that must stay in the picture; less of a thing is not asked for
 
@@ -45,7 +45,7 @@ class Moves:
         return cut[shows], shows
 
 
-def drawn(n: int, size: tuple[int, int], shift: float, mirrors: bool, generator: torch.Generator) -> Moves:
+def random_moves(n: int, size: tuple[int, int], shift: float, mirrors: bool, generator: torch.Generator) -> Moves:
     """Moves of n pictures of (height, width): by up to `shift` of their sides, half of them mirrored if they may be."""
     down, right = (max(1, round(shift * side)) for side in size) if shift else (0, 0)
     tops = torch.randint(0, 2 * down + 1, (n,), generator=generator)
@@ -62,7 +62,7 @@ def drawn(n: int, size: tuple[int, int], shift: float, mirrors: bool, generator:
 def moved(images: Tensor, shift: float, mirrors: bool, generator: torch.Generator) -> Tensor:
     """Each picture moved by up to `shift` of its sides, edges repeated, and mirrored half the time where it may be."""
     height, width = images.shape[2:]
-    return drawn(len(images), (height, width), shift, mirrors, generator).maps(images)
+    return random_moves(len(images), (height, width), shift, mirrors, generator).maps(images)
 
 
 def _areas(boxes: Tensor) -> Tensor:
