@@ -1,6 +1,8 @@
 """The shell: the same answers as the API; errors are one sentence on stderr and exit code 2."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,26 @@ def test_errors_are_one_sentence_and_exit_code_2(arguments, said, capsys):
     err = capsys.readouterr().err
     assert said in err
     assert re.fullmatch(r"workbench: [^\n]+\n", err)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("estimate", "mobilenetv2_100", "-t", "ethos-u65-521"),
+        ("estimate", "mobilenetv2_100", "--input-size", "3,224"),
+        ("apply", "mobilenetv2_100", "missing.yaml"),
+        ("apply", "mobilenetv2_100", str(RECIPE), "-o", "tuned.pdf"),
+        ("verify", "mobilenetv2_100", "-r", "missing.yaml"),
+        ("verify", "missing.wb", "-t", "ethos-u65-521"),
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_option_is_refused_before_torch_is_imported(arguments):
+    code = (
+        "import sys; from workbench.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "finally: print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout.strip() == "False"
+    assert re.fullmatch(r"workbench: [^\n]+\n", done.stderr)

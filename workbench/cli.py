@@ -80,13 +80,16 @@ def apply(
     pretrained: Pretrained = False,
 ) -> None:
     """Apply a recipe and show what it changes (estimated)."""
+    from .recipe import Recipe
+
     writers = {".wb": "save", ".html": "share", ".onnx": "export"}
     if out is not None and out.suffix not in writers:
         raise InputError(
             f"cannot write {out.suffix or out.name!r}; --out takes {', '.join(writers)}, such as {out.stem}.wb"
         )
+    steps = Recipe.load(recipe)
     before = _open(model, target, input_size, pretrained)
-    after = before.apply(recipe)
+    after = before.apply(steps)
     _print(after.history, "Steps (estimated)")
     _print(after.compare(before), f"{after.model_name} on {after.target.name}")
     if out is not None:
@@ -110,9 +113,12 @@ def verify(
     if model.endswith(".zip"):
         _check(model, task)
         return
+    from .recipe import Recipe
+
+    steps = None if recipe is None else Recipe.load(recipe)
     session = _open(model, target, input_size, pretrained)
-    if recipe is not None:
-        session = session.apply(recipe)
+    if steps is not None:
+        session = session.apply(steps)
     result = session.verify(timeout_s=timeout)
     if result.status in ("compiled", "measured"):
         _print(result.table, f"{session.model_name} on {result.target}")
@@ -226,11 +232,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _open(model: str, target: str, input_size: str | None, pretrained: bool = False) -> "Session":
-    from .session import load, open
+    from .hardware import resolve
 
+    resolve(target)  # before torch is imported, as all that can be refused without it
     if model.endswith(".wb"):
         if input_size is not None or pretrained:
             raise InputError(f"{model} brings its own input size and weights; leave --input-size and --pretrained out")
+        from .session import load
+
         return load(model).on(target)
     size = None
     if input_size is not None:
@@ -240,6 +249,8 @@ def _open(model: str, target: str, input_size: str | None, pretrained: bool = Fa
                 f"--input-size {input_size!r} must be three whole numbers, channels,height,width, such as 3,224,224"
             )
         size = (int(parts[0]), int(parts[1]), int(parts[2]))
+    from .session import open
+
     return open(model, target=target, input_size=size, pretrained=pretrained)
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import anywidget
 import traitlets
@@ -9,6 +10,7 @@ import traitlets
 from ..errors import WorkbenchError, unknown
 from ..metrics import change_text
 from ..recipe import from_step
+from ..report import picture
 from ..report.palette import theme_css
 from ..state import State
 from ..transforms import describe
@@ -43,10 +45,11 @@ class Bench(anywidget.AnyWidget):
     command = traitlets.Dict(help="From the browser: id, action, transform, params.").tag(sync=True)
     done = traitlets.Int(help="`id` of the last command that was answered.").tag(sync=True)
     status = traitlets.Unicode(help="One sentence about the last command.").tag(sync=True)
+    picture = traitlets.Unicode(help="Which stored picture stands in for it where no kernel runs.").tag(sync=True)
     failed = traitlets.Bool(help="Whether that sentence is an error.").tag(sync=True)
 
     def __init__(self, session: State) -> None:
-        super().__init__(session=session, view=session_view(session))
+        super().__init__(session=session, view=session_view(session), picture=uuid4().hex[:12])
 
     @traitlets.observe("session")
     def _show(self, change: Any) -> None:
@@ -94,6 +97,18 @@ class Bench(anywidget.AnyWidget):
             return f"{describe(transform)} would give {effect}."
         self.session = after
         return f"{describe(transform)} gave {effect}."
+
+    def _ipython_display_(self) -> None:
+        """The bench, and before it a picture that stays when the notebook is read without a kernel.
+
+        Lab shows "model not found" for a widget whose kernel is gone, even where other formats stand in the same
+        bundle: so the picture is an output of its own, which the living bench hides.
+        """
+        from IPython.display import display
+
+        html = f'<div class="wb-picture-{self.picture}">{picture(self.session)}</div>'
+        display({"text/html": html}, raw=True)
+        display(self._repr_mimebundle_(), raw=True)
 
     def __repr__(self) -> str:
         return f"Bench({self.session!r})"

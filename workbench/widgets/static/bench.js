@@ -28,7 +28,8 @@ function render({ model, el }) {
   let focused = null; // name of the block the keyboard is on
   let anchor = null; // where a range begins
   let shown = null; // the preview on display
-  let waiting = null;
+  let waiting = null; // the timer of a command that was not answered yet
+  let connected = true; // to a kernel that can answer
   let pattern = ""; // what stands in the field for blocks
   const drafts = {}; // transform -> option -> what was typed
 
@@ -46,7 +47,7 @@ function render({ model, el }) {
   const button = (action, text, label) => h("button", { type: "button", "data-action": action, "aria-label": label, onclick: () => send(action) }, text);
   const buttons = {
     preview: button("preview", "Preview"),
-    apply: button("apply", "Apply"),
+    apply: h("button", { type: "submit", "data-action": "apply" }, "Apply"), // Enter in a field submits the form
     undo: button("undo", "\u21b6 Undo", "Undo"),
     redo: button("redo", "\u21b7 Redo", "Redo"),
   };
@@ -124,7 +125,7 @@ function render({ model, el }) {
             title: `${block.name} \u00b7 ${block.kind} \u00b7 ${block.shape}${block.change ? ` \u00b7 ${block.change} since opened` : ""}`,
             onclick: (event) => click(block.name, event),
           },
-          h("span", { class: "wb-name" }, block.name),
+          h("span", { class: "wb-name" }, h("bdi", {}, block.name)),
           h("span", { class: "wb-kind" }, block.kind),
           h("span", { class: "wb-kind" }, block.shape),
           h("span", { class: "wb-cost" }, h("span", {}, block.latency_text), h("span", {}, block.share_text)),
@@ -218,15 +219,20 @@ function render({ model, el }) {
     const v = view();
     const busy = waiting !== null;
     root.setAttribute("aria-busy", String(busy));
-    buttons.undo.disabled = busy || !v.can_undo;
-    buttons.redo.disabled = busy || !v.can_redo;
-    buttons.apply.disabled = busy;
-    buttons.preview.disabled = busy;
+    able(buttons.undo, !busy && connected && v.can_undo);
+    able(buttons.redo, !busy && connected && v.can_redo);
+    able(buttons.apply, !busy && connected);
+    able(buttons.preview, !busy && connected);
+  }
+
+  /** A button that is off keeps the focus: a disabled one would drop it to the page. */
+  function able(node, on) {
+    node.setAttribute("aria-disabled", String(!on));
   }
 
   function drawStatus() {
-    status.textContent = model.get("status");
-    status.classList.toggle("wb-failed", model.get("failed"));
+    status.textContent = connected ? model.get("status") : "The kernel that drew this is gone; run the cell again to go on from here.";
+    status.classList.toggle("wb-failed", connected && model.get("failed"));
   }
 
   // ---- selecting -----------------------------------------------------------------------------------------------
@@ -308,10 +314,15 @@ function render({ model, el }) {
   }
 
   function send(action) {
-    if (waiting !== null || buttons[action].disabled) return;
+    if (waiting !== null || buttons[action].getAttribute("aria-disabled") === "true") return;
     const id = Math.max(model.get("done"), model.get("command")?.id ?? 0) + 1;
     const step = action === "apply" || action === "preview" ? { transform: choice.value, params: params() } : {};
-    waiting = setTimeout(() => { status.textContent = "The kernel has not answered yet."; }, 5000);
+    waiting = setTimeout(() => {
+      // Busy, or gone without a word: nothing stays switched off for good.
+      waiting = null;
+      drawButtons();
+      status.textContent = "The kernel has not answered yet; it may be busy with another cell.";
+    }, 5000);
     drawButtons();
     model.set("command", { id, action, ...step });
     model.save_changes();
@@ -337,6 +348,24 @@ function render({ model, el }) {
     drawTotals();
   }
 
+  /** A restarted kernel knows nothing of this bench: what is drawn stays to be read. */
+  function followKernel() {
+    // The view's own listener marks the element; it may run after this one.
+    setTimeout(() => {
+      connected = el.closest(".jupyter-widgets-disconnected") === null;
+      if (!connected) { clearTimeout(waiting); waiting = null; }
+      drawButtons();
+      drawStatus();
+    });
+  }
+
+  /** The picture stored beside the bench is for readers without a kernel. */
+  function hidePicture() {
+    for (const node of document.getElementsByClassName(`wb-picture-${model.get("picture")}`)) {
+      (node.closest(".jp-OutputArea-child") ?? node).style.display = "none";
+    }
+  }
+
   // ---- following Python ----------------------------------------------------------------------------------------
   const follow = {
     "change:view": drawView,
@@ -345,6 +374,7 @@ function render({ model, el }) {
     "change:status": drawStatus,
     "change:failed": drawStatus,
     "change:done": answered,
+    "comm_live_update": followKernel,
   };
   for (const [event, callback] of Object.entries(follow)) model.on(event, callback);
   drawView();
@@ -352,6 +382,7 @@ function render({ model, el }) {
   drawPreview();
   drawStatus();
   el.append(root);
+  hidePicture();
   return () => {
     clearTimeout(waiting);
     for (const [event, callback] of Object.entries(follow)) model.off(event, callback);
