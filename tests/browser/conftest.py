@@ -7,8 +7,10 @@ from typing import Any
 import chromium
 import pytest
 from lab import Lab, serve
+from playwright.sync_api import expect
 
 ROOT = Path(__file__).parents[2]
+expect.set_options(timeout=30_000)  # a loaded machine is slow, and not wrong
 # Containers have no user namespaces for the sandbox; the rest keeps the browser off the network.
 FLAGS = [
     "--no-sandbox",

@@ -47,7 +47,7 @@ function render({ model, el }) {
   const button = (action, text, label) => h("button", { type: "button", "data-action": action, "aria-label": label, onclick: () => send(action) }, text);
   const buttons = {
     preview: button("preview", "Preview"),
-    apply: h("button", { type: "submit", "data-action": "apply" }, "Apply"), // Enter in a field submits the form
+    apply: button("apply", "Apply"),
     undo: button("undo", "\u21b6 Undo", "Undo"),
     redo: button("redo", "\u21b7 Redo", "Redo"),
   };
@@ -55,7 +55,7 @@ function render({ model, el }) {
   const history = h("ol", { class: "wb-history", start: "0" });
   const form = h(
     "form",
-    { class: "wb-form", "aria-label": "Transform", onsubmit: (event) => { event.preventDefault(); send("apply"); }, oninput: () => forget() },
+    { class: "wb-form", "aria-label": "Transform", onsubmit: (event) => event.preventDefault(), onkeydown: submitOnEnter, oninput: () => forget() },
     h("label", { for: `t-${uid}` }, "Transform"), choice, about, options,
     h("div", { class: "wb-buttons" }, buttons.preview, buttons.apply),
   );
@@ -311,6 +311,13 @@ function render({ model, el }) {
       else given[name] = type === "int" || type === "float" ? Number(text) : text;
     }
     return given;
+  }
+
+  /** JupyterLab keeps a form from being submitted by the Enter key: it is done here. */
+  function submitOnEnter(event) {
+    if (event.key !== "Enter" || event.target.tagName !== "INPUT") return;
+    event.preventDefault();
+    send("apply");
   }
 
   function send(action) {
