@@ -5,8 +5,8 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from workbench.training.boxes import boxes_at, decoded, encoded
 from workbench.training.augmentation import random_moves
+from workbench.training.boxes import boxes_at, decoded, encoded
 
 STRIDE, ROWS, COLUMNS, CLASSES = 8, 12, 16, 3
 HEIGHT, WIDTH = ROWS * STRIDE, COLUMNS * STRIDE

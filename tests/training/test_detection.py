@@ -6,8 +6,8 @@ import torch
 
 from workbench.errors import InputError
 from workbench.training import Detection, Schedule, fit, resolve_task, score, score_with
-from workbench.training.rooms import CLASSES
 from workbench.training.embedded import RoomBoxes, Rooms
+from workbench.training.rooms import CLASSES
 
 from .networks import small_detector
 

@@ -7,8 +7,8 @@ from torch.nn import functional
 
 from workbench.errors import InputError
 from workbench.training import Schedule, Segmentation, fit, resolve_task, score
-from workbench.training.rooms import CLASSES, STUFF
 from workbench.training.embedded import RoomMasks, Rooms
+from workbench.training.rooms import CLASSES, STUFF
 from workbench.training.sources import NO_CLASS
 
 from .networks import small_segmenter
