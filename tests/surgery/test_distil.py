@@ -10,8 +10,8 @@ import workbench as wb
 from workbench.errors import InputError
 from workbench.graph.trace import trace
 from workbench.surgery import build
+from workbench.surgery.activations import capture
 from workbench.surgery.distil import distil
-from workbench.surgery.layers import capture
 from workbench.transforms import FuseIBN, KernelSize
 
 from ..graph.zoo import lively

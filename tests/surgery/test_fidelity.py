@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from workbench.graph import rewrite
 from workbench.surgery import build, fidelity
-from workbench.surgery.layers import capture
+from workbench.surgery.activations import capture
 from workbench.transforms import EvenChannels, InputSize
 
 from ..graph.zoo import lively, traced

@@ -5,7 +5,7 @@ import torch
 
 from workbench.graph import rewrite
 from workbench.surgery import build
-from workbench.surgery.layers import capture
+from workbench.surgery.activations import capture
 from workbench.surgery.losses import Losses, textured
 from workbench.transforms import DenseDepthwise, DepthMultiplier, DropBlock, ExpandRatio, FuseIBN, KernelSize, RemoveSE
 

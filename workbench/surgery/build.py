@@ -26,19 +26,19 @@ from ..graph import (
 )
 from ..graph.plan import Replacement
 from ..graph.trace import trace
-from .attributes import set_attributes
-from .compare import require_equal
+from .code_widths import set_code_widths
 from .compress import compress, compress_again
+from .conformance import require_equal
 from .distil import Progress, distil
 from .exchange_layer import exchange_layer
 from .fuse_layers import fuse_layers
-from .layers import takes_one
+from .modules import takes_one_argument
+from .norm_statistics import correct_statistics
 from .remove_module import remove_module
 from .replace_block import replace_block
 from .resize import kept_channels, resize
 from .site import Site
 from .spatial import set_spatial
-from .statistics import correct
 
 __all__ = ["build", "carry_out", "mirrored"]
 
@@ -135,7 +135,7 @@ def _distilled(site: Site, edit: Replacement) -> str:
     """The module whose output tells what the replaced operators were for: their block, or the layer itself."""
     last, graph = edit.ops[-1], site.graph
     around = (block.name for block in graph.blocks if last in block.ops)
-    whole = (path for path in around if path in graph.classes and takes_one(site.model.get_submodule(path)))
+    whole = (path for path in around if path in graph.classes and takes_one_argument(site.model.get_submodule(path)))
     layer = edit.module if isinstance(edit, ReplaceBlock) else graph.by_name[last].module
     return next(whole, layer)
 
@@ -145,16 +145,16 @@ def _resize(site: Site, edits: Sequence[Resize]) -> None:
     narrows = any(edit.width < segments[edit.segment].width for edit in edits)
     before = copy.deepcopy(site.model) if narrows and site.images is not None else None
     sources = resize(site.model, site.graph, edits, site.after, site.images)
-    set_attributes(site.model, site.graph, site.after)
+    set_code_widths(site.model, site.graph, site.after)
     compress_again(site.model, site.graph, site.after)
     if before is not None and site.images is not None:
-        correct(before, site.model, kept_channels(site.graph, sources), site.images)
+        correct_statistics(before, site.model, kept_channels(site.graph, sources), site.images)
 
 
 def _set_spatial(site: Site, edits: Sequence[SetSpatial]) -> None:
     for edit in edits:
         set_spatial(site.model, site.graph.by_name[edit.op], edit)
-    set_attributes(site.model, site.graph, site.after)
+    set_code_widths(site.model, site.graph, site.after)
 
 
 # How the edits of each class are carried out; SetInput leaves the module as it is.

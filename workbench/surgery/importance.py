@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from ..graph import Graph, Op
 from ..graph.trace import evaluating
-from .layers import get_parameter
+from .modules import get_parameter
 
 __all__ = ["importance"]
 
@@ -127,10 +127,10 @@ def _taylor(model: nn.Module, graph: Graph, segments: list[str], images: Tensor)
             parameter.requires_grad_(flag)
     scores = {}
     for segment in segments:
-        found = [
+        shares = [
             _share(graph, op, segment, squares[op.module]) for op in _makers(graph, segment) if op.module in squares
         ]
-        scores[segment] = sum(found[1:], found[0]) if found else _summed(model, graph, segment, _magnitude)
+        scores[segment] = sum(shares[1:], shares[0]) if shares else _summed(model, graph, segment, _magnitude)
     return scores
 
 
@@ -141,26 +141,27 @@ def _gradients(model: nn.Module, graph: Graph, makers: Mapping[str, Op], images:
     for path, op in makers.items():
         axis = graph.channels.layout[op.name].axis
 
-        def gated(_: nn.Module, args: object, made: Tensor, path: str = path, axis: int = axis) -> Tensor:
+        def gated(_: nn.Module, args: object, output: Tensor, path: str = path, axis: int = axis) -> Tensor:
             if path not in gates:
-                gates[path] = made.new_ones((len(made), made.shape[axis])).requires_grad_()
-            shape = [len(made)] + [1] * (made.dim() - 1)
-            shape[axis] = made.shape[axis]
-            return made * gates[path].reshape(shape)
+                gates[path] = output.new_ones((len(output), output.shape[axis])).requires_grad_()
+            shape = [len(output)] + [1] * (output.dim() - 1)
+            shape[axis] = output.shape[axis]
+            return output * gates[path].reshape(shape)
 
         hooks.append(model.get_submodule(path).register_forward_hook(gated))
     try:
         with torch.enable_grad():
-            made = model(images)
-            made = made if isinstance(made, Tensor) else made[0]
-            if made.dim() == 2:
-                loss = F.cross_entropy(made, made.argmax(1), reduction="sum")
+            output = model(images)
+            output = output if isinstance(output, Tensor) else output[0]
+            if output.dim() == 2:
+                loss = F.cross_entropy(output, output.argmax(1), reduction="sum")
             else:
-                loss = made.square().sum() / 2
-            found = torch.autograd.grad(loss, list(gates.values()), allow_unused=True)
+                loss = output.square().sum() / 2
+            gradients = torch.autograd.grad(loss, list(gates.values()), allow_unused=True)
     finally:
         for hook in hooks:
             hook.remove()
     return {
-        path: torch.zeros_like(gate) if g is None else g for (path, gate), g in zip(gates.items(), found, strict=True)
+        path: torch.zeros_like(gate) if g is None else g
+        for (path, gate), g in zip(gates.items(), gradients, strict=True)
     }

@@ -10,8 +10,8 @@ from torch import nn
 from ..errors import SurgeryError
 from ..graph import Graph, ReplaceBlock
 from ..graph.paths import is_inside
-from .initialise import Bottleneck, compose, fit
-from .layers import replace_module
+from .dense_weights import Bottleneck, compose, fit
+from .modules import replace_module
 from .site import Site
 
 __all__ = ["replace_block"]
@@ -37,8 +37,8 @@ def _replace_by_edge_residual(site: Site, edit: ReplaceBlock) -> None:
 
 
 def _bottleneck(graph: Graph, edit: ReplaceBlock) -> Bottleneck:
-    gone = [graph.by_name[name] for name in edit.ops]
-    ops = [op for op in gone if not is_inside(op.module, f"{edit.module}.se")]
+    old = [graph.by_name[name] for name in edit.ops]
+    ops = [op for op in old if not is_inside(op.module, f"{edit.module}.se")]
     convs = [op.module for op in ops if op.kind == "conv2d"]
     norms = [op.module for op in ops if op.kind == "batch_norm"]
     if len(convs) != 3 or len(norms) != 3:

@@ -8,8 +8,8 @@ __all__ = ["require_equal"]
 
 def require_equal(planned: Graph, traced: Graph) -> None:
     """Raise SurgeryError naming the first operator that differs (names aside, which the exporter chooses)."""
-    wanted, found = _rows(planned), _rows(traced)
-    for a, b in zip(wanted, found, strict=False):
+    expected, actual = _rows(planned), _rows(traced)
+    for a, b in zip(expected, actual, strict=False):
         if a != b:
             field = next(i for i in range(len(a)) if a[i] != b[i])
             what = ("kind", "shape", "attributes", "parameters", "module", "inputs")[field]
@@ -17,11 +17,12 @@ def require_equal(planned: Graph, traced: Graph) -> None:
                 f"the built module differs from the plan at {a[4] or b[4] or 'the root'}: "
                 f"its {what} is {b[field]!r} where {a[field]!r} was planned"
             )
-    if len(wanted) != len(found):
-        raise SurgeryError(f"the built module has {len(found)} operators where {len(wanted)} were planned")
+    if len(expected) != len(actual):
+        raise SurgeryError(f"the built module has {len(actual)} operators where {len(expected)} were planned")
 
 
 def _rows(graph: Graph) -> list[tuple[object, ...]]:
+    """One row an operator: kind, shape, attributes, parameters, module, places of its inputs."""
     place = {op.name: i for i, op in enumerate(graph.ops)}
 
     def row(op: Op) -> tuple[object, ...]:

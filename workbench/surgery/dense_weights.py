@@ -34,8 +34,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .activations import capture
 from .kernels import centred, patches
-from .layers import capture
 from .least_squares import Regression, Scaling
 
 __all__ = ["Bottleneck", "affine", "compose", "composed", "fill", "fit", "regress"]
@@ -106,9 +106,9 @@ def fit(model: nn.Module, reference: nn.Module, old: Bottleneck, images: Tensor)
     fill(new.conv_exp, new.bn1, first)
     features = nn.Sequential(new.conv_exp, new.bn1, new.se)
     for i, (x, goal) in enumerate(zip(inputs, goals, strict=True)):
-        made = _rows(features(x))
-        rows = _sample(made, len(x), len(images), generator)
-        second.add(made[rows], _rows(goal)[rows], _held_out(i, parts))
+        hidden = _rows(features(x))
+        rows = _sample(hidden, len(x), len(images), generator)
+        second.add(hidden[rows], _rows(goal)[rows], _held_out(i, parts))
     fill(new.conv_pwl, new.bn2, second)
 
 
@@ -116,7 +116,7 @@ def fit(model: nn.Module, reference: nn.Module, old: Bottleneck, images: Tensor)
 def regress(
     model: nn.Module, reads: str, makes: str, pads: Sequence[int], conv: Any, norm: Any, near: Tensor, images: Tensor
 ) -> Regression | Scaling:
-    """What the module at `makes` makes, with `norm` (or None) behind it, on the patches of what `reads` reads.
+    """Regression of what the module at `makes` makes, `norm` (or None) behind it, on patches of what `reads` reads.
 
     conv: whose padding, stride and dilation cut the patches, of its kernel size, from maps padded by `pads` before
     (as torch has them, last dimension first). near: the composed kernel [C, I, kh, kw]; of the largest ones only the
@@ -125,14 +125,14 @@ def regress(
     parts = images.split(_CHUNK if len(images) > _CHUNK else 2)
     generator = torch.Generator().manual_seed(0)
     kernel = near.flatten(1).T
-    found = Regression(kernel) if len(kernel) <= _WIDEST else Scaling(kernel)
+    fitted = Regression(kernel) if len(kernel) <= _WIDEST else Scaling(kernel)
     gain, shift = affine(norm) if norm is not None else (1, 0)
     for i, part in enumerate(parts):
-        seen = capture(model, part, {"x": (reads, "input"), "u": (makes, "output")})
-        columns = patches(nn.functional.pad(seen["x"], list(pads)), conv, conv.kernel_size)
+        maps = capture(model, part, {"x": (reads, "input"), "u": (makes, "output")})
+        columns = patches(nn.functional.pad(maps["x"], list(pads)), conv, conv.kernel_size)
         rows = _sample(columns, len(part), len(images), generator)
-        found.add(columns[rows], _rows(seen["u"])[rows] * gain + shift, _held_out(i, parts))
-    return found
+        fitted.add(columns[rows], _rows(maps["u"])[rows] * gain + shift, _held_out(i, parts))
+    return fitted
 
 
 def _activations(
@@ -143,10 +143,10 @@ def _activations(
     block = reference.get_submodule(old.block)
     inside = old.dw_norm.removeprefix(old.block + ".")
     for part in parts:
-        was = capture(reference, part, {"x": (old.block, "input"), "y": (old.project_norm, "output")})
+        maps = capture(reference, part, {"x": (old.block, "input"), "y": (old.project_norm, "output")})
         edited = capture(model, part, {"x": (old.block, "input")})["x"]
         hidden = capture(block, edited, {"u": (inside, "input")})["u"]
-        yield was["x"], edited, hidden * gain[:, None, None] + shift[:, None, None], was["y"]
+        yield maps["x"], edited, hidden * gain[:, None, None] + shift[:, None, None], maps["y"]
 
 
 def _held_out(part: int, parts: tuple[Tensor, ...]) -> bool:
@@ -188,10 +188,13 @@ def _bias(conv: Any) -> Tensor:
     return conv.weight.new_zeros(len(conv.weight)) if bias is None else bias
 
 
-def _sample(table: Tensor, images: int, asked: int, generator: torch.Generator) -> Tensor:
-    """Indices of random rows of a table made of so many of the images asked; all of them make `_ROWS` a feature."""
+def _sample(table: Tensor, images: int, total: int, generator: torch.Generator) -> Tensor:
+    """Indices of random rows of a table [rows, features] of so many of `total` images; `_ROWS` a feature from them all.
+
+    Shares are equal: over all images so many rows are drawn for each feature, or all there are.
+    """
     rows, features = table.shape
-    share = _ROWS * features / (rows // images * asked)
+    share = _ROWS * features / (rows // images * total)
     if share >= 1:
         return torch.arange(rows, device=table.device)
     return torch.randperm(rows, generator=generator)[: max(1, round(rows * share))].to(table.device)

@@ -5,8 +5,8 @@ import torch
 from workbench.graph import Plan, Resize
 from workbench.graph.trace import trace
 from workbench.surgery import build
+from workbench.surgery.activations import capture
 from workbench.surgery.build import mirrored
-from workbench.surgery.layers import capture
 from workbench.transforms import DepthMultiplier
 
 from ..graph.networks import Residual

@@ -10,7 +10,7 @@ from torch import nn
 
 from workbench.surgery import build
 from workbench.surgery.kernels import centred, patches
-from workbench.surgery.standardised import set_kernel, standardises
+from workbench.surgery.standardised_kernels import set_kernel, standardises
 from workbench.transforms import KernelSize
 
 from ..graph.zoo import lively, traced

@@ -8,7 +8,7 @@ from torch import nn
 
 from workbench.graph.trace import trace
 from workbench.surgery import build
-from workbench.surgery.layers import capture
+from workbench.surgery.activations import capture
 from workbench.transforms import FuseIBN
 
 from .conftest import smooth

@@ -13,8 +13,8 @@ import workbench as wb
 from workbench.errors import SurgeryError
 from workbench.graph import FuseLayers, Plan, RemoveModule, rewrite
 from workbench.graph.trace import trace
-from workbench.surgery import build, initialise
-from workbench.surgery.layers import capture
+from workbench.surgery import build, dense_weights
+from workbench.surgery.activations import capture
 from workbench.transforms import DepthMultiplier, EvenChannels, FuseIBN, InputSize, KernelSize, RemoveSE, Sparsify
 
 from ..graph.zoo import lively, traced
@@ -135,7 +135,7 @@ def test_least_squares_beats_composing_on_every_block(name, size, blocks, target
 
 def test_the_widest_kernels_are_scaled_alone(target, monkeypatch):
     """Where a fit of all weights would take hours: better than composing still."""
-    monkeypatch.setattr(initialise, "_WIDEST", 50)
+    monkeypatch.setattr(dense_weights, "_WIDEST", 50)
     images = smooth(24, 24, seed=1).double()
     block = FORMS["a norm behind each"]()
     block.act = nn.ReLU()
