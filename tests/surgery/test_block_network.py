@@ -7,7 +7,7 @@ from workbench.graph import rewrite
 from workbench.graph.trace import trace
 from workbench.surgery import build
 from workbench.surgery.block_network import BlockModule, block_activations, block_networks
-from workbench.surgery.build import carry_out
+from workbench.surgery.carry_out import carry_out
 from workbench.surgery.conformance import require_equal
 from workbench.transforms import DenseDepthwise, ExpandRatio, FuseIBN
 

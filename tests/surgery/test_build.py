@@ -13,7 +13,7 @@ from workbench.errors import SurgeryError, UnknownName
 from workbench.graph import Compress, Edit, Plan, RemoveModule, ReplaceBlock, Resize, SetInput, SetSpatial, rewrite
 from workbench.graph.trace import trace
 from workbench.surgery import build
-from workbench.surgery.build import _CHANGES, _REPLACEMENTS, carry_out
+from workbench.surgery.carry_out import _CHANGES, _REPLACEMENTS, carry_out
 from workbench.transforms import DenseDepthwise, DepthMultiplier, EvenChannels, FuseIBN
 
 from ..graph.networks import Grouped, PartialResidual, Residual, SqueezeExcite

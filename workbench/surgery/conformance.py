@@ -1,9 +1,27 @@
 """Whether the built module is what was planned."""
 
-from ..errors import SurgeryError
-from ..graph import Graph, Op, is_computed
+import torch
+from torch import nn
 
-__all__ = ["require_equal"]
+from ..errors import SurgeryError, TraceError
+from ..graph import Graph, Op, as_built, is_computed
+from ..graph.trace import trace
+
+__all__ = ["require_equal", "require_planned"]
+
+
+def require_planned(edited: nn.Module, planned: Graph) -> None:
+    """Trace the edited module and compare it with the planned graph; SurgeryError where it differs or does not run."""
+    shapes = [op.shape for op in planned.inputs]
+    try:
+        if len(shapes) == 1 and len(shapes[0]) == 4:
+            channels, height, width = shapes[0][1:]
+            traced = trace(edited, (channels, height, width))
+        else:
+            traced = trace(edited, None, example_inputs=tuple(torch.zeros(shape) for shape in shapes))
+    except TraceError as error:
+        raise SurgeryError(f"the edited module does not run as planned: {error}") from error
+    require_equal(as_built(planned), traced)
 
 
 def require_equal(planned: Graph, traced: Graph) -> None:

@@ -18,7 +18,8 @@ from ..errors import WorkbenchError
 from ..graph import Graph, Plan
 from ..graph.trace import evaluating
 from .block_network import BlockNetwork, block_activations, block_networks
-from .build import carry_out, mirrored
+from .build import mirrored
+from .carry_out import carry_out
 
 __all__ = ["Losses", "textured"]
 
