@@ -25,10 +25,10 @@ def build(
     """A copy of `model` with the plans carried out, weights carried along; `model` itself is not touched.
 
     graph: the trace of `model`. calibration: images [N, C, H, W] on which replaced blocks are fitted and, behind
-    narrowed layers, batch norms corrected; None composes the weights of replaced blocks instead. distil_steps: so many
-    steps of blockwise distillation (`distil.py`) follow for each fitted block; progress hears of them. The result is
-    traced again and compared with the planned graph: SurgeryError names the first difference, so what comes back is
-    what was planned.
+    narrowed layers, batch norms corrected; None composes the weights of replaced blocks instead. distil_steps: steps of
+    blockwise distillation (`distil.py`) for each fitted block, 0 for none; progress is called with the block, the steps
+    done and the steps in all. The result is traced again and compared with the planned graph: SurgeryError names the
+    first difference.
 
     >>> import timm
     >>> from workbench.graph import Resize
@@ -47,6 +47,6 @@ def build(
 def mirrored(images: torch.Tensor) -> torch.Tensor:
     """[2 N, C, H, W], each image followed by its mirror image.
 
-    Late blocks have few pixels, and a function can be asked on any image.
+    Mirror images give late blocks, whose maps have few pixels, twice as many rows to fit.
     """
     return torch.stack([images, images.flip(-1)], 1).flatten(0, 1)

@@ -47,10 +47,10 @@ def carry_out(
     distil_steps: int = 0,
     progress: Progress | None = None,
 ) -> Graph:
-    """Carry the plans out on the module itself and give back the planned graph; nothing is compared with it.
+    """Carry the plans out on the module itself, in place, and return the planned graph; the two are not compared.
 
     calibration: as in `build`, but `mirrored` already, or what a module inside the network reads of such images. For
-    candidates by the dozen; whoever keeps one builds it.
+    many candidates; the one that is kept is built by `build`, which compares.
     """
     if calibration is not None:
         like = next(edited.parameters(), None)

@@ -45,7 +45,7 @@ def distil(
     """Train the module at `block` of `model`, in place, towards the one of `reference`; the rest stays as it is.
 
     images: [N, C, H, W], without labels; at least two. steps: of Adam, 16 images each. The same call gives the same
-    bits on the same machine. Gives back the squared error on held-out images as a share of what it was at the start.
+    bits on the same machine. Returns the squared error on held-out images as a share of what it was at the start.
     """
     student: nn.Module = model.get_submodule(block)
     reads, makes = _activations(model, reference, block, images)

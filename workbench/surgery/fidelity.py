@@ -89,7 +89,7 @@ def fidelity(original: nn.Module, edited: nn.Module, graph: Graph, edited_graph:
     """One row per block of the edited network: name, kind, relative_error, cosine, note; the last row is the network.
 
     images: [N, C, H, W]; a network that reads another size gets them resized (bilinear, antialiased). Errors are those
-    of the running networks, so a block's includes what it was handed. A block whose output changed its shape has no
+    of the whole networks, so a block's includes the error of its input. A block whose output changed its shape has no
     error: NaN, and the note says so. The network's row adds top1_agreement, the share of images on which both say the
     same class.
     """

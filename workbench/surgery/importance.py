@@ -5,13 +5,13 @@
 
     magnitude    sum over the layers that make c of ||W[c]|| |g| / sqrt(v + e)
                  (Li et al. 2017, Pruning filters, with the norm folded in)
-    batch-norm   sum of |g| over the layers that make c and have a batch norm; those without one say nothing
+    batch-norm   sum of |g| over the layers that make c and have a batch norm; those without one add nothing
                  (Liu et al. 2017, Network slimming)
     taylor       sum over images n and the layers that make c of (dL[n] / dz[n, c])^2
                  (Molchanov et al. 2019, Importance estimation, equation 8)
 
-No labels are needed for L: where the network makes one row of scores an image, it is the cross-entropy against the
-class the network itself says; elsewhere half the squared norm of what it makes.
+No labels are needed for the loss L: where the network makes one row of scores an image, it is the cross-entropy against
+the class that the network itself predicts; elsewhere half the squared norm of its output.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -34,8 +34,8 @@ def importance(
 ) -> dict[str, Tensor]:
     """Segment -> float64[width], how much each of its channels matters.
 
-    measure: "importance" (magnitude), "batch-norm" or "taylor". Where there is nothing to go by, no images for "taylor"
-    or no batch norm behind any layer that makes a segment, magnitude decides.
+    measure: "importance" (magnitude), "batch-norm" or "taylor". Magnitude decides where what a measure needs is missing:
+    images for "taylor", a batch norm behind a layer that makes the segment for "batch-norm".
     """
     if measure == "taylor" and images is not None:
         return _taylor(model, graph, segments, images)

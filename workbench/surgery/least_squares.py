@@ -3,7 +3,7 @@
     X   [rows, features]   Z = X - mean(X)      T   [rows, targets]
     (Z'Z + r n s I) (W - V) = Z'(T - Z V),   b = mean(T) - mean(X) W,   s = mean variance of a feature, n = rows
 
-V is zero, or, where weights are known that are about right, those: each target's times the factor that fits best.
+V is zero or, where approximate weights are given, these, each target's scaled by the factor that fits best.
 
 All sums in float64. Without a ridge a wide block with few calibration rows is worse than predicting the mean. Of
 `RIDGES` and the two V those are taken that have the smallest error on the held-out rows; the final fit takes all rows.
@@ -18,7 +18,7 @@ __all__ = ["RIDGES", "Regression", "Scaling"]
 
 RIDGES = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 _FALLBACK = 1e-2  # where nothing was held out
-_JUDGED = 64  # targets are enough to judge a ridge
+_JUDGED = 64  # this many targets are enough to judge a ridge
 
 
 @dataclass
@@ -74,8 +74,7 @@ class _Sums:
 class Regression:
     """Sums over what was added so far.
 
-    near: weights [features, targets] that are about right, each target's but for a factor; they matter where rows are
-    few.
+    near: approximate weights [features, targets], each target's right but for a factor; they matter where rows are few.
 
     >>> x = torch.arange(8.0)[:, None]
     >>> fit = Regression()

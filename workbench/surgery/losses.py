@@ -27,8 +27,8 @@ __all__ = ["Losses", "textured"]
 def textured(count: int, size: tuple[int, int, int]) -> Tensor:
     """Images [count, channels, height, width] of seeded noise at many scales, as rough as photographs are.
 
-    Amplitudes fall with frequency as 1/f (Field 1987), each image of zero mean and unit variance. A stand-in where
-    nobody gave real ones.
+    Amplitudes fall with frequency as 1/f (Field 1987), each image of zero mean and unit variance. For use where
+    there are no real images.
     """
     generator = torch.Generator().manual_seed(0)
     side = max(4, min(size[1:]))
@@ -69,7 +69,7 @@ class Losses:
     _edited: dict[tuple[str, tuple[Plan, ...]], tuple[nn.Module, Graph]] = field(default_factory=dict)
 
     def of(self, plans: Sequence[Plan], block: str = "") -> float:
-        """The loss of plans that change one block, or, of none, the whole network.
+        """The loss of plans that change one block; with block "" that of the network's output.
 
         inf where the edited module does not run. Replaced layers are fitted on the images.
         """

@@ -2,8 +2,8 @@
 
     sources   for each channel of the resized segment the old index it comes from, None where it is new
 
-New channels are made by fresh random rows and read by zero columns: nobody listens to them yet, so the function
-stays exactly the same and training can use them. Narrowing keeps the most important channels of a segment
+New channels get random weights in the layers that make them and zero weights in the layers that read them: the function
+stays exactly the same, and training can use them. Narrowing keeps the most important channels of a segment
 (`importance.py`).
 """
 
@@ -28,7 +28,7 @@ def resize(
 ) -> Sources:
     """Carry the edits out on `model`, in place; `graph` is before them, `after` behind them.
 
-    images: [N, C, H, W], for edits that keep what matters on images; without them weights decide. Gives back, for each
+    images: [N, C, H, W], for edits that rank channels on images; without them the weights decide. Returns, for each
     resized segment, where each of its channels comes from.
     """
     sources = _sources(model, graph, edits, images)
@@ -41,7 +41,7 @@ def resize(
             done.add(name)
             old = get_parameter(model, name)
             if old is None:
-                continue  # a computed value that no parameter of that name stands behind
+                continue  # a computed value: the module has no parameter of that name
             resized = sorted((a for a in axes if a.param.name == name), key=lambda a: a.side == "in")
             new = old.reshape(resized[0].param.shape)  # the operator may read it in another shape: [C] as [1, C, 1, 1]
             # rows first: a new row reads old columns at random and new ones not at all
@@ -110,7 +110,7 @@ def _sources(model: nn.Module, graph: Graph, edits: Sequence[Resize], images: Te
 
 
 def _gathered(old: Tensor, axis: ParamAxis, sources: Sources, graph: Graph, op: Op) -> Tensor:
-    """The parameter with one axis resized; new entries filled by what they are for."""
+    """The parameter with one axis resized; new entries are filled by the rule for their role."""
     index = _index(axis, sources, graph)
     if axis.groups > 1:
         return _gathered_groups(old, axis, index)

@@ -58,7 +58,7 @@ def _pad_same(model: nn.Module, path: str) -> None:
 
 
 class DilatedBlurPool2d(BlurPool2d):
-    """A blur of pixels that stand apart."""
+    """A BlurPool2d with a dilation."""
 
     dilation: int | tuple[int, int] = 1
 
@@ -71,7 +71,7 @@ class DilatedBlurPool2d(BlurPool2d):
 
 
 def _set_blur(model: nn.Module, path: str, layer: Any, edit: SetSpatial) -> None:
-    """A blur has numbers where a convolution has pairs, pads by itself, and knows no dilation."""
+    """Set a BlurPool2d: its stride is a number, its padding stands in its code, and it has no dilation."""
     if edit.dilation is not None and not isinstance(layer, DilatedBlurPool2d):
         dilated: Any = DilatedBlurPool2d(layer.channels, layer.filt_size, layer.stride, layer.pad_mode)
         dilated.filt, dilated.padding = layer.filt, layer.padding
