@@ -34,7 +34,7 @@ def importance(
 ) -> dict[str, Tensor]:
     """Segment -> float64[width], how much each of its channels matters.
 
-    measure: "importance" (magnitude), "batch-norm" or "taylor". Magnitude decides where what a measure needs is missing:
+    measure: "importance" (magnitude), "batch-norm" or "taylor". Magnitude decides where what one needs is missing:
     images for "taylor", a batch norm behind a layer that makes the segment for "batch-norm".
     """
     if measure == "taylor" and images is not None:
