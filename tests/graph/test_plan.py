@@ -31,7 +31,7 @@ CONV = Op("conv", "conv2d", ("x",), (1, 8, 4, 4))
         (lambda: ReplaceBlock("b", "c", ("a",), (CONV,), "composed"), "compose"),  # type: ignore[arg-type]
         (lambda: FuseLayers(("a",), (CONV,), "c", "random"), "compose"),  # type: ignore[arg-type]
         (lambda: ExchangeLayer("a", CONV, "least squares"), "least-squares"),  # type: ignore[arg-type]
-        (lambda: RemoveModule("b", ("a",), "embed"), "identity"),  # type: ignore[arg-type]
+        (lambda: RemoveModule("b", ("a",), "identical"), "identity"),  # type: ignore[arg-type]
     ],
 )
 def test_each_edit_has_its_own_initialisers(make, nearest):
