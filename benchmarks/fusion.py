@@ -92,8 +92,8 @@ def trained(name: str, images: Any, labels: Any) -> tuple[Any, float]:
 def blocks(model: Any, images: Any, unseen: Any) -> pd.DataFrame:
     """One row per block that can be fused: its errors."""
     from workbench.graph.trace import trace
-    from workbench.surgery.build import carry_out
-    from workbench.surgery.layers import capture
+    from workbench.surgery.activations import capture
+    from workbench.surgery.carry_out import carry_out
 
     graph, target = trace(model, (3, SIZE, SIZE)), resolve("ethos-u65-512")
     rows = []

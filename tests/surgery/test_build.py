@@ -1,6 +1,8 @@
 """Built models compute what was promised and are plain timm models."""
 
 import copy
+from dataclasses import replace
+from typing import get_args
 
 import pytest
 import timm
@@ -8,9 +10,10 @@ import torch
 from timm.models.volo import VOLO
 
 from workbench.errors import SurgeryError, UnknownName
-from workbench.graph import Compress, Plan, RemoveModule, Resize, SetSpatial, rewrite
+from workbench.graph import Compress, Edit, Plan, RemoveModule, ReplaceBlock, Resize, SetInput, SetSpatial, rewrite
 from workbench.graph.trace import trace
 from workbench.surgery import build
+from workbench.surgery.carry_out import _CHANGES, _REPLACEMENTS, carry_out
 from workbench.transforms import DenseDepthwise, DepthMultiplier, EvenChannels, FuseIBN
 
 from ..graph.networks import Grouped, PartialResidual, Residual, SqueezeExcite
@@ -248,3 +251,19 @@ def test_what_surgery_cannot_do_it_says(edit, error, words):
     model = Residual().eval()
     with pytest.raises(error, match=words):
         build(model, trace(model, (3, 32, 32)), [Plan((edit,))])
+
+
+def test_a_class_without_a_builder_is_refused():
+    model, graph = lively("mobilenetv2_100"), traced("mobilenetv2_100", 64)
+    block = next(block for block in graph.blocks if block.name == "blocks.1.1")
+    project = graph.by_name[block.ops[-2]]
+    edit = ReplaceBlock(
+        block.name, "timm.layers.UniversalResidual", block.ops, (replace(project, inputs=(block.input,)),)
+    )
+    with pytest.raises(SurgeryError, match=r"blocks\.1\.1: no way is known to build a timm\.layers\.UniversalResidual"):
+        carry_out(copy.deepcopy(model), graph, [Plan((edit,))], None)
+
+
+def test_every_edit_is_carried_out_on_modules():
+    """Another input size changes no weight."""
+    assert {*_CHANGES, *_REPLACEMENTS, SetInput} == set(get_args(Edit))

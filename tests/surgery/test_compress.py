@@ -25,7 +25,7 @@ def arrays(model):
     return {name: value.detach().numpy() for name, value in model.state_dict().items()}
 
 
-def made(name, target, *steps, calibration=None):
+def edited(name, target, *steps, calibration=None):
     model, graph, plans = lively(name), traced(name, 64), []
     for step in steps:
         plans.append(step.plan(graph, target))
@@ -51,20 +51,20 @@ def codes(weight):
     ids=str,
 )
 def test_planned_layers_are_compressed_and_no_others(steps, target):
-    built, graph = made("mobilenetv2_100", target, *steps)
+    built, graph = edited("mobilenetv2_100", target, *steps)
     was, now = arrays(lively("mobilenetv2_100")), arrays(built)
     schemes = {op.param("weight").name: op["compress"] for op in graph.ops if op.get("compress")}
     assert schemes
     for name, value in was.items():
-        wanted = reduce(compressed, schemes.get(name, ()), value)
-        assert np.array_equal(now[name], wanted), name
+        expected = reduce(compressed, schemes.get(name, ()), value)
+        assert np.array_equal(now[name], expected), name
     again = trace(built, (3, 64, 64))
     assert (again.macs, again.params) == (graph.macs, graph.params)
 
 
 def test_what_is_deployed_is_what_was_built(target):
     """The constants of the compressed graph on the old weights, against the built module's own folded ones."""
-    built, graph = made("mobilenetv2_100", target, Sparsify(0.6), ClusterWeights(16))
+    built, graph = edited("mobilenetv2_100", target, Sparsify(0.6), ClusterWeights(16))
     was = arrays(lively("mobilenetv2_100"))
     constants = Constants(graph, lambda name, shape: was.get(name))
     layers = [op for op in lower(graph) if op.weight is not None]
@@ -95,7 +95,7 @@ def test_untrained_networks_are_compressed_too(target):
     ids=str,
 )
 def test_later_steps_leave_them_compressed(later, target):
-    built, graph = made("mobilenetv2_100", target, Sparsify(0.75), ClusterWeights(16), later)
+    built, graph = edited("mobilenetv2_100", target, Sparsify(0.75), ClusterWeights(16), later)
     now = arrays(built)
     for op in graph.ops:
         if op.get("compress"):
@@ -105,7 +105,9 @@ def test_later_steps_leave_them_compressed(later, target):
 
 
 def test_blocks_fitted_after_pruning_are_pruned(target):
-    built, _ = made("mobilenetv2_100", target, Sparsify(0.5), FuseIBN("blocks.1.0"), calibration=smooth(4, 64, seed=1))
+    built, _ = edited(
+        "mobilenetv2_100", target, Sparsify(0.5), FuseIBN("blocks.1.0"), calibration=smooth(4, 64, seed=1)
+    )
     assert (built.blocks[1][0].conv_exp.weight == 0).float().mean() == pytest.approx(0.5, abs=1e-3)
 
 

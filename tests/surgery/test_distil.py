@@ -10,8 +10,8 @@ import workbench as wb
 from workbench.errors import InputError
 from workbench.graph.trace import trace
 from workbench.surgery import build
+from workbench.surgery.activations import capture
 from workbench.surgery.distil import distil
-from workbench.surgery.layers import capture
 from workbench.transforms import FuseIBN, KernelSize
 
 from ..graph.zoo import lively
@@ -66,12 +66,12 @@ def test_the_same_call_gives_the_same_bits_and_tells_how_far_it_is(target):
     plans = [FuseIBN("blocks.1.*").plan(graph, target)]
     heard: list[tuple[str, int, int]] = []
     first, second = (
-        build(model, graph, plans, smooth(6, 64, seed=1), 20, lambda *told: heard.append(told)) for _ in range(2)
+        build(model, graph, plans, smooth(6, 64, seed=1), 20, lambda *call: heard.append(call)) for _ in range(2)
     )
     assert all(
         torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
     )
-    assert [told for told in heard if told[1] == 20][:2] == [("blocks.1.0", 20, 20), ("blocks.1.1", 20, 20)]
+    assert [call for call in heard if call[1] == 20][:2] == [("blocks.1.0", 20, 20), ("blocks.1.1", 20, 20)]
 
 
 def test_other_fitted_layers_are_distilled_within_their_block(target):

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from workbench.graph import rewrite
 from workbench.surgery import build, fidelity
-from workbench.surgery.layers import capture
+from workbench.surgery.activations import capture
 from workbench.transforms import EvenChannels, InputSize
 
 from ..graph.zoo import lively, traced
@@ -24,8 +24,8 @@ def test_errors_are_those_of_the_running_networks(fused):
     for path in ("blocks.1.0", "blocks.2.1"):
         y, z = (capture(m, images, {"y": (path, "output")})["y"] for m in (fused.original, fused.fitted))
         assert table.relative_error[path] == pytest.approx(float((z - y).norm() / y.norm()), rel=1e-4)
-        flat, made = y.double().flatten(1).numpy(), z.double().flatten(1).numpy()
-        cosines = (flat * made).sum(1) / np.linalg.norm(flat, axis=1) / np.linalg.norm(made, axis=1)
+        flat, edited = y.double().flatten(1).numpy(), z.double().flatten(1).numpy()
+        cosines = (flat * edited).sum(1) / np.linalg.norm(flat, axis=1) / np.linalg.norm(edited, axis=1)
         assert table.cosine[path] == pytest.approx(cosines.mean(), rel=1e-5)
     with torch.no_grad():
         y, z = fused.original(images), fused.fitted(images)

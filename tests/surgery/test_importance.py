@@ -58,13 +58,13 @@ def test_magnitude_and_norm_scales_are_what_the_formulas_say(two):
 def test_taylor_is_equation_8_in_closed_form(two):
     """L = |y|^2 / 2 with y = sum_c last[:, c] h[c]: dL/dz_c = sum over pixels of h[c] last[:, c] . y."""
     images = torch.randn(5, 3, 8, 8).double()
-    found = importance(two, trace(two, (3, 8, 8)), ["conv"], "taylor", images)["conv"]
+    scores = importance(two, trace(two, (3, 8, 8)), ["conv"], "taylor", images)["conv"]
     conv, last = two.conv.weight[:, :, 0, 0].detach().numpy(), two.last.weight[:, :, 0, 0].detach().numpy()
     gain = (two.norm.weight / two.norm.running_var.sqrt()).detach().numpy()
     h = np.einsum("c,cd,ndhw->nchw", gain, conv, images.numpy())
     y = np.einsum("oc,nchw->nohw", last, h)
-    wanted = (np.einsum("nchw,oc,nohw->nc", h, last, y) ** 2).sum(0)
-    np.testing.assert_allclose(found, wanted, rtol=1e-10)
+    expected = (np.einsum("nchw,oc,nohw->nc", h, last, y) ** 2).sum(0)
+    np.testing.assert_allclose(scores, expected, rtol=1e-10)
 
 
 def test_widths_shared_by_a_residual_sum_over_those_who_make_them():

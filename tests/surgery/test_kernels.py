@@ -48,18 +48,18 @@ def test_the_best_kernel_is_that_of_lstsq(groups, stride, same):
     conv = layer(groups, 5, stride, same)
     images = F.interpolate(smooth(8, 32, seed=3), scale_factor=0.6).repeat(1, 2, 1, 1)[:, :, :17, :17]
     images = images + 0.3 * torch.randn(images.shape, generator=torch.Generator().manual_seed(1))
-    found = fit_kernel(nn.Sequential(conv), "0", (3, 3), images)
+    kernel = fit_kernel(nn.Sequential(conv), "0", (3, 3), images)
     u = (conv(images) - conv.bias[:, None, None]).detach().double().permute(0, 2, 3, 1).flatten(0, 2)
     x = patches(images, conv, (3, 3)).double()
     taps = x.shape[1] // groups
     for g in range(groups):
         share = slice(g * 12 // groups, (g + 1) * 12 // groups)
-        wanted = torch.linalg.lstsq(x[:, g * taps : (g + 1) * taps], u[:, share]).solution
-        assert (found[share].flatten(1).double() - wanted.T).norm() / wanted.norm() < 0.05
+        expected = torch.linalg.lstsq(x[:, g * taps : (g + 1) * taps], u[:, share]).solution
+        assert (kernel[share].flatten(1).double() - expected.T).norm() / expected.norm() < 0.05
 
 
 def test_a_kernel_that_has_nothing_outside_is_found_again():
     conv = layer(2, 5)
     conv.weight.data = centred(centred(conv.weight, (3, 3)), (5, 5))
-    found = fit_kernel(nn.Sequential(conv), "0", (3, 3), torch.randn(4, 6, 16, 16))
-    torch.testing.assert_close(found, centred(conv.weight, (3, 3)), rtol=1e-3, atol=1e-4)
+    kernel = fit_kernel(nn.Sequential(conv), "0", (3, 3), torch.randn(4, 6, 16, 16))
+    torch.testing.assert_close(kernel, centred(conv.weight, (3, 3)), rtol=1e-3, atol=1e-4)

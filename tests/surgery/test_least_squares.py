@@ -84,9 +84,9 @@ def test_scales_alone_are_each_target_s_line():
     fit.add(x[150:], t[150:], held_out=True)
     weight, bias = fit.solve()
     lines = [np.polyfit((x @ near)[:, i].numpy(), t[:, i].numpy(), 1) for i in range(3)]
-    made = (x.double() @ weight + bias).numpy()
+    predicted = (x.double() @ weight + bias).numpy()
     np.testing.assert_allclose(
-        made,
+        predicted,
         [[a * z + b for (a, b), z in zip(lines, row, strict=True)] for row in (x @ near).numpy()],
         rtol=1e-4,
         atol=1e-4,

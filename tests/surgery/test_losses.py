@@ -5,7 +5,7 @@ import torch
 
 from workbench.graph import rewrite
 from workbench.surgery import build
-from workbench.surgery.layers import capture
+from workbench.surgery.activations import capture
 from workbench.surgery.losses import Losses, textured
 from workbench.transforms import DenseDepthwise, DepthMultiplier, DropBlock, ExpandRatio, FuseIBN, KernelSize, RemoveSE
 
@@ -30,8 +30,8 @@ def test_a_block_alone_is_the_block_inside(losses, step, target):
     plan = step.plan(losses.graph, target)
     built = build(losses.model, losses.graph, [plan], losses.images)
     y, z = (capture(m, losses.images, {"y": ("blocks.2.1", "output")})["y"] for m in (losses.model, built))
-    wanted = float((z - y).norm() / y.norm())
-    assert losses.of([plan], "blocks.2.1") == pytest.approx(wanted, rel=0.02, abs=1e-6)
+    expected = float((z - y).norm() / y.norm())
+    assert losses.of([plan], "blocks.2.1") == pytest.approx(expected, rel=0.02, abs=1e-6)
 
 
 def test_several_steps_on_one_block(losses, target):
@@ -49,8 +49,8 @@ def test_what_reaches_beyond_a_block_is_the_networks(losses, target):
     built = build(losses.model, losses.graph, [plan], losses.images)
     with torch.no_grad():
         y, z = losses.model(losses.images), built(losses.images)
-    wanted = float((z - y).norm() / y.norm())
-    assert losses.of([plan]) == pytest.approx(wanted, rel=1e-3)
+    expected = float((z - y).norm() / y.norm())
+    assert losses.of([plan]) == pytest.approx(expected, rel=1e-3)
     assert losses.of([plan], "blocks.3.1") == losses.of([plan])
 
 

@@ -60,6 +60,6 @@ def test_what_is_built_is_what_was_planned(name, steps, target):
         plans.append(plan)
     built = build(model, graph, plans)  # compares operators, shapes and parameters with the plan
     with torch.no_grad():
-        made = built(torch.randn(2, *now.inputs[0].shape[1:], generator=torch.Generator().manual_seed(0)))
-    assert made.shape == (2, *now.by_name[now.outputs[0]].shape[1:])
-    assert made.isfinite().all()
+        output = built(torch.randn(2, *now.inputs[0].shape[1:], generator=torch.Generator().manual_seed(0)))
+    assert output.shape == (2, *now.by_name[now.outputs[0]].shape[1:])
+    assert output.isfinite().all()

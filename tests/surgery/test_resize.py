@@ -56,10 +56,10 @@ def test_groups_keep_their_own_channels():
     keep = [4 * g + i for g in range(4) for i in sorted(norms[g].argsort(descending=True)[:3].tolist())]
     torch.testing.assert_close(built.stem.weight, model.stem.weight[keep])
     masked = nn.Sequential(model.stem, model.grouped)
-    made = masked[0](x)
-    gone = torch.zeros_like(made)
-    gone[:, keep] = made[:, keep]
-    torch.testing.assert_close(built.grouped(built.stem(x)), masked[1](gone), rtol=1e-4, atol=1e-6)
+    maps = masked[0](x)
+    zeroed = torch.zeros_like(maps)
+    zeroed[:, keep] = maps[:, keep]
+    torch.testing.assert_close(built.grouped(built.stem(x)), masked[1](zeroed), rtol=1e-4, atol=1e-6)
 
 
 def test_building_twice_gives_the_same_numbers():

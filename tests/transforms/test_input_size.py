@@ -9,7 +9,7 @@ from workbench.errors import InputError, NotApplicable
 from workbench.graph import Plan, SetSpatial, rewrite
 from workbench.graph.trace import trace
 from workbench.surgery import build
-from workbench.surgery.compare import require_equal
+from workbench.surgery.conformance import require_equal
 from workbench.transforms import (
     DropBlock,
     EvenChannels,

@@ -23,7 +23,7 @@ from .plan import (
     SetSpatial,
 )
 from .propagate import propagate
-from .replace import SAME_CLASSES, operator, replace_operators
+from .replace_edits import SAME_CLASSES, operator, replace_operators
 from .shapes import taken_apart
 
 __all__ = ["rewrite"]

@@ -1,46 +1,17 @@
-"""Plans carried out on a module."""
+"""Plans carried out on a copy of a module, and the result compared with what was planned."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import groupby
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import nn
 
-from ..errors import SurgeryError, TraceError
-from ..graph import (
-    Compress,
-    Edit,
-    ExchangeLayer,
-    FuseLayers,
-    Graph,
-    Plan,
-    RemoveModule,
-    ReplaceBlock,
-    Resize,
-    SetInput,
-    SetSpatial,
-    as_built,
-    rewrite,
-)
-from ..graph.plan import Replacement
-from ..graph.trace import trace
-from .attributes import set_attributes
-from .compare import require_equal
-from .compress import compress, compress_again
-from .distil import Progress, distil
-from .exchange_layer import exchange_layer
-from .fuse_layers import fuse_layers
-from .layers import takes_one
-from .remove_module import remove_module
-from .replace_block import replace_block
-from .resize import kept_channels, resize
-from .site import Site
-from .spatial import set_spatial
-from .statistics import correct
+from ..graph import Graph, Plan
+from .carry_out import carry_out
+from .conformance import require_planned
+from .distil import Progress
 
-__all__ = ["build", "carry_out", "mirrored"]
+__all__ = ["build", "mirrored"]
 
 
 def build(
@@ -54,13 +25,14 @@ def build(
     """A copy of `model` with the plans carried out, weights carried along; `model` itself is not touched.
 
     graph: the trace of `model`. calibration: images [N, C, H, W] on which replaced blocks are fitted and, behind
-    narrowed layers, batch norms corrected; None composes the weights of replaced blocks instead. distil_steps: so many
-    steps of blockwise distillation (`distil.py`) follow for each fitted block; progress hears of them. The result is
-    traced again and compared with the planned graph: SurgeryError names the first difference, so what comes back is
-    what was planned.
+    narrowed layers, batch norms corrected; None composes the weights of replaced blocks instead. distil_steps: steps of
+    blockwise distillation (`distil.py`) for each fitted block, 0 for none; progress is called with the block, the steps
+    done and the steps in all. The result is traced again and compared with the planned graph: SurgeryError names the
+    first difference.
 
     >>> import timm
     >>> from workbench.graph import Resize
+    >>> from workbench.graph.trace import trace
     >>> model = timm.create_model("mobilenetv2_050").eval()
     >>> graph = trace(model, (3, 64, 64))
     >>> build(model, graph, [Plan((Resize("conv_stem", 24),))]).conv_stem.weight.shape
@@ -68,117 +40,13 @@ def build(
     """
     edited = copy.deepcopy(model)
     images = None if calibration is None else mirrored(calibration)
-    _check(edited, carry_out(edited, graph, plans, images, distil_steps, progress))
+    require_planned(edited, carry_out(edited, graph, plans, images, distil_steps, progress))
     return edited
 
 
 def mirrored(images: torch.Tensor) -> torch.Tensor:
     """[2 N, C, H, W], each image followed by its mirror image.
 
-    Late blocks have few pixels, and a function can be asked on any image.
+    Mirror images give late blocks, whose maps have few pixels, twice as many rows to fit.
     """
     return torch.stack([images, images.flip(-1)], 1).flatten(0, 1)
-
-
-def carry_out(
-    edited: nn.Module,
-    graph: Graph,
-    plans: Sequence[Plan],
-    calibration: torch.Tensor | None,
-    distil_steps: int = 0,
-    progress: Progress | None = None,
-) -> Graph:
-    """Carry the plans out on the module itself and give back the planned graph; nothing is compared with it.
-
-    calibration: as in `build`, but `mirrored` already, or what a module inside the network reads of such images. For
-    candidates by the dozen; whoever keeps one builds it.
-    """
-    if calibration is not None:
-        like = next(edited.parameters(), None)
-        calibration = calibration.to(like) if like is not None else calibration
-    # What replaced blocks are fitted to: the model at its present widths before any block of it was replaced, so
-    # that one step of many blocks and many steps of one block give the same weights.
-    reference: nn.Module | None = None
-    for edits in (edits for plan in plans for edits in _in_turn(plan)):
-        after = rewrite(graph, Plan(edits))
-        edit = edits[0]
-        if isinstance(edit, Replacement):
-            if reference is None:
-                reference = copy.deepcopy(edited) if calibration is not None else edited
-            _replace(Site(edited, graph, after, calibration, reference), edit, distil_steps, progress)
-        elif not isinstance(edit, SetInput):  # another input size changes no weight
-            _CHANGES[type(edit)](Site(edited, graph, after, calibration, edited), edits)
-            reference = None
-        graph = after
-    return graph
-
-
-def _in_turn(plan: Plan) -> Iterator[tuple[Edit, ...]]:
-    """The plan's edits in their order: replacements one by one, neighbours of each other class at once."""
-    for kind, group in groupby(plan.edits, type):
-        if kind in _REPLACEMENTS:
-            yield from ((edit,) for edit in group)
-        else:
-            yield tuple(group)
-
-
-def _replace(site: Site, edit: Replacement, distil_steps: int, progress: Progress | None) -> None:
-    """Carry one replacement out, and distil the weights that it fitted."""
-    _REPLACEMENTS[type(edit)](site, edit)
-    fitted = not isinstance(edit, RemoveModule) and edit.init == "least-squares"
-    if fitted and distil_steps and site.images is not None:
-        distil(site.model, site.reference, _distilled(site, edit), site.images, distil_steps, progress)
-    compress_again(site.model, site.graph, site.after)
-
-
-def _distilled(site: Site, edit: Replacement) -> str:
-    """The module whose output tells what the replaced operators were for: their block, or the layer itself."""
-    last, graph = edit.ops[-1], site.graph
-    around = (block.name for block in graph.blocks if last in block.ops)
-    whole = (path for path in around if path in graph.classes and takes_one(site.model.get_submodule(path)))
-    layer = edit.module if isinstance(edit, ReplaceBlock) else graph.by_name[last].module
-    return next(whole, layer)
-
-
-def _resize(site: Site, edits: Sequence[Resize]) -> None:
-    segments = site.graph.channels.segments
-    narrows = any(edit.width < segments[edit.segment].width for edit in edits)
-    before = copy.deepcopy(site.model) if narrows and site.images is not None else None
-    sources = resize(site.model, site.graph, edits, site.after, site.images)
-    set_attributes(site.model, site.graph, site.after)
-    compress_again(site.model, site.graph, site.after)
-    if before is not None and site.images is not None:
-        correct(before, site.model, kept_channels(site.graph, sources), site.images)
-
-
-def _set_spatial(site: Site, edits: Sequence[SetSpatial]) -> None:
-    for edit in edits:
-        set_spatial(site.model, site.graph.by_name[edit.op], edit)
-    set_attributes(site.model, site.graph, site.after)
-
-
-# How the edits of each class are carried out; SetInput leaves the module as it is.
-_CHANGES: Mapping[type[Edit], Callable[[Site, Sequence[Any]], None]] = {
-    Resize: _resize,
-    SetSpatial: _set_spatial,
-    Compress: compress,
-}
-_REPLACEMENTS: Mapping[type[Edit], Callable[[Site, Any], None]] = {
-    ReplaceBlock: replace_block,
-    FuseLayers: fuse_layers,
-    ExchangeLayer: exchange_layer,
-    RemoveModule: remove_module,
-}
-
-
-def _check(edited: nn.Module, planned: Graph) -> None:
-    shapes = [op.shape for op in planned.inputs]
-    try:
-        if len(shapes) == 1 and len(shapes[0]) == 4:
-            channels, height, width = shapes[0][1:]
-            traced = trace(edited, (channels, height, width))
-        else:
-            traced = trace(edited, None, example_inputs=tuple(torch.zeros(shape) for shape in shapes))
-    except TraceError as error:
-        raise SurgeryError(f"the edited module does not run as planned: {error}") from error
-    require_equal(as_built(planned), traced)

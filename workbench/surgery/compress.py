@@ -9,7 +9,7 @@ from torch import nn
 from ..errors import SurgeryError
 from ..graph import Compress, Graph, Op, as_built, compressed
 from ..graph.compress import Schemes
-from .layers import get_parameter
+from .modules import get_parameter
 from .site import Site
 
 __all__ = ["compress", "compress_again", "recompress"]
@@ -23,9 +23,8 @@ def compress(site: Site, edits: Sequence[Compress]) -> None:
 
 def compress_again(model: nn.Module, before: Graph, after: Graph) -> None:
     """Compress what another edit resized or replaced: an operator stays compressed whatever is done to it later."""
-    known = before.by_name
     for op in after.ops:
-        if op.get("compress") and op is not known.get(op.name):
+        if op.get("compress") and op is not before.by_name.get(op.name):
             _apply(model, [op], op["compress"])
 
 

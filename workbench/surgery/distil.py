@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from ..graph.trace import evaluating
-from .layers import capture
+from .activations import capture
 
 __all__ = ["Progress", "distil"]
 
@@ -31,7 +31,7 @@ _RATE = 0.01  # of a parameter's root mean square, at the start
 _BATCH = 16  # images a step
 _CHUNK = 16  # images at a time elsewhere
 _HELD_OUT = 4  # every fourth pair of images
-_LOOKS = 10  # how often the held-out images are looked at
+_CHECKS = 10  # how often the error on the held-out images is computed
 
 
 def distil(
@@ -45,10 +45,10 @@ def distil(
     """Train the module at `block` of `model`, in place, towards the one of `reference`; the rest stays as it is.
 
     images: [N, C, H, W], without labels; at least two. steps: of Adam, 16 images each. The same call gives the same
-    bits on the same machine. Gives back the squared error on held-out images as a share of what it was at the start.
+    bits on the same machine. Returns the squared error on held-out images as a share of what it was at the start.
     """
     student: nn.Module = model.get_submodule(block)
-    reads, makes = _seen(model, reference, block, images)
+    reads, makes = _activations(model, reference, block, images)
     held = torch.arange(len(images)) // 2 % _HELD_OUT == _HELD_OUT - 1
     if not held.any():
         held[len(images) // 2 :] = True
@@ -68,10 +68,10 @@ def distil(
                 loss.backward()
             adam.step()
             annealed.step()
-            if step % max(1, steps // _LOOKS) == 0 or step == steps:
-                found = _error(student, *judge)
-                if found < least:
-                    least, best = found, copy.deepcopy(student.state_dict())
+            if step % max(1, steps // _CHECKS) == 0 or step == steps:
+                error = _error(student, *judge)
+                if error < least:
+                    least, best = error, copy.deepcopy(student.state_dict())
                 if progress is not None:
                     progress(block, step, steps)
         student.load_state_dict(best)
@@ -81,8 +81,8 @@ def distil(
     return least / first if first > 0 else 1.0
 
 
-def _seen(model: nn.Module, reference: nn.Module, block: str, images: Tensor) -> tuple[Tensor, Tensor]:
-    """What the block reads in `model` and makes in `reference`."""
+def _activations(model: nn.Module, reference: nn.Module, block: str, images: Tensor) -> tuple[Tensor, Tensor]:
+    """What the block reads in `model`, and what it makes in `reference`."""
     reads, makes = [], []
     for part in images.split(_CHUNK):
         reads.append(capture(model, part, {"x": (block, "input")})["x"])

@@ -8,9 +8,9 @@ from torch import nn
 from ..errors import SurgeryError
 from ..graph import ExchangeLayer, Op
 from .kernels import centred, embed, fit_kernel
-from .layers import get_parameter, replace_module, set_parameter, set_widths
+from .modules import get_parameter, replace_module, set_parameter, set_widths
 from .site import Site
-from .standardised import set_kernel, standardises
+from .standardised_kernels import set_kernel, standardises
 
 __all__ = ["exchange_layer"]
 

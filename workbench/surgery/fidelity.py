@@ -23,21 +23,21 @@ _CHUNK = 8  # images at a time
 
 @dataclass
 class _Error:
-    """Sums of squares, or why there are none."""
+    """Sums of squares over the images so far, or a note why there are none."""
 
     difference: float = 0.0
     size: float = 0.0
     cosines: list[float] = field(default_factory=list)
     note: str = "its output is not the output of a module"
 
-    def add(self, was: Tensor, now: Tensor) -> None:
-        if was.shape != now.shape:
-            self.note = f"its output changed from {_words(was)} to {_words(now)}"
+    def add(self, y: Tensor, edited: Tensor) -> None:
+        if y.shape != edited.shape:
+            self.note = f"its output changed from {_words(y)} to {_words(edited)}"
             return
         self.note = ""
-        self.difference += float((now.double() - was.double()).square().sum())
-        self.size += float(was.double().square().sum())
-        self.cosines += F.cosine_similarity(was.double().flatten(1), now.double().flatten(1)).tolist()
+        self.difference += float((edited.double() - y.double()).square().sum())
+        self.size += float(y.double().square().sum())
+        self.cosines += F.cosine_similarity(y.double().flatten(1), edited.double().flatten(1)).tolist()
 
     @property
     def relative(self) -> float:
@@ -58,30 +58,30 @@ class _Error:
 
 @dataclass
 class _Watch:
-    """Keeps the outputs of some modules."""
+    """Keeps the outputs of the modules that make the blocks' outputs."""
 
     model: nn.Module
     paths: dict[str, str]  # block -> path of the module that makes its output
-    seen: dict[str, Tensor] = field(default_factory=dict)
+    outputs: dict[str, Tensor] = field(default_factory=dict)
 
     def run(self, images: Tensor) -> Tensor:
-        """The network's first output; `seen` holds those of the blocks."""
-        self.seen = {}
+        """The network's first output; `outputs` holds those of the blocks."""
+        self.outputs = {}
         hooks = []
         for block, path in self.paths.items():
 
-            def keep(_: nn.Module, args: object, made: object, block: str = block) -> None:
-                if isinstance(made, Tensor):
-                    self.seen[block] = made.clone()  # what follows may work in place
+            def keep(_: nn.Module, args: object, output: object, block: str = block) -> None:
+                if isinstance(output, Tensor):
+                    self.outputs[block] = output.clone()  # what follows may work in place
 
             hooks.append(self.model.get_submodule(path).register_forward_hook(keep))
         try:
             like = next(self.model.parameters(), None)
-            made = self.model(images.to(like) if like is not None else images)
+            output = self.model(images.to(like) if like is not None else images)
         finally:
             for hook in hooks:
                 hook.remove()
-        return made if isinstance(made, Tensor) else made[0]
+        return output if isinstance(output, Tensor) else output[0]
 
 
 @torch.no_grad()
@@ -89,28 +89,28 @@ def fidelity(original: nn.Module, edited: nn.Module, graph: Graph, edited_graph:
     """One row per block of the edited network: name, kind, relative_error, cosine, note; the last row is the network.
 
     images: [N, C, H, W]; a network that reads another size gets them resized (bilinear, antialiased). Errors are those
-    of the running networks, so a block's includes what it was handed. A block whose output changed its shape has no
+    of the whole networks, so a block's includes the error of its input. A block whose output changed its shape has no
     error: NaN, and the note says so. The network's row adds top1_agreement, the share of images on which both say the
     same class.
     """
-    before = {block.name: block for block in graph.blocks}
-    shared = [block for block in edited_graph.blocks if block.name in before]
-    was = _Watch(original, _ends(graph, [before[block.name] for block in shared]))
-    now = _Watch(edited, _ends(edited_graph, shared))
+    blocks = {block.name: block for block in graph.blocks}
+    shared = [block for block in edited_graph.blocks if block.name in blocks]
+    before = _Watch(original, _ends(graph, [blocks[block.name] for block in shared]))
+    after = _Watch(edited, _ends(edited_graph, shared))
     errors = {block.name: _Error() for block in shared}
     whole, agreed = _Error(), 0
     with evaluating(original, edited):
         for part in images.split(_CHUNK):
-            y, z = was.run(_sized(part, graph)), now.run(_sized(part, edited_graph))
+            y, z = before.run(_sized(part, graph)), after.run(_sized(part, edited_graph))
             whole.add(y, z)
             if y.shape == z.shape:
                 agreed += int((y.argmax(1) == z.argmax(1)).sum()) if y.dim() == 2 else 0
-            for name in was.seen.keys() & now.seen.keys():
-                errors[name].add(was.seen[name], now.seen[name])
+            for name in before.outputs.keys() & after.outputs.keys():
+                errors[name].add(before.outputs[name], after.outputs[name])
     rows: list[dict[str, object]] = []
     for block in edited_graph.blocks:
-        found = errors.get(block.name, _Error(note="the original has no such block"))
-        rows.append({"name": block.name, "kind": block.kind, **found.row})
+        error = errors.get(block.name, _Error(note="the original has no such block"))
+        rows.append({"name": block.name, "kind": block.kind, **error.row})
     agreement = agreed / len(images) if not whole.note and y.dim() == 2 else math.nan
     return pd.DataFrame([*rows, {"name": "network", "kind": "", **whole.row, "top1_agreement": agreement}])
 

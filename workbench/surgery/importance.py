@@ -5,13 +5,13 @@
 
     magnitude    sum over the layers that make c of ||W[c]|| |g| / sqrt(v + e)
                  (Li et al. 2017, Pruning filters, with the norm folded in)
-    batch-norm   sum of |g| over the layers that make c and have a batch norm; those without one say nothing
+    batch-norm   sum of |g| over the layers that make c and have a batch norm; those without one add nothing
                  (Liu et al. 2017, Network slimming)
     taylor       sum over images n and the layers that make c of (dL[n] / dz[n, c])^2
                  (Molchanov et al. 2019, Importance estimation, equation 8)
 
-No labels are needed for L: where the network makes one row of scores an image, it is the cross-entropy against the
-class the network itself says; elsewhere half the squared norm of what it makes.
+No labels are needed for the loss L: where the network makes one row of scores an image, it is the cross-entropy against
+the class that the network itself predicts; elsewhere half the squared norm of its output.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from ..graph import Graph, Op
 from ..graph.trace import evaluating
-from .layers import get_parameter
+from .modules import get_parameter
 
 __all__ = ["importance"]
 
@@ -34,8 +34,8 @@ def importance(
 ) -> dict[str, Tensor]:
     """Segment -> float64[width], how much each of its channels matters.
 
-    measure: "importance" (magnitude), "batch-norm" or "taylor". Where there is nothing to go by, no images for "taylor"
-    or no batch norm behind any layer that makes a segment, magnitude decides.
+    measure: "importance" (magnitude), "batch-norm" or "taylor". Magnitude decides where what one needs is missing:
+    images for "taylor", a batch norm behind a layer that makes the segment for "batch-norm".
     """
     if measure == "taylor" and images is not None:
         return _taylor(model, graph, segments, images)
@@ -127,10 +127,10 @@ def _taylor(model: nn.Module, graph: Graph, segments: list[str], images: Tensor)
             parameter.requires_grad_(flag)
     scores = {}
     for segment in segments:
-        found = [
+        shares = [
             _share(graph, op, segment, squares[op.module]) for op in _makers(graph, segment) if op.module in squares
         ]
-        scores[segment] = sum(found[1:], found[0]) if found else _summed(model, graph, segment, _magnitude)
+        scores[segment] = sum(shares[1:], shares[0]) if shares else _summed(model, graph, segment, _magnitude)
     return scores
 
 
@@ -141,26 +141,27 @@ def _gradients(model: nn.Module, graph: Graph, makers: Mapping[str, Op], images:
     for path, op in makers.items():
         axis = graph.channels.layout[op.name].axis
 
-        def gated(_: nn.Module, args: object, made: Tensor, path: str = path, axis: int = axis) -> Tensor:
+        def gated(_: nn.Module, args: object, output: Tensor, path: str = path, axis: int = axis) -> Tensor:
             if path not in gates:
-                gates[path] = made.new_ones((len(made), made.shape[axis])).requires_grad_()
-            shape = [len(made)] + [1] * (made.dim() - 1)
-            shape[axis] = made.shape[axis]
-            return made * gates[path].reshape(shape)
+                gates[path] = output.new_ones((len(output), output.shape[axis])).requires_grad_()
+            shape = [len(output)] + [1] * (output.dim() - 1)
+            shape[axis] = output.shape[axis]
+            return output * gates[path].reshape(shape)
 
         hooks.append(model.get_submodule(path).register_forward_hook(gated))
     try:
         with torch.enable_grad():
-            made = model(images)
-            made = made if isinstance(made, Tensor) else made[0]
-            if made.dim() == 2:
-                loss = F.cross_entropy(made, made.argmax(1), reduction="sum")
+            output = model(images)
+            output = output if isinstance(output, Tensor) else output[0]
+            if output.dim() == 2:
+                loss = F.cross_entropy(output, output.argmax(1), reduction="sum")
             else:
-                loss = made.square().sum() / 2
-            found = torch.autograd.grad(loss, list(gates.values()), allow_unused=True)
+                loss = output.square().sum() / 2
+            gradients = torch.autograd.grad(loss, list(gates.values()), allow_unused=True)
     finally:
         for hook in hooks:
             hook.remove()
     return {
-        path: torch.zeros_like(gate) if g is None else g for (path, gate), g in zip(gates.items(), found, strict=True)
+        path: torch.zeros_like(gate) if g is None else g
+        for (path, gate), g in zip(gates.items(), gradients, strict=True)
     }

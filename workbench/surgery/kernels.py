@@ -19,7 +19,8 @@ import torch
 from timm.layers import pad_same
 from torch import Tensor, nn
 
-from .layers import capture, get_parameter
+from .activations import capture
+from .modules import get_parameter
 
 __all__ = ["centred", "embed", "fit_kernel", "patches"]
 
@@ -43,10 +44,10 @@ def patches(x: Tensor, conv: Any, kernel: tuple[int, int]) -> Tensor:
 
 def embed(weight: Tensor, groups: int) -> Tensor:
     """The dense kernel [O, I, kh, kw] that does what the depthwise one [O, 1, kh, kw] in `groups` groups does."""
-    made = weight.shape[0]
-    dense = weight.new_zeros(made, groups, *weight.shape[2:])
-    rows = torch.arange(made, device=weight.device)
-    dense[rows, rows // (made // groups)] = weight.detach()[:, 0]
+    outputs = weight.shape[0]
+    dense = weight.new_zeros(outputs, groups, *weight.shape[2:])
+    rows = torch.arange(outputs, device=weight.device)
+    dense[rows, rows // (outputs // groups)] = weight.detach()[:, 0]
     return dense
 
 
@@ -69,18 +70,18 @@ def fit_kernel(model: nn.Module, path: str, kernel: tuple[int, int], images: Ten
     layer: Any = model.get_submodule(path)
     weight = get_parameter(model, f"{path}.weight")
     assert weight is not None
-    groups, made, read = layer.groups, weight.shape[0], weight.shape[1]
-    taps = read * kernel[0] * kernel[1]
+    groups, outputs, inputs = layer.groups, weight.shape[0], weight.shape[1]
+    taps = inputs * kernel[0] * kernel[1]
     generator = torch.Generator().manual_seed(0)
     gram = torch.zeros(groups, taps, taps, dtype=torch.float64, device=weight.device)
-    cross = torch.zeros(groups, taps, made // groups, dtype=torch.float64, device=weight.device)
+    cross = torch.zeros(groups, taps, outputs // groups, dtype=torch.float64, device=weight.device)
     for part in images.split(_CHUNK):
-        seen = capture(model, part, {"x": (path, "input"), "u": (path, "output")})
-        u = seen["u"] if layer.bias is None else seen["u"] - layer.bias[:, None, None]
+        maps = capture(model, part, {"x": (path, "input"), "u": (path, "output")})
+        u = maps["u"] if layer.bias is None else maps["u"] - layer.bias[:, None, None]
         positions = u.shape[0] * u.shape[2] * u.shape[3]
-        wanted = -(-max(_ROWS * taps, _FEWEST_ROWS) * len(part) // len(images))
-        rows = torch.randperm(positions, generator=generator)[:wanted].to(u.device)
-        x = patches(seen["x"], layer, kernel)[rows].double().reshape(len(rows), groups, taps).transpose(0, 1)
+        count = -(-max(_ROWS * taps, _FEWEST_ROWS) * len(part) // len(images))
+        rows = torch.randperm(positions, generator=generator)[:count].to(u.device)
+        x = patches(maps["x"], layer, kernel)[rows].double().reshape(len(rows), groups, taps).transpose(0, 1)
         y = u.permute(0, 2, 3, 1).flatten(0, 2)[rows].double().reshape(len(rows), groups, -1).transpose(0, 1)
         gram += x.mT @ x
         cross += x.mT @ y
@@ -90,4 +91,4 @@ def fit_kernel(model: nn.Module, path: str, kernel: tuple[int, int], images: Ten
     if mean_zero:
         lift = torch.linalg.solve(gram, torch.ones_like(cross[:, :, :1]))
         solved -= lift * solved.sum(1, keepdim=True) / lift.sum(1, keepdim=True)
-    return solved.mT.reshape(made, read, *kernel).to(weight)
+    return solved.mT.reshape(outputs, inputs, *kernel).to(weight)

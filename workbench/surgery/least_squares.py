@@ -3,7 +3,7 @@
     X   [rows, features]   Z = X - mean(X)      T   [rows, targets]
     (Z'Z + r n s I) (W - V) = Z'(T - Z V),   b = mean(T) - mean(X) W,   s = mean variance of a feature, n = rows
 
-V is zero, or, where weights are known that are about right, those: each target's times the factor that fits best.
+V is zero or, where approximate weights are given, these, each target's scaled by the factor that fits best.
 
 All sums in float64. Without a ridge a wide block with few calibration rows is worse than predicting the mean. Of
 `RIDGES` and the two V those are taken that have the smallest error on the held-out rows; the final fit takes all rows.
@@ -18,7 +18,7 @@ __all__ = ["RIDGES", "Regression", "Scaling"]
 
 RIDGES = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 _FALLBACK = 1e-2  # where nothing was held out
-_JUDGED = 64  # targets are enough to judge a ridge
+_JUDGED = 64  # this many targets are enough to judge a ridge
 
 
 @dataclass
@@ -41,8 +41,8 @@ class _Sums:
     def scatter(self) -> Tensor:
         return self.gram[:-1, :-1] - torch.outer(self.mean, self.mean) * self.rows
 
-    def some(self, step: int) -> "_Sums":
-        """The same for every so many targets."""
+    def every(self, step: int) -> "_Sums":
+        """The sums for every `step`-th target."""
         return _Sums(self.gram, self.cross[:, ::step])
 
     def factor(self, ridge: float) -> Tensor:
@@ -57,10 +57,10 @@ class _Sums:
         cross = self.cross[:-1] - torch.outer(self.mean, self.cross[-1])
         start = torch.zeros_like(cross)
         if near is not None:
-            made = self.scatter @ near
-            size = (near * made).sum(0)
+            product = self.scatter @ near
+            size = (near * product).sum(0)
             gain = torch.where(size > 0, (near * cross).sum(0) / size, 0)
-            start, cross = near * gain, cross - made * gain
+            start, cross = near * gain, cross - product * gain
         weight = start + torch.cholesky_solve(cross, factor)
         return weight, self.cross[-1] / self.rows - self.mean @ weight
 
@@ -74,8 +74,7 @@ class _Sums:
 class Regression:
     """Sums over what was added so far.
 
-    near: weights [features, targets] that are about right, each target's but for a factor; they matter where rows are
-    few.
+    near: approximate weights [features, targets], each target's right but for a factor; they matter where rows are few.
 
     >>> x = torch.arange(8.0)[:, None]
     >>> fit = Regression()
@@ -101,7 +100,7 @@ class Regression:
         ridge, start = _FALLBACK, starts[-1]
         if len(self._sums) == 2:
             step = -(-self._sums[True].cross.shape[1] // _JUDGED)
-            judge, fitted = self._sums[True].some(step), self._sums[False].some(step)
+            judge, fitted = self._sums[True].every(step), self._sums[False].every(step)
             least = torch.inf
             for r in RIDGES:
                 factor = fitted.factor(r)
@@ -137,24 +136,24 @@ class Scaling:
     """
 
     near: Tensor
-    _made: list[Tensor] = field(default_factory=list)
-    _wanted: list[Tensor] = field(default_factory=list)
+    _outputs: list[Tensor] = field(default_factory=list)
+    _targets: list[Tensor] = field(default_factory=list)
 
     def add(self, features: Tensor, targets: Tensor, held_out: bool = False) -> None:
         """Rows of features and targets; none need be held out."""
-        self._made.append(features @ self.near)
-        self._wanted.append(targets)
+        self._outputs.append(features @ self.near)
+        self._targets.append(targets)
 
     def solve(self) -> tuple[Tensor, Tensor]:
         """Weights [features, targets] and intercepts [targets] of all rows, float64."""
-        z, t = torch.cat(self._made).double(), torch.cat(self._wanted).double()
+        z, t = torch.cat(self._outputs).double(), torch.cat(self._targets).double()
         spread = z.var(0, correction=0)
         gain = torch.where(spread > 0, ((z - z.mean(0)) * (t - t.mean(0))).mean(0) / spread, 0)
         return self.near.double() * gain, t.mean(0) - gain * z.mean(0)
 
     def moments(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of features @ weight over all rows, for a weight that `solve` gave."""
-        z = torch.cat(self._made).double()
+        z = torch.cat(self._outputs).double()
         near = self.near.double()
         size = (near * near).sum(0)
         gain = torch.where(size > 0, (near * weight).sum(0) / size, 0)

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from ..errors import SurgeryError
 from ..graph import Graph, RemoveModule
 from ..graph.paths import is_inside
-from .gates import fold
-from .layers import replace_module, takes_one
+from .gate_means import fold_gate
+from .modules import replace_module, takes_one_argument
 from .site import Site
 
 __all__ = ["check_emptied", "empty", "outermost", "remove_module"]
@@ -21,23 +21,23 @@ def remove_module(site: Site, edit: RemoveModule) -> None:
     """Put an identity in the place of the module; with images the mean of a gate goes into a layer beside it."""
     check_emptied(site.graph, set(edit.ops), [edit.module])
     if edit.init == "least-squares" and site.images is not None:
-        fold(site.model, site.graph, edit, site.images)
+        fold_gate(site.model, site.graph, edit, site.images)
     empty(site.model, [edit.module])
 
 
-def check_emptied(graph: Graph, gone: Set[str], paths: Iterable[str]) -> None:
-    """Refuse to take modules out that do more than the operators that go."""
+def check_emptied(graph: Graph, removed: Set[str], paths: Iterable[str]) -> None:
+    """Refuse to take out modules that hold other operators than those removed."""
     for path in paths:
-        left = next((op for op in graph.ops if op.name not in gone and is_inside(op.module, path)), None)
+        left = next((op for op in graph.ops if op.name not in removed and is_inside(op.module, path)), None)
         if not path or left is not None:
-            what = path or max(gone)
+            what = path or max(removed)
             raise SurgeryError(f"{what} cannot be taken out of the module's code: {left.name if left else 'it'} stays")
 
 
 def empty(model: nn.Module, paths: Iterable[str]) -> None:
     """Identities in the places of modules."""
     for path in paths:
-        replace_module(model, path, nn.Identity() if takes_one(model.get_submodule(path)) else PassThrough())
+        replace_module(model, path, nn.Identity() if takes_one_argument(model.get_submodule(path)) else PassThrough())
 
 
 class PassThrough(nn.Identity):
@@ -48,10 +48,10 @@ class PassThrough(nn.Identity):
 
 
 def outermost(paths: Iterable[str]) -> list[str]:
-    """Each module once, in their order, those inside another left out: a norm may hold its activation.
+    """Each path once, in their order, without those inside another one: a norm may hold its activation.
 
     >>> outermost(["conv", "bn", "bn.act", "conv"])
     ['conv', 'bn']
     """
-    found = list(dict.fromkeys(paths))
-    return [path for path in found if not any(path.startswith(f"{other}.") for other in found)]
+    distinct = list(dict.fromkeys(paths))
+    return [path for path in distinct if not any(path.startswith(f"{other}.") for other in distinct)]

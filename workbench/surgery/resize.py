@@ -2,8 +2,8 @@
 
     sources   for each channel of the resized segment the old index it comes from, None where it is new
 
-New channels are made by fresh random rows and read by zero columns: nobody listens to them yet, so the function
-stays exactly the same and training can use them. Narrowing keeps the most important channels of a segment
+New channels get random weights in the layers that make them and zero weights in the layers that read them: the function
+stays exactly the same, and training can use them. Narrowing keeps the most important channels of a segment
 (`importance.py`).
 """
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..graph import Graph, Op, ParamAxis, Resize, param_axes, source_channels
 from .importance import importance
-from .layers import get_parameter, set_parameter, set_widths
+from .modules import get_parameter, set_parameter, set_widths
 
 __all__ = ["kept_channels", "resize"]
 
@@ -28,7 +28,7 @@ def resize(
 ) -> Sources:
     """Carry the edits out on `model`, in place; `graph` is before them, `after` behind them.
 
-    images: [N, C, H, W], for edits that keep what matters on images; without them weights decide. Gives back, for each
+    images: [N, C, H, W], for edits that rank channels on images; without them the weights decide. Returns, for each
     resized segment, where each of its channels comes from.
     """
     sources = _sources(model, graph, edits, images)
@@ -41,14 +41,14 @@ def resize(
             done.add(name)
             old = get_parameter(model, name)
             if old is None:
-                continue  # a computed value that no parameter of that name stands behind
-            own = sorted((a for a in axes if a.param.name == name), key=lambda a: a.side == "in")
-            new = old.reshape(own[0].param.shape)  # the operator may read it in another shape: [C] as [1, C, 1, 1]
+                continue  # a computed value: the module has no parameter of that name
+            resized = sorted((a for a in axes if a.param.name == name), key=lambda a: a.side == "in")
+            new = old.reshape(resized[0].param.shape)  # the operator may read it in another shape: [C] as [1, C, 1, 1]
             # rows first: a new row reads old columns at random and new ones not at all
-            for axis in own:
+            for axis in resized:
                 new = _gathered(new, axis, sources, graph, op)
-            set_parameter(model, name, new if old.shape == own[0].param.shape else _as_stored(new, old))
-            _resize_gain(model, name, own[0], sources, graph)
+            set_parameter(model, name, new if old.shape == resized[0].param.shape else _as_stored(new, old))
+            _resize_gain(model, name, resized[0], sources, graph)
         if axes:
             set_widths(model, op.module, after.by_name[op.name])
     return sources
@@ -71,19 +71,19 @@ def _resize_gain(model: nn.Module, name: str, axis: ParamAxis, sources: Sources,
 
 def kept_channels(graph: Graph, sources: Sources) -> Mapping[str, Sequence[int | None]]:
     """Path of every batch norm that runs once -> for each of its channels the channel it was, None for a new one."""
-    found: dict[str, list[int | None]] = {}
+    channels: dict[str, list[int | None]] = {}
     twice: set[str] = set()
     for op in graph.ops:
         mean = op.param("running_mean")
         axis = next((axis for axis in param_axes(graph, op) if axis.param is mean), None)
         if op.kind == "batch_norm" and mean is not None and axis is not None:
-            twice |= {op.module} & found.keys()
-            found[op.module] = _index(axis, sources, graph)
-    return {path: index for path, index in found.items() if path not in twice}
+            twice |= {op.module} & channels.keys()
+            channels[op.module] = _index(axis, sources, graph)
+    return {path: index for path, index in channels.items() if path not in twice}
 
 
 def _sources(model: nn.Module, graph: Graph, edits: Sequence[Resize], images: Tensor | None) -> Sources:
-    found: dict[str, tuple[int | None, ...]] = {}
+    sources: dict[str, tuple[int | None, ...]] = {}
     scores: dict[str, Tensor] = {}
     for measure in dict.fromkeys(edit.keep for edit in edits if isinstance(edit.keep, str)):
         narrowed = [
@@ -95,7 +95,7 @@ def _sources(model: nn.Module, graph: Graph, edits: Sequence[Resize], images: Te
         if edit.width == segment.width:
             continue
         if edit.width > segment.width:
-            found[edit.segment] = source_channels(segment, edit.width)
+            sources[edit.segment] = source_channels(segment, edit.width)
             continue
         if isinstance(edit.keep, str):
             ranked = scores[edit.segment].argsort(descending=True, stable=True).tolist()
@@ -105,12 +105,12 @@ def _sources(model: nn.Module, graph: Graph, edits: Sequence[Resize], images: Te
                 keep += [i for i in ranked if i // old == chunk][:new]
         else:
             keep = list(edit.keep)
-        found[edit.segment] = source_channels(segment, edit.width, keep)
-    return found
+        sources[edit.segment] = source_channels(segment, edit.width, keep)
+    return sources
 
 
 def _gathered(old: Tensor, axis: ParamAxis, sources: Sources, graph: Graph, op: Op) -> Tensor:
-    """The parameter with one axis resized; new entries filled by what they are for."""
+    """The parameter with one axis resized; new entries are filled by the rule for their role."""
     index = _index(axis, sources, graph)
     if axis.groups > 1:
         return _gathered_groups(old, axis, index)
@@ -140,8 +140,8 @@ def _gathered_groups(old: Tensor, axis: ParamAxis, index: Sequence[int | None]) 
 
 
 def _take(old: Tensor, dim: int, index: Sequence[int | None], fill: Tensor) -> Tensor:
-    known = torch.tensor([i if i is not None else 0 for i in index], device=old.device)
-    new = old.index_select(dim, known)
+    places = torch.tensor([i if i is not None else 0 for i in index], device=old.device)
+    new = old.index_select(dim, places)
     fresh = torch.tensor([i is None for i in index], device=old.device)
     if bool(fresh.any()):
         shape = [-1 if d == dim else 1 for d in range(old.dim())]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import SurgeryError
 from ..graph import Op, SetSpatial
-from .layers import replace_module
+from .modules import replace_module
 
 __all__ = ["DilatedBlurPool2d", "set_spatial"]
 
@@ -36,9 +36,9 @@ def _pad_same(model: nn.Module, path: str) -> None:
     """Put a layer that pads as TensorFlow's "SAME" does in the place of a plain convolution or pool; weights stay."""
     layer: Any = model.get_submodule(path)
     kind = type(layer)
-    made: Any
+    padding_layer: Any
     if kind is nn.Conv2d:
-        made = Conv2dSame(
+        padding_layer = Conv2dSame(
             layer.in_channels,
             layer.out_channels,
             layer.kernel_size,
@@ -47,18 +47,18 @@ def _pad_same(model: nn.Module, path: str) -> None:
             groups=layer.groups,
             bias=layer.bias is not None,
         )
-        made.weight, made.bias = layer.weight, layer.bias
+        padding_layer.weight, padding_layer.bias = layer.weight, layer.bias
     elif kind is nn.MaxPool2d:
-        made = MaxPool2dSame(layer.kernel_size, layer.stride, dilation=layer.dilation)
+        padding_layer = MaxPool2dSame(layer.kernel_size, layer.stride, dilation=layer.dilation)
     elif kind is nn.AvgPool2d:
-        made = AvgPool2dSame(layer.kernel_size, layer.stride, count_include_pad=layer.count_include_pad)
+        padding_layer = AvgPool2dSame(layer.kernel_size, layer.stride, count_include_pad=layer.count_include_pad)
     else:
         raise SurgeryError(f"{path} is a {kind.__name__}: no layer is known that does the same and pads as needed")
-    replace_module(model, path, made.train(layer.training))
+    replace_module(model, path, padding_layer.train(layer.training))
 
 
 class DilatedBlurPool2d(BlurPool2d):
-    """A blur of pixels that stand apart."""
+    """A BlurPool2d with a dilation."""
 
     dilation: int | tuple[int, int] = 1
 
@@ -71,12 +71,12 @@ class DilatedBlurPool2d(BlurPool2d):
 
 
 def _set_blur(model: nn.Module, path: str, layer: Any, edit: SetSpatial) -> None:
-    """A blur has numbers where a convolution has pairs, pads by itself, and knows no dilation."""
+    """Set a BlurPool2d: its stride is a number, its padding stands in its code, and it has no dilation."""
     if edit.dilation is not None and not isinstance(layer, DilatedBlurPool2d):
-        made: Any = DilatedBlurPool2d(layer.channels, layer.filt_size, layer.stride, layer.pad_mode)
-        made.filt, made.padding = layer.filt, layer.padding
-        replace_module(model, path, made.train(layer.training))
-        layer = made
+        dilated: Any = DilatedBlurPool2d(layer.channels, layer.filt_size, layer.stride, layer.pad_mode)
+        dilated.filt, dilated.padding = layer.filt, layer.padding
+        replace_module(model, path, dilated.train(layer.training))
+        layer = dilated
     if edit.stride is not None:
         layer.stride = edit.stride
     if edit.dilation is not None:

@@ -5,8 +5,8 @@ import torch
 from workbench.graph import Plan, Resize
 from workbench.graph.trace import trace
 from workbench.surgery import build
+from workbench.surgery.activations import capture
 from workbench.surgery.build import mirrored
-from workbench.surgery.layers import capture
 from workbench.transforms import DepthMultiplier
 
 from ..graph.networks import Residual
@@ -20,8 +20,8 @@ def test_normalised_values_keep_their_moments(target):
     images = smooth(16, 64, seed=1)
     plan = DepthMultiplier(0.5, "blocks.2.*").plan(graph, target)
     built = build(model, graph, [plan], images)
-    wanted = {"y": ("blocks.3.0.bn1", "input")}
-    was, now = (capture(m, mirrored(images), wanted)["y"] for m in (model, built))
+    points = {"y": ("blocks.3.0.bn1", "input")}
+    was, now = (capture(m, mirrored(images), points)["y"] for m in (model, built))
 
     def normalised(net, y):
         norm = net.get_submodule("blocks.3.0.bn1")

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from ..graph.trace import evaluating
 
-__all__ = ["correct"]
+__all__ = ["correct_statistics"]
 
 _CHUNK = 32  # images at a time
 
@@ -51,7 +51,9 @@ class _Moments:
 
 
 @torch.no_grad()
-def correct(before: nn.Module, after: nn.Module, kept: Mapping[str, Sequence[int | None]], images: Tensor) -> None:
+def correct_statistics(
+    before: nn.Module, after: nn.Module, kept: Mapping[str, Sequence[int | None]], images: Tensor
+) -> None:
     """Correct the statistics of `after`, in place.
 
     kept: path of a batch norm -> for each of its channels the channel it was in `before`, None for a new one.

@@ -8,7 +8,7 @@ from torch import nn
 
 from workbench.graph.trace import trace
 from workbench.surgery import build
-from workbench.surgery.layers import capture
+from workbench.surgery.activations import capture
 from workbench.transforms import FuseIBN
 
 from .conftest import smooth
@@ -57,22 +57,22 @@ def test_stage_one_is_the_least_squares_solution(target):
             new.conv_exp(x), new.bn1.running_mean, new.bn1.running_var, new.bn1.weight, new.bn1.bias, eps=new.bn1.eps
         )
         columns = F.unfold(x.double(), 3, padding=1, stride=2).transpose(1, 2).flatten(0, 1).numpy()
-    wanted = hidden.permute(0, 2, 3, 1).flatten(0, 2).double().numpy()
+    expected = hidden.permute(0, 2, 3, 1).flatten(0, 2).double().numpy()
     design = np.c_[columns, np.ones(len(columns))]
-    solution, *_ = np.linalg.lstsq(design, wanted, rcond=None)
-    best = np.linalg.norm(design @ solution - wanted)
-    ours = np.linalg.norm(fused.permute(0, 2, 3, 1).flatten(0, 2).double().numpy() - wanted)
+    solution, *_ = np.linalg.lstsq(design, expected, rcond=None)
+    best = np.linalg.norm(design @ solution - expected)
+    ours = np.linalg.norm(fused.permute(0, 2, 3, 1).flatten(0, 2).double().numpy() - expected)
     assert best < ours < 1.1 * best  # the ridge was chosen for images not fitted
     composed = build(model, graph, [FuseIBN("blocks.1.0").plan(graph, target)]).blocks[1][0]
-    made = composed.bn1(composed.conv_exp(x)).detach()
+    plain = composed.bn1(composed.conv_exp(x)).detach()
     kept = old.bn2.act(hidden)
-    assert (new.bn1(new.conv_exp(x)) - kept).norm() < (made - kept).norm()
+    assert (new.bn1(new.conv_exp(x)) - kept).norm() < (plain - kept).norm()
 
 
 def pre_residual(model, images, suffix):
     paths = [f"blocks.{s}.{i}" for s, stage in enumerate(model.blocks) for i in range(len(stage)) if s > 0]
-    wanted = {path: (f"{path}.{suffix}", "output") for path in paths}
-    return capture(model, images, wanted)
+    points = {path: (f"{path}.{suffix}", "output") for path in paths}
+    return capture(model, images, points)
 
 
 def test_least_squares_beats_composing_on_every_block(fused):
@@ -82,7 +82,7 @@ def test_least_squares_beats_composing_on_every_block(fused):
     composed, fitted = (pre_residual(m, images, "bn2") for m in (fused.composed, fused.fitted))
     assert len(y) == 16
     for path, value in y.items():
-        a, b = ((made[path] - value).norm() / value.norm() for made in (composed, fitted))
+        a, b = ((maps[path] - value).norm() / value.norm() for maps in (composed, fitted))
         assert b < a, path
 
 

@@ -19,7 +19,7 @@ from timm.layers import ScaledStdConv2d, ScaledStdConv2dSame, StdConv2d, StdConv
 from torch import Tensor, nn
 
 from .kernels import centred, fit_kernel
-from .layers import set_parameter
+from .modules import set_parameter
 
 __all__ = ["set_kernel", "standardises"]
 
@@ -39,17 +39,17 @@ def set_kernel(model: nn.Module, path: str, kernel: tuple[int, int], images: Ten
     layer: Any = model.get_submodule(path)
     old = layer.weight.double()
     deviations = old - _mean(old)
-    wanted = centred(deviations, kernel)
-    wanted -= _mean(wanted)
+    new = centred(deviations, kernel)
+    new -= _mean(new)
     gained = hasattr(layer, "gain")
     factor = (layer.gain.double() * layer.scale if gained else 1) / (_mean(deviations**2) + layer.eps).sqrt()
     if images is not None:
         fitted = fit_kernel(model, path, kernel, images, mean_zero=True).double()
-        wanted = torch.where(factor == 0, wanted, fitted / factor)
-    set_parameter(model, f"{path}.weight", wanted.to(layer.weight))
+        new = torch.where(factor == 0, new, fitted / factor)
+    set_parameter(model, f"{path}.weight", new.to(layer.weight))
     if gained:
-        layer.scale *= (old[0].numel() / wanted[0].numel()) ** 0.5
-        gain = factor * (_mean(wanted**2) + layer.eps).sqrt() / layer.scale
+        layer.scale *= (old[0].numel() / new[0].numel()) ** 0.5
+        gain = factor * (_mean(new**2) + layer.eps).sqrt() / layer.scale
         set_parameter(model, f"{path}.gain", gain.to(layer.gain))
 
 

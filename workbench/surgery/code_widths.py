@@ -1,4 +1,4 @@
-"""Widths that timm's classes hold in their code's own attributes, one entry a class.
+"""Widths that the code of timm's classes holds as numbers, one rule a class.
 
 A stale number is worse than a crash: GhostModule slices its output at `out_chs` without a word. What an entry
 needs is read off the planned graph, so that one rule serves every edit.
@@ -13,15 +13,15 @@ from torch import nn
 from ..graph import Graph, Op
 from ..graph.paths import is_inside
 
-__all__ = ["set_attributes"]
+__all__ = ["set_code_widths"]
 
 _T = TypeVar("_T")
 
 
-def set_attributes(model: nn.Module, before: Graph, after: Graph) -> None:
-    """Bring attributes held in code in line with the edited graph."""
+def set_code_widths(model: nn.Module, before: Graph, after: Graph) -> None:
+    """Bring the widths that modules' code holds in line with the graph after an edit."""
     for path, module in model.named_modules():
-        rule = _entry(_RULES, module)
+        rule = _by_class(_RULES, module)
         if rule is not None:
             inside = [op for op in after.ops if is_inside(op.module, path)]
             if inside:
@@ -29,15 +29,15 @@ def set_attributes(model: nn.Module, before: Graph, after: Graph) -> None:
     _set_feature_counts(model, before, after)
 
 
-def _entry(table: Mapping[str, _T], module: nn.Module) -> _T | None:
-    """What the table has for the module's class, or for the nearest one it is derived from."""
+def _by_class(table: Mapping[str, _T], module: nn.Module) -> _T | None:
+    """The entry for the module's class, or for the nearest one it is derived from; None where there is none."""
     return next((table[cls.__name__] for cls in type(module).__mro__ if cls.__name__ in table), None)
 
 
 def _ghost(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
     """GhostModule: forward ends with out[:, :out_chs]; where nothing is cut off the slice is not in the graph."""
-    own = [op for op in inside if op.module == path and op.kind in ("concat", "slice")]
-    module.out_chs = own[-1].shape[1]
+    joins = [op for op in inside if op.module == path and op.kind in ("concat", "slice")]
+    module.out_chs = joins[-1].shape[1]
 
 
 def _ghost_v3(module: Any, path: str, inside: list[Op], graph: Graph) -> None:
@@ -227,12 +227,12 @@ def _set_feature_counts(model: nn.Module, before: Graph, after: Graph) -> None:
         if true is not None:
             setattr(model, name, true(after))
     for prefix, module in model.named_modules():  # the model itself, and a backbone inside it
-        tap = _entry(_TAPS, module) or str
+        tap = _by_class(_TAPS, module) or str
         for row in _rows(module):
             path = f"{prefix}.{tap(row.get('module', ''))}".lstrip(".")
             for key, fact in (("num_chs", _width_at), ("reduction", _reduction_at)):
-                was = fact(before, path)
-                if was and row.get(key) == was:
+                old = fact(before, path)
+                if old and row.get(key) == old:
                     row[key] = fact(after, path)
 
 
@@ -257,16 +257,16 @@ def _classified(graph: Graph) -> int:
 
 
 def _width_at(graph: Graph, path: str) -> int:
-    made = _made_at(graph, path)
-    return made.shape[_axis(graph, made)] if made is not None else 0
+    feature_map = _feature_map(graph, path)
+    return feature_map.shape[_axis(graph, feature_map)] if feature_map is not None else 0
 
 
 def _reduction_at(graph: Graph, path: str) -> int:
     """Input pixels per pixel of the map a module makes."""
-    made, read = _made_at(graph, path), graph.inputs[0].shape
-    if made is None or len(read) != 4 or len(made.shape) != 4:
+    feature_map, image = _feature_map(graph, path), graph.inputs[0].shape
+    if feature_map is None or len(image) != 4 or len(feature_map.shape) != 4:
         return 0
-    return round(read[2] / made.shape[2 if _axis(graph, made) == 1 else 1])
+    return round(image[2] / feature_map.shape[2 if _axis(graph, feature_map) == 1 else 1])
 
 
 def _axis(graph: Graph, op: Op) -> int:
@@ -274,8 +274,11 @@ def _axis(graph: Graph, op: Op) -> int:
     return layout.axis if layout is not None else 1
 
 
-def _made_at(graph: Graph, path: str) -> Op | None:
-    """What makes the feature map of a module, None where it makes none; an identity hands on the last map there is."""
+def _feature_map(graph: Graph, path: str) -> Op | None:
+    """The operator that makes the feature map of a module; None where it makes none.
+
+    An identity hands on the map that the last global pooling reads.
+    """
     inside = [op for op in graph.ops if is_inside(op.module, path)]
     if not inside and graph.classes.get(path, "").endswith(".Identity"):
         pools = [op for op in graph.ops if op.kind == "mean" and len(graph.by_name[op.inputs[0]].shape) == 4]

@@ -10,7 +10,7 @@ from torch import nn
 
 from workbench.surgery import build
 from workbench.surgery.kernels import centred, patches
-from workbench.surgery.standardised import set_kernel, standardises
+from workbench.surgery.standardised_kernels import set_kernel, standardises
 from workbench.transforms import KernelSize
 
 from ..graph.zoo import lively, traced
@@ -87,7 +87,7 @@ def test_on_images_it_is_the_best_of_mean_zero(cls, stride, groups):
     conv = layer(cls, 5, groups, stride)
     images = smooth(8, 17, seed=3).repeat(1, 2, 1, 1)
     images = images + 0.3 * torch.randn(images.shape, generator=torch.Generator().manual_seed(1))
-    found = kernel_of(resized(conv, 3, images)).flatten(1)
+    fitted = kernel_of(resized(conv, 3, images)).flatten(1)
     u = (conv(images) - conv.bias[:, None, None]).detach().double().permute(0, 2, 3, 1).flatten(0, 2)
     x = patches(images, conv, (3, 3)).double()
     taps = x.shape[1] // groups
@@ -95,20 +95,20 @@ def test_on_images_it_is_the_best_of_mean_zero(cls, stride, groups):
     for g in range(groups):
         share = slice(g * 12 // groups, (g + 1) * 12 // groups)
         solved = torch.linalg.lstsq(x[:, g * taps : (g + 1) * taps] @ basis, u[:, share]).solution
-        wanted, got = (basis @ solved).T, found[share]
+        expected, got = (basis @ solved).T, fitted[share]
         if cls in GAINED:
-            assert (got - wanted).norm() / wanted.norm() < 0.05
+            assert (got - expected).norm() / expected.norm() < 0.05
         else:
-            assert F.cosine_similarity(got, wanted).min() > 0.998
+            assert F.cosine_similarity(got, expected).min() > 0.998
 
 
 def test_a_channel_whose_gain_is_zero_stays_silent():
     for images in (None, smooth(2, 16, seed=1).repeat(1, 2, 1, 1)):
         for size in (3, 9):
-            made = resized(layer(ScaledStdConv2d, 5), size, images if size == 3 else None)
-            assert made.weight.isfinite().all() and made.gain.isfinite().all()
-            assert not kernel_of(made)[3].any()
-            assert made.weight[3].std() > 0
+            conv = resized(layer(ScaledStdConv2d, 5), size, images if size == 3 else None)
+            assert conv.weight.isfinite().all() and conv.gain.isfinite().all()
+            assert not kernel_of(conv)[3].any()
+            assert conv.weight[3].std() > 0
 
 
 def test_a_network_with_larger_kernels_does_the_same(target):
@@ -125,6 +125,6 @@ def test_images_choose_the_smaller_kernels_of_a_network(target):
     model, graph, images = lively("nf_resnet26"), traced("nf_resnet26", 64), smooth(8, 64, seed=1)
     plan = KernelSize(3).plan(graph, target)
     with torch.no_grad():
-        wanted = model.stem.conv(images)
-        cut, fitted = (build(model, graph, [plan], given).stem.conv(images) for given in (None, images))
-    assert (fitted - wanted).norm() < 0.9 * (cut - wanted).norm()
+        expected = model.stem.conv(images)
+        cut, fitted = (build(model, graph, [plan], calibration).stem.conv(images) for calibration in (None, images))
+    assert (fitted - expected).norm() < 0.9 * (cut - expected).norm()

@@ -13,8 +13,8 @@ import workbench as wb
 from workbench.errors import SurgeryError
 from workbench.graph import FuseLayers, Plan, RemoveModule, rewrite
 from workbench.graph.trace import trace
-from workbench.surgery import build, initialise
-from workbench.surgery.layers import capture
+from workbench.surgery import build, dense_weights
+from workbench.surgery.activations import capture
 from workbench.transforms import DepthMultiplier, EvenChannels, FuseIBN, InputSize, KernelSize, RemoveSE, Sparsify
 
 from ..graph.zoo import lively, traced
@@ -107,9 +107,9 @@ def test_the_fit_is_the_least_squares_solution(form, target):
     size, step = conv.kernel_size[0], conv.stride[0]
     pads = (0, 1, 0, 1) if size == 2 or step == 2 else (size // 2,) * 4
     columns = F.unfold(F.pad(x, pads), size, stride=step).transpose(1, 2).flatten(0, 1).numpy()
-    design, wanted = np.c_[columns, np.ones(len(columns))], hidden(model)
-    best = np.linalg.norm(design @ np.linalg.lstsq(design, wanted, rcond=None)[0] - wanted)
-    ours, plainly = (np.linalg.norm(hidden(m) - wanted) for m in (fitted, composed))
+    design, expected = np.c_[columns, np.ones(len(columns))], hidden(model)
+    best = np.linalg.norm(design @ np.linalg.lstsq(design, expected, rcond=None)[0] - expected)
+    ours, plainly = (np.linalg.norm(hidden(m) - expected) for m in (fitted, composed))
     assert best < ours < 1.05 * best  # the ridge was chosen for images not fitted, on a sample of the pixels
     assert ours < plainly
 
@@ -135,7 +135,7 @@ def test_least_squares_beats_composing_on_every_block(name, size, blocks, target
 
 def test_the_widest_kernels_are_scaled_alone(target, monkeypatch):
     """Where a fit of all weights would take hours: better than composing still."""
-    monkeypatch.setattr(initialise, "_WIDEST", 50)
+    monkeypatch.setattr(dense_weights, "_WIDEST", 50)
     images = smooth(24, 24, seed=1).double()
     block = FORMS["a norm behind each"]()
     block.act = nn.ReLU()
@@ -152,11 +152,11 @@ def test_the_widest_kernels_are_scaled_alone(target, monkeypatch):
 def test_distillation_goes_on_from_the_fit(target):
     model, graph = lively("test_efficientnet_gn"), traced("test_efficientnet_gn", 64)
     plans = [FuseIBN().plan(graph, target)]
-    told = []
+    calls = []
     images, unseen = smooth(48, 64, seed=1), smooth(8, 64, seed=5)
     fitted = build(model, graph, plans, images)
-    distilled = build(model, graph, plans, images, 80, lambda *news: told.append(news))
-    assert [news[0] for news in told if news[1] == 80] == ["blocks.3.0", "blocks.4.0"]
+    distilled = build(model, graph, plans, images, 80, lambda *news: calls.append(news))
+    assert [news[0] for news in calls if news[1] == 80] == ["blocks.3.0", "blocks.4.0"]
     y, a, b = (capture(m, unseen, {"y": ("blocks.4.0", "output")})["y"] for m in (model, fitted, distilled))
     assert (b - y).norm() < (a - y).norm()
 
@@ -170,8 +170,8 @@ def test_training_goes_on_from_the_fit(target):
     x = capture(built, torch.cat([images, images.flip(-1)]), {"x": (f"{path}.conv2_kxk", "input")})["x"]
     block = built.get_submodule(path)
     with torch.no_grad():
-        still = block.norm2(made := block.conv2_kxk(x))
-        moving = block.norm2.train()(made)
+        still = block.norm2(y := block.conv2_kxk(x))
+        moving = block.norm2.train()(y)
     assert (moving - still).norm() < 0.05 * still.norm()  # the fit saw a sample of the pixels
 
 
@@ -238,10 +238,10 @@ def test_undone_saved_and_applied_again(tmp_path):
     session = opened.apply(FuseIBN()).apply(KernelSize(5))
     x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        wanted, original = session.build()(x), opened.build()(x)
+        expected, original = session.build()(x), opened.build()(x)
         assert torch.equal(session.undo().undo().build()(x), original)
-        assert torch.equal(wb.load(session.save(tmp_path / "it.wb")).build()(x), wanted)
-        assert torch.equal(opened.apply(session.to_recipe()).build()(x), wanted)
-    assert not torch.equal(wanted, original)
+        assert torch.equal(wb.load(session.save(tmp_path / "it.wb")).build()(x), expected)
+        assert torch.equal(opened.apply(session.to_recipe()).build()(x), expected)
+    assert not torch.equal(expected, original)
     model, graph = session.build(), session.graph
     assert trace(model, (3, 64, 64)).params == graph.params
