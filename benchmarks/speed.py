@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 import workbench as wb
-from workbench.estimators import estimate
+from workbench.estimators import clear_estimates, estimate
 from workbench.estimators.candidates import block_costs
-from workbench.estimators.ethos_u import forget, modelled
+from workbench.estimators.ethos_u import modelled
 from workbench.estimators.window import delta_cycles
 from workbench.files import write_atomic
 from workbench.graph import Graph, rewrite
@@ -45,7 +45,7 @@ def milliseconds(call: Callable[[], object], repeats: int) -> tuple[float, float
 
 
 def answer(session: wb.Session, step: Any) -> wb.Estimate:
-    forget()
+    clear_estimates()
     return session.on(session.target).apply(step).estimate
 
 

@@ -3,7 +3,7 @@
 from .budgets import Budgets
 from .calibrate import calibrate
 from .estimate import Estimate
-from .predict import alone, delta_ms, estimate, is_calibrated, keep
+from .predict import alone, clear_estimates, delta_ms, estimate, is_calibrated, keep
 from .values import WeightValues, weight_values
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "WeightValues",
     "alone",
     "calibrate",
+    "clear_estimates",
     "delta_ms",
     "estimate",
     "is_calibrated",

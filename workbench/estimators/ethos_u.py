@@ -4,14 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from math import log, prod
-from weakref import WeakKeyDictionary
 
 from ..graph import Graph
 from ..hardware import EthosU
 from ..hardware.lowering import HwOp, lower, unsupported
 from ..hardware.quantisation import requantised
 from .estimate import Detail, Estimate
-from .intervals import interval
+from .intervals import calibration_stamp, interval
 from .memory import peak_bytes, replay
 from .npu.expand import COMPOSED
 from .npu.host import left_to_host
@@ -23,11 +22,7 @@ from .outside import outside
 from .own import Factors, kept_stamp, own_factors
 from .values import NORMAL, WeightValues
 
-__all__ = ["Modelled", "alone", "estimate", "forget", "modelled", "operator_ms"]
-
-_MOST_ASKED = 512
-# Held weakly, so that a model whose values they are can go.
-_ASKED: WeakKeyDictionary[WeightValues, dict[tuple[str, str, int], Estimate]] = WeakKeyDictionary()
+__all__ = ["Modelled", "alone", "estimate", "evidence", "modelled", "operator_ms"]
 
 
 @dataclass(frozen=True)
@@ -90,28 +85,19 @@ def operator_ms(found: Modelled, target: EthosU) -> dict[str, float]:
 
 
 def estimate(graph: Graph, target: EthosU, values: WeightValues = NORMAL) -> Estimate:
-    """What the network is predicted to cost by the compiler's cycle model (`values`: see `modelled`).
+    """What the network is predicted to cost by the compiler's cycle model (`values`: see `modelled`)."""
+    found = modelled(graph, target, values)
+    return _estimate(graph, found, target, own_factors(found, target))
 
-    Asked again for an equal network it answers from memory, unless something was compiled in between.
-    """
-    asked = _ASKED.setdefault(values, {})
-    key = (graph.digest, target.digest, kept_stamp(target))
-    if key not in asked:
-        if len(asked) >= _MOST_ASKED:
-            asked.pop(next(iter(asked)))
-        found = modelled(graph, target, values)
-        asked[key] = _estimate(graph, found, target, own_factors(found, target))
-    return asked[key]
+
+def evidence(target: EthosU) -> str:
+    """Stamp of the files an estimate is made from: compiles kept for the configuration, and the user's calibrations."""
+    return f"{kept_stamp(target)}+{calibration_stamp()}"
 
 
 def alone(graph: Graph, target: EthosU, values: WeightValues = NORMAL) -> Estimate:
     """The estimate without what own compiles say: the same on every machine."""
     return _estimate(graph, modelled(graph, target, values), target, Factors((), 0.0))
-
-
-def forget() -> None:
-    """Answer nothing from memory any more (what operators cost is kept)."""
-    _ASKED.clear()
 
 
 def _estimate(graph: Graph, found: Modelled, target: EthosU, factors: Factors) -> Estimate:

@@ -9,16 +9,18 @@ configurations of the same family whose maps can, or cannot, be far. Networks wi
 more, stand apart; of these there are fewer, so that all of a family's are taken.
 """
 
-from functools import cache
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ..hardware import EthosU
+from .file_stamps import folder_stamp
 from .measured import DATA, calibrations, measured
 from .npu.machine import machine_of
 
-__all__ = ["ENOUGH", "conformal", "interval", "networks_on"]
+__all__ = ["ENOUGH", "calibration_stamp", "conformal", "interval", "networks_on"]
 
 ENOUGH = 60
 LEVEL = 0.90
@@ -34,9 +36,14 @@ def interval(target: EthosU, composed: bool, outside: bool, own: float = 0.0) ->
     composed: whether the network has attention or layer norms. outside: something about it was never measured. own:
     share of the estimate that the user's own measurements back, whose error is gone.
     """
-    low, high = _bounds(target, composed, len(_rows())) if target.is_real else BETWEEN
+    low, high = _bounds(target, composed, calibrations(), calibration_stamp()) if target.is_real else BETWEEN
     width = (WIDER if outside and target.is_real else 1.0) * (1 - own)
     return max(1 - max(width * (1 - low), _NARROWEST), 0.05), 1 + max(width * (high - 1), _NARROWEST)
+
+
+def calibration_stamp() -> str:
+    """Stamp of the user's calibrations: intervals stay the same as long as it does."""
+    return folder_stamp(calibrations())
 
 
 def networks_on(target: EthosU) -> int:
@@ -63,8 +70,9 @@ def _rows() -> pd.DataFrame:
     return pd.concat([shipped[~shipped.digest.isin(mine.digest)], mine], ignore_index=True) if len(mine) else shipped
 
 
-@cache
-def _bounds(target: EthosU, composed: bool, rows_behind: int) -> tuple[float, float]:
+@lru_cache(maxsize=256)
+def _bounds(target: EthosU, composed: bool, folder: Path, stamp: str) -> tuple[float, float]:
+    """folder, stamp: the user's calibrations, read again where they differ."""
     rows = _rows()
     rows = rows[rows.composed == composed]
     alike = rows[rows.digest == target.digest]

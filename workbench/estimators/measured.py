@@ -13,7 +13,7 @@ One row is one network on one configuration:
     modelled, modelled_sram_bytes, modelled_dram_bytes             what the model said
 """
 
-from functools import cache
+from functools import lru_cache
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
@@ -24,6 +24,7 @@ import pandas as pd
 from ..files import home, write_atomic
 from ..graph import Graph
 from ..hardware import EthosU, Measurement
+from .file_stamps import folder_stamp
 from .npu.machine import machine_of
 
 if TYPE_CHECKING:
@@ -71,12 +72,16 @@ def write_rows(rows: pd.DataFrame, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     buffer = BytesIO()
     rows.to_parquet(buffer, compression="zstd", index=False)
-    measured.cache_clear()
     return write_atomic(path, buffer.getvalue())
 
 
-@cache
 def measured(folder: Path) -> pd.DataFrame:
     """All rows in a folder's files."""
+    return _read(folder, folder_stamp(folder))
+
+
+@lru_cache(maxsize=8)
+def _read(folder: Path, stamp: str) -> pd.DataFrame:
+    """stamp: of the folder, read again where it differs."""
     found = [pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))]
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame({"digest": [], "cycles": []})

@@ -24,6 +24,7 @@ import pandas as pd
 from ..files import home, write_atomic
 from ..hardware import EthosU, Measurement
 from ..hardware.lowering import HwOp
+from .file_stamps import folder_stamp
 
 if TYPE_CHECKING:
     from .ethos_u import Modelled
@@ -47,10 +48,9 @@ def own_folder(target: EthosU) -> Path:
     return home() / "own" / f"{target.digest}-{_MODEL}"
 
 
-def kept_stamp(target: EthosU) -> int:
-    """A number that changes when something is kept for the configuration."""
-    folder = own_folder(target)
-    return folder.stat().st_mtime_ns if folder.is_dir() else 0
+def kept_stamp(target: EthosU) -> str:
+    """Stamp of the compiles kept for the configuration, by this process or another; "" where there are none."""
+    return folder_stamp(own_folder(target))
 
 
 def keep(graph_digest: str, found: Modelled, target: EthosU, measurement: Measurement) -> Path | None:
@@ -72,25 +72,26 @@ def keep(graph_digest: str, found: Modelled, target: EthosU, measurement: Measur
     rows[rows.modelled > 0].to_parquet(buffer, compression="zstd", index=False)
     path = own_folder(target) / f"{graph_digest}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    _ratios.cache_clear()
     return write_atomic(path, buffer.getvalue())
 
 
 def own_factors(found: Modelled, target: EthosU) -> Factors:
     """What the user's own compiles say of a network's operators."""
-    folder = own_folder(target)
-    files = tuple(sorted(folder.glob("*.parquet"))) if folder.is_dir() else ()
-    if not files:
+    ratios = _ratios(own_folder(target), kept_stamp(target))
+    if not ratios:
         return Factors((1.0,) * len(found.run), 0.0)
-    ratios = _ratios(files)
     factors = [ratios.get(key, 0.0) for key in operator_keys(found.run)]
     known = sum(n for n, factor in zip(found.cycles, factors, strict=True) if factor)
     return Factors([factor or 1.0 for factor in factors], known / max(sum(found.cycles), 1))
 
 
 @lru_cache(maxsize=16)
-def _ratios(files: tuple[Path, ...]) -> Mapping[str, float]:
-    rows = pd.concat([pd.read_parquet(path) for path in files], ignore_index=True)
+def _ratios(folder: Path, stamp: str) -> Mapping[str, float]:
+    """Operator key -> compiled over modelled cycles. stamp: of the folder, read again where it differs."""
+    tables = [pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))]
+    if not tables:
+        return {}
+    rows = pd.concat(tables, ignore_index=True)
     sums = rows.groupby("key")[["cycles", "modelled"]].sum()
     return dict(zip(sums.index, sums.cycles / sums.modelled, strict=True))
 

@@ -1,30 +1,40 @@
 """Graph -> Estimate, whatever the target."""
 
+from typing import TypeGuard
+
 from ..graph import Graph
 from ..hardware import EthosU, Measurement, Target
 from . import device, ethos_u, own
+from .cache import EstimateCache
 from .estimate import Estimate
 from .values import NORMAL, WeightValues
 from .window import delta_cycles
 
-__all__ = ["alone", "delta_ms", "estimate", "is_calibrated", "keep"]
+__all__ = ["alone", "clear_estimates", "delta_ms", "estimate", "is_calibrated", "keep"]
+
+_CACHE = EstimateCache(512)
+
+
+def _has_cycle_model(target: Target) -> TypeGuard[EthosU]:
+    """Whether estimates come from a model of the compiler; those of all other targets come from measured networks."""
+    return isinstance(target, EthosU)
 
 
 def is_calibrated(target: Target) -> bool:
     """Whether there are estimates for a target."""
-    return isinstance(target, EthosU) or device.is_calibrated(target)
+    return _has_cycle_model(target) or device.is_calibrated(target)
 
 
 def keep(graph: Graph, target: Target, measurement: Measurement, values: WeightValues = NORMAL) -> bool:
     """Keep what a compiler said of a network, so that estimates near it are sharper; whether there was anything to."""
-    if not isinstance(target, EthosU) or not measurement.complete:
+    if not _has_cycle_model(target) or not measurement.complete:
         return False
     return own.keep(graph.digest, ethos_u.modelled(graph, target, values), target, measurement) is not None
 
 
 def delta_ms(before: Graph, after: Graph, target: Target, values: WeightValues = NORMAL) -> float:
     """Milliseconds `after` takes longer than `before`; for an accelerator from the part around the edit."""
-    if isinstance(target, EthosU):
+    if _has_cycle_model(target):
         return delta_cycles(before, after, target, values) / target.clock_hz * 1e3
     return estimate(after, target, values).latency_ms - estimate(before, target, values).latency_ms
 
@@ -35,12 +45,22 @@ def estimate(graph: Graph, target: Target, values: WeightValues = NORMAL) -> Est
     values: how weights are distributed (`weight_values`); where not given they are taken as normal, or as what the
     graph's compression makes of such values. Operators the accelerator cannot take are named in `cpu_ops` and make the
     estimate incomplete. Raises WorkbenchError for a target without calibration.
+
+    An estimate is kept until something it depends on changes: kept compiles (`keep`) and calibrations of this process
+    or any other.
     """
-    if isinstance(target, EthosU):
-        return ethos_u.estimate(graph, target, values)
-    return device.estimate(graph, target)
+    if _has_cycle_model(target):
+        evidence = ethos_u.evidence(target)
+        return _CACHE.get(graph, target, values, evidence, lambda: ethos_u.estimate(graph, target, values))
+    # measured devices know nothing of values
+    return _CACHE.get(graph, target, NORMAL, device.evidence(target), lambda: device.estimate(graph, target))
 
 
 def alone(graph: Graph, target: Target, values: WeightValues = NORMAL) -> Estimate | None:
     """The estimate that every machine makes: own compiles left out; None for a device, which each learns by itself."""
-    return ethos_u.alone(graph, target, values) if isinstance(target, EthosU) else None
+    return ethos_u.alone(graph, target, values) if _has_cycle_model(target) else None
+
+
+def clear_estimates() -> None:
+    """Drop all kept estimates; the cycles of known operators stay."""
+    _CACHE.clear()

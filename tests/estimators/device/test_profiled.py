@@ -63,7 +63,7 @@ def test_operators_add_up_and_what_is_free_is_free(model):
 
 def test_it_is_kept_as_data(model, tmp_path):
     path = model.with_errors(np.array([0.9, 1.0, 1.1])).save(tmp_path / "model.json")
-    again = _loaded(path, 0)
+    again = _loaded(path, "")
     assert isinstance(again, ProfiledModel)
     assert again.predict(ROWS[0].graph) == pytest.approx(model.predict(ROWS[0].graph), rel=1e-9)
     assert again.interval[0] < 1 < again.interval[1]
@@ -74,7 +74,7 @@ def test_a_damaged_file_is_refused(text, tmp_path):
     path = Path(tmp_path / "model.json")
     path.write_text(text)
     with pytest.raises(FileFormatError, match="calibrate again"):
-        _loaded(path, 1)
+        _loaded(path, "")
 
 
 def test_too_few_profiles_are_none():

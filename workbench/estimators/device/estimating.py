@@ -2,17 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import WorkbenchError
 from ...graph import Graph, live_ranges
-from ...hardware import EthosU, OnnxRuntimeCpu, TableTarget, Target, Weights
+from ...hardware import EthosU, OnnxRuntimeCpu, TableTarget, Target
 from ...hardware.lowering import lower, unsupported
 from .. import ethos_u
 from ..estimate import Detail, Estimate
+from ..file_stamps import file_stamp
 from .known import KnownModel, fit_known
 from .measuring import Report, cache_folder, measure, rows_of_table
 from .model import DeviceModel, Learn, Row, fit, held_out
@@ -20,7 +21,7 @@ from .profiled import ProfiledModel, fit_profiled
 from .roofline import Batch, bounds
 from .work import work_of
 
-__all__ = ["NETWORKS", "calibrate", "estimate", "is_calibrated", "model_of"]
+__all__ = ["NETWORKS", "calibrate", "estimate", "evidence", "is_calibrated", "model_of"]
 
 NETWORKS = 96  # measured and learned from within ten minutes on two cores
 Model = DeviceModel | KnownModel | ProfiledModel
@@ -34,9 +35,15 @@ def is_calibrated(target: Target) -> bool:
 def model_of(target: Target) -> Model:
     """The model `calibrate` kept; WorkbenchError where there is none."""
     path = _model_path(target)
-    if not path.is_file():
+    stamp = file_stamp(path)
+    if not stamp:
         raise WorkbenchError(f"{target.name} is not calibrated; run `workbench calibrate {target.name}` first")
-    return _loaded(path, path.stat().st_mtime_ns)
+    return _loaded(path, stamp)
+
+
+def evidence(target: Target) -> str:
+    """Stamp of the file an estimate is made from, the model; "" where the device is not calibrated."""
+    return file_stamp(_model_path(target))
 
 
 def calibrate(target: Target, networks: int = NETWORKS, report: Report | None = None) -> Path:
@@ -63,8 +70,8 @@ def _ratio(learn: Learn, rows: Sequence[Row]) -> np.ndarray:
     return ratio[np.isfinite(ratio)]
 
 
-def estimate(graph: Graph, target: Target, weights: Weights | None = None) -> Estimate:
-    """What the network is predicted to cost on a calibrated device; no weight is read.
+def estimate(graph: Graph, target: Target) -> Estimate:
+    """What the network is predicted to cost on a calibrated device.
 
     `sram_bytes` and `dram_bytes` have no meaning here and are 0. Operators no rule is known for are named in
     `cpu_ops` and make the estimate incomplete. Raises WorkbenchError for a device without calibration.
@@ -104,11 +111,11 @@ def estimate(graph: Graph, target: Target, weights: Weights | None = None) -> Es
 
 def _corrected(graph: Graph, target: Target, model: KnownModel) -> Estimate:
     """The estimate for the accelerator behind a table; where it does not take all operators, as far as it goes."""
-    found = ethos_u.estimate(graph, EthosU(model.base))
+    found = ethos_u.alone(graph, EthosU(model.base))
     spent = model.predict_ops(graph)
     total, (low, high) = sum(spent.values()), model.interval
     return replace(
-        found, latency_ms=total, latency_interval_ms=(total * low, total * high), own=0.0, target=target.name,
+        found, latency_ms=total, latency_interval_ms=(total * low, total * high), target=target.name,
         target_digest=target.digest, compiler=target.compiler, detail=replace(found.detail, latency_ms=spent),
     )  # fmt: skip
 
@@ -127,9 +134,9 @@ def _model_path(target: Target) -> Path:
     return cache_folder(target) / "model.json"
 
 
-@cache
-def _loaded(path: Path, changed: int) -> Model:
-    """`changed` is the file's time stamp: a new calibration is read again."""
+@lru_cache(maxsize=16)
+def _loaded(path: Path, stamp: str) -> Model:
+    """stamp: of the file, read again where it differs."""
     text = path.read_text(encoding="utf-8")
     if text.startswith('{"profile"'):
         return ProfiledModel.load(path)
