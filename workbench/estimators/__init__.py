@@ -1,5 +1,6 @@
 """Estimators: what a network is predicted to cost, and how the predictors are made."""
 
+from .block_table import block_table
 from .budgets import Budgets
 from .calibrate import calibrate
 from .estimate import Estimate
@@ -11,6 +12,7 @@ __all__ = [
     "Estimate",
     "WeightValues",
     "alone",
+    "block_table",
     "calibrate",
     "clear_estimates",
     "delta_ms",

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
 import pandas as pd
 
 from ..graph import Graph
+from .block_table import block_table
 
 __all__ = ["Detail", "Estimate"]
 
@@ -45,25 +45,7 @@ class Detail:
 
     @cached_property
     def blocks(self) -> pd.DataFrame:
-        total = sum(self.latency_ms.values()) or 1.0
-        rows = []
-        for block in self.graph.blocks:
-            ops = [self.graph.by_name[name] for name in block.ops]
-            spent = sum(self.latency_ms.get(name, 0.0) for name in block.ops)
-            rows.append(
-                {
-                    "name": block.name,
-                    "kind": block.kind,
-                    "shape": "x".join(map(str, self.graph.by_name[block.output].shape[1:])),
-                    "latency_ms": spent,
-                    "share": spent / total,
-                    "macs": sum(op.macs for op in ops),
-                    "params": sum(
-                        int(np.prod(p.shape)) for op in ops for p in op.params if not p.role.startswith("running")
-                    ),
-                }
-            )
-        return pd.DataFrame(rows)
+        return block_table(self.graph, self.latency_ms)
 
     @cached_property
     def memory_timeline(self) -> pd.DataFrame:
@@ -87,8 +69,8 @@ class Estimate:
     target, target_digest, compiler: what was asked, exactly.
 
     Tables: `ops`, one row per graph operator (name, module, block, kind, shape, macs, latency_ms, bound); `blocks`, one
-    per block (name, kind, shape, latency_ms, share, macs, params); `memory_timeline`, one per step (op, live_bytes,
-    tensors: the names of the live ones).
+    per block (see `block_table`); `memory_timeline`, one per step (op, live_bytes, tensors: the names of the live
+    ones).
     """
 
     latency_ms: float

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..advice import findings
 from ..errors import InputError, WorkbenchError, unknown
-from ..estimators import Budgets, WeightValues, estimate, is_calibrated, keep, weight_values
+from ..estimators import Budgets, WeightValues, block_table, estimate, is_calibrated, keep, weight_values
 from ..estimators.estimate import Estimate
 from ..files import check_folder, write_atomic
 from ..graph import Graph
@@ -18,7 +18,7 @@ from ..hardware import Measurement, Target, resolve
 from ..recipe import Recipe
 from .opening import Base, weights_of
 from .steps import Change, Step, planned
-from .tables import Delta, Verification, block_table, comparison, delta, history, verification
+from .tables import Delta, Verification, comparison, delta, history, verification
 
 if TYPE_CHECKING:
     import torch

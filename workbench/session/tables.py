@@ -10,14 +10,13 @@ import pandas as pd
 
 from ..errors import InputError
 from ..estimators.estimate import Estimate
-from ..graph import Graph
 from ..hardware.base import Measurement
 from ..recipe import describe
 
 if TYPE_CHECKING:
     from .core import Session
 
-__all__ = ["Delta", "Verification", "block_table", "comparison", "delta", "history", "verification"]
+__all__ = ["Delta", "Verification", "comparison", "delta", "history", "verification"]
 
 # Public name -> (unit shown, divisor, digits).
 UNITS: Mapping[str, tuple[str, float, int]] = {
@@ -202,24 +201,5 @@ def history(path: "list[Session]") -> pd.DataFrame:
     return frame.astype({"latency_ms": float, "change_ms": float, "change %": float})
 
 
-def block_table(graph: Graph) -> pd.DataFrame:
-    """The blocks without an estimate: latency columns are NaN, because nothing is known about them."""
-    rows = []
-    for block in graph.blocks:
-        ops = [graph.by_name[name] for name in block.ops]
-        names = {p.name: p.shape for op in ops for p in op.params if not p.role.startswith("running")}
-        params = sum(_product(shape) for shape in names.values())
-        shape = graph.by_name[block.output].shape
-        rows.append((block.name, block.kind, shape, float("nan"), float("nan"), sum(op.macs for op in ops), params))
-    return pd.DataFrame(rows, columns=["name", "kind", "shape", "latency_ms", "share", "macs", "params"])
-
-
 def _percent(before: float | None, after: float | None) -> float | None:
     return 100 * (after / before - 1) if before and after is not None else None
-
-
-def _product(shape: tuple[int, ...]) -> int:
-    n = 1
-    for d in shape:
-        n *= d
-    return n
