@@ -23,8 +23,8 @@ import numpy as np
 import workbench as wb
 from workbench.estimators import clear_estimates, estimate
 from workbench.estimators.candidates import block_costs
-from workbench.estimators.ethos_u import modelled
-from workbench.estimators.window import delta_cycles
+from workbench.estimators.cycle_model import modelled
+from workbench.estimators.edit_window import delta_cycles
 from workbench.files import write_atomic
 from workbench.graph import Graph, rewrite
 from workbench.hardware import EthosU

@@ -15,15 +15,15 @@ import pytest
 from workbench.estimators import WeightValues, clear_estimates, device, estimate, keep, weight_values
 from workbench.estimators import file_stamps as stamps
 from workbench.estimators.cache import EstimateCache
-from workbench.estimators.device import DeviceModel
+from workbench.estimators.device import TotalsModel
 from workbench.estimators.device.measuring import cache_folder
 from workbench.estimators.device.roofline import GRIDS, PRIOR_MEDIAN
 from workbench.estimators.ethos_u import estimate as computed
 from workbench.estimators.intervals import interval
-from workbench.estimators.measured import DATA, calibrations, measured, write_rows
-from workbench.estimators.own import own_folder
-from workbench.estimators.sampling import sample
-from workbench.estimators.values import NORMAL
+from workbench.estimators.kept_compiles import compiles_folder
+from workbench.estimators.measured_networks import DATA, calibrations_folder, read_rows, write_rows
+from workbench.estimators.random_networks import sample
+from workbench.estimators.weight_distributions import NORMAL
 from workbench.graph import Graph
 from workbench.hardware import EthosU, OnnxRuntimeCpu, TableTarget
 
@@ -38,7 +38,7 @@ def lab(tmp_path: Path) -> TableTarget:
     path = tmp_path / "lab.csv"
     path.write_text("name,latency_ms\nmobilenetv2_100,1.5\n", encoding="utf-8")
     target = TableTarget(str(path))
-    model = DeviceModel(target.name, target.digest, target.compiler, tuple(PRIOR_MEDIAN), 1e-8, GRIDS[0], 1)
+    model = TotalsModel(target.name, target.digest, target.compiler, tuple(PRIOR_MEDIAN), 1e-8, GRIDS[0], 1)
     model.save(cache_folder(target) / "model.json")
     return target
 
@@ -61,7 +61,7 @@ def test_a_compile_kept_by_another_process_is_noticed():
     assert estimate(graph, TARGET).own == 0
     program = (
         "from workbench.estimators import keep\n"
-        "from workbench.estimators.sampling import sample\n"
+        "from workbench.estimators.random_networks import sample\n"
         "from workbench.hardware import EthosU\n"
         "target = EthosU('ethos-u65-512')\n"
         "assert keep(sample(3), target, target.measure_graph(sample(3)))"
@@ -171,20 +171,20 @@ def test_a_device_recalibrated_answers_anew(lab):
 def test_an_accelerator_calibrated_answers_with_the_new_interval():
     graph = traced("mobilenetv2_050", 96)
     before = estimate(graph, TARGET)
-    rows = measured(DATA)
+    rows = read_rows(DATA)
     rows = rows[rows.digest == TARGET.digest]
-    write_rows(rows.assign(cycles=(1.5 * rows.cycles).astype(int)), calibrations() / "mine.parquet")
+    write_rows(rows.assign(cycles=(1.5 * rows.cycles).astype(int)), calibrations_folder() / "mine.parquet")
     after = estimate(graph, TARGET)
     assert after.latency_ms == before.latency_ms
     assert after.latency_interval_ms[1] > 1.4 * before.latency_interval_ms[1]
-    write_rows(rows, calibrations() / "mine.parquet")  # as many rows as before
+    write_rows(rows, calibrations_folder() / "mine.parquet")  # as many rows as before
     assert interval(TARGET, False, False)[1] * before.latency_ms == pytest.approx(before.latency_interval_ms[1])
 
 
 def test_a_kept_answer_takes_a_fifth_of_a_millisecond(lab):
     """Also where thousands of compiles are kept; the fastest of many, as the machine does other things, too."""
     graph = sample(2)
-    folder = own_folder(TARGET)
+    folder = compiles_folder(TARGET)
     assert keep(graph, TARGET, TARGET.measure_graph(graph))
     for i in range(2000):
         (folder / f"{i}.txt").write_text("")

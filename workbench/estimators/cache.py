@@ -17,7 +17,7 @@ from weakref import ref
 from ..graph import Graph
 from ..hardware import Target
 from .estimate import Estimate
-from .values import WeightValues
+from .weight_distributions import WeightValues
 
 __all__ = ["EstimateCache"]
 
@@ -28,8 +28,8 @@ class EstimateCache:
     """The `capacity` estimates that were used last.
 
     >>> from workbench.estimators.ethos_u import estimate
-    >>> from workbench.estimators.sampling import sample
-    >>> from workbench.estimators.values import NORMAL
+    >>> from workbench.estimators.random_networks import sample
+    >>> from workbench.estimators.weight_distributions import NORMAL
     >>> from workbench.hardware import EthosU
     >>> cache, graph, target = EstimateCache(2), sample(0), EthosU("ethos-u55-128")
     >>> first = cache.get(graph, target, NORMAL, "", lambda: estimate(graph, target, NORMAL))

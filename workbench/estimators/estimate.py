@@ -14,10 +14,10 @@ __all__ = ["Detail", "Estimate"]
 
 @dataclass(frozen=True)
 class Detail:
-    """Where an estimate's figures come from; its tables are made when somebody looks.
+    """An estimate by operator; the tables are computed on first access.
 
-    latency_ms, bound: by graph operator, those that cost nothing left out. timeline() gives (operator, live
-    bytes, names of the live tensors) of every step.
+    latency_ms, bound: by graph operator, those that cost nothing left out. timeline() returns (operator, live bytes,
+    names of the live tensors) for every step.
     """
 
     graph: Graph
@@ -59,14 +59,14 @@ class Estimate:
     """What a network is predicted to cost on a target, batch 1, one inference.
 
     latency_ms, latency_interval_ms: milliseconds; the interval is (low, high) at 90 %.
-    peak_activation_bytes: most bytes of live feature maps at any step. sram_bytes, dram_bytes: what the compiler would
-    report as used (0 where there is no such memory). weight_bytes: in the target's dtype, not compressed. params,
+    peak_activation_bytes: most bytes of live feature maps at any step. sram_bytes, dram_bytes: used, as the compiler
+    would report (0 where there is no such memory). weight_bytes: in the target's dtype, not compressed. params,
     macs: counts (a multiply-accumulate counts as one).
-    bound: what limits the most time, "compute" | "sram" | "dram" | "flash".
+    bound: what limits the most time, "compute" | "sram" | "dram" | "flash", of a measured device "compute" | "memory".
     cpu_ops: operators the accelerator cannot take or the estimator does not know; with any, `complete` is False.
-    outside: what about the network was never measured, which widens the interval. own: share of the latency that your
-    own measurements back (0 to 1).
-    target, target_digest, compiler: what was asked, exactly.
+    outside: operators and sizes of the network that were never measured, which widens the interval. own: share of the
+    latency that comes from your own compiles (0 to 1).
+    target, target_digest, compiler: name of the target, digest of its configuration, name and version of its compiler.
 
     Tables: `ops`, one row per graph operator (name, module, block, kind, shape, macs, latency_ms, bound); `blocks`, one
     per block (see `block_table`); `memory_timeline`, one per step (op, live_bytes, tensors: the names of the live
@@ -109,15 +109,15 @@ class Estimate:
 
     @property
     def basis(self) -> str:
-        """In words: the interval, what widens it and what of it your own measurements back."""
+        """In words: the interval, the share that comes from your own compiles, and what widens the interval."""
         low, high = self.latency_interval_ms
-        said = f"90 %: {low:.3f} to {high:.3f} ms"
+        text = f"90 %: {low:.3f} to {high:.3f} ms"
         if self.own >= 0.005:
-            said += f"; {100 * self.own:.0f} % of it from your own compiles"
+            text += f"; {100 * self.own:.0f} % of it from your own compiles"
         if self.outside:
             more = f" and {len(self.outside) - 1} more" if len(self.outside) > 1 else ""
-            said += f"; wider because {self.outside[0]}{more}"
-        return said
+            text += f"; wider because {self.outside[0]}{more}"
+        return text
 
     def totals(self) -> Mapping[str, float]:
         """The numbers a comparison shows, by public name."""

@@ -1,14 +1,19 @@
-"""Graph -> Estimate, whatever the target."""
+"""Graph -> Estimate, whatever the target.
+
+There are two families of estimators. An Ethos-U has an analytic model of its compiler (`cycle_model.py`); every other
+target is a device learned from networks measured on it (`device/`).
+"""
 
 from typing import TypeGuard
 
 from ..graph import Graph
 from ..hardware import EthosU, Measurement, Target
-from . import device, ethos_u, own
+from . import device, ethos_u, kept_compiles
 from .cache import EstimateCache
+from .cycle_model import modelled
+from .edit_window import delta_cycles
 from .estimate import Estimate
-from .values import NORMAL, WeightValues
-from .window import delta_cycles
+from .weight_distributions import NORMAL, WeightValues
 
 __all__ = ["alone", "clear_estimates", "delta_ms", "estimate", "is_calibrated", "keep"]
 
@@ -16,7 +21,7 @@ _CACHE = EstimateCache(512)
 
 
 def _has_cycle_model(target: Target) -> TypeGuard[EthosU]:
-    """Whether estimates come from a model of the compiler; those of all other targets come from measured networks."""
+    """The one place that tells the families apart."""
     return isinstance(target, EthosU)
 
 
@@ -26,10 +31,10 @@ def is_calibrated(target: Target) -> bool:
 
 
 def keep(graph: Graph, target: Target, measurement: Measurement, values: WeightValues = NORMAL) -> bool:
-    """Keep what a compiler said of a network, so that estimates near it are sharper; whether there was anything to."""
+    """Keep a compile, which corrects estimates of networks near it; False where it has nothing to keep."""
     if not _has_cycle_model(target) or not measurement.complete:
         return False
-    return own.keep(graph.digest, ethos_u.modelled(graph, target, values), target, measurement) is not None
+    return kept_compiles.keep(graph.digest, modelled(graph, target, values), target, measurement) is not None
 
 
 def delta_ms(before: Graph, after: Graph, target: Target, values: WeightValues = NORMAL) -> float:
@@ -52,7 +57,7 @@ def estimate(graph: Graph, target: Target, values: WeightValues = NORMAL) -> Est
     if _has_cycle_model(target):
         evidence = ethos_u.evidence(target)
         return _CACHE.get(graph, target, values, evidence, lambda: ethos_u.estimate(graph, target, values))
-    # measured devices know nothing of values
+    # the models of measured devices do not depend on values
     return _CACHE.get(graph, target, NORMAL, device.evidence(target), lambda: device.estimate(graph, target))
 
 
