@@ -23,11 +23,11 @@ import pandas as pd
 
 from workbench.errors import WorkbenchError
 from workbench.estimators import weight_values
-from workbench.estimators.calibrate import any_configuration
-from workbench.estimators.ethos_u import modelled
+from workbench.estimators.calibration_networks import calibration_networks
+from workbench.estimators.cycle_model import modelled
+from workbench.estimators.edit_window import delta_cycles
+from workbench.estimators.ethos_u_calibration import random_configuration
 from workbench.estimators.intervals import interval
-from workbench.estimators.networks import calibration_networks
-from workbench.estimators.window import delta_cycles
 from workbench.files import write_atomic
 from workbench.graph import Graph, rewrite
 from workbench.hardware import EthosU, Weights
@@ -57,7 +57,7 @@ def weights_of(kind: str) -> Weights:
 
 def configuration_of(random: Random, seed: str) -> EthosU:
     """One of the family's, or one in its design phase."""
-    target = any_configuration(seed)
+    target = random_configuration(seed)
     if random.random() < 0.75:
         return target
     system = target.configuration[0]

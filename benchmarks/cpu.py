@@ -30,9 +30,9 @@ from devices import Predictor, by_macs, figures, learned, ours, score
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.neighbors import KNeighborsRegressor
 
-from workbench.estimators.device import Row, fit, fit_profiled
+from workbench.estimators.device import Row, fit_profiled, fit_totals
 from workbench.estimators.device.measuring import cache_folder, measure
-from workbench.estimators.device.work import work_of
+from workbench.estimators.device.operator_work import work_of
 from workbench.files import write_atomic
 from workbench.graph import Graph, Op
 from workbench.hardware import OnnxRuntimeCpu, Target
@@ -138,7 +138,7 @@ def compared(cpu: OnnxRuntimeCpu, networks: int, operators: int) -> list[str]:
     totals = networks // 2
     title = f"onnxruntime-cpu, {totals} totals"
     say(f"{title:46}{'again':10}{figures(ceiling)}   the ceiling: timed twice")
-    result, worst = score(rows, totals, learned(lambda known: fit_profiled(cpu, known) or fit(cpu, known)))
+    result, worst = score(rows, totals, learned(lambda known: fit_profiled(cpu, known) or fit_totals(cpu, known)))
     say(f"{'':46}{'ours':10}{result}")
     say(f"{'':46}{'totals':10}{score(rows, totals, ours(cpu))[0]}")
     say(f"{'':46}{'MACs':10}{score(rows, totals, by_macs)[0]}")

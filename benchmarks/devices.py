@@ -28,11 +28,11 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.estimators.device import DeviceModel, KnownModel, ProfiledModel, Row, fit, fit_known
+from workbench.estimators.calibration_networks import backbone
+from workbench.estimators.device import AcceleratorModel, ProfiledModel, Row, TotalsModel, fit_accelerator, fit_totals
 from workbench.estimators.device.measuring import cache_folder
-from workbench.estimators.measured import DATA, measured
-from workbench.estimators.networks import backbone
-from workbench.estimators.sampling import sample
+from workbench.estimators.measured_networks import DATA, read_rows
+from workbench.estimators.random_networks import sample
 from workbench.files import write_atomic
 from workbench.graph import Graph
 from workbench.graph.document import graph_from_json, graph_to_json
@@ -74,7 +74,7 @@ def score(rows: Sequence[Row], totals: int, predict: Predictor) -> tuple[str, li
     return figures(np.array(ratio)), worst
 
 
-def learned(learn: Callable[[Sequence[Row]], DeviceModel | KnownModel | ProfiledModel]) -> Predictor:
+def learned(learn: Callable[[Sequence[Row]], TotalsModel | AcceleratorModel | ProfiledModel]) -> Predictor:
     def predict(rows: Sequence[Row], scored: Sequence[Row]) -> list[float]:
         model = learn(rows)
         return [model.predict(row.graph) for row in scored]
@@ -83,11 +83,11 @@ def learned(learn: Callable[[Sequence[Row]], DeviceModel | KnownModel | Profiled
 
 
 def ours(target: Target) -> Predictor:
-    return learned(partial(fit, target))
+    return learned(partial(fit_totals, target))
 
 
 def known(target: Target) -> Predictor:
-    return learned(lambda rows: fit_known(target, rows) or fit(target, rows))
+    return learned(lambda rows: fit_accelerator(target, rows) or fit_totals(target, rows))
 
 
 def by_macs(known: Sequence[Row], scored: Sequence[Row]) -> list[float]:
@@ -112,7 +112,7 @@ def graph_of(name: str, folder: Path) -> Graph | None:
 def blind_rows(name: str, folder: Path) -> list[Row]:
     """The compiler's totals as a lab would hand them over: a name and a latency each."""
     target = EthosU(name)
-    table = measured(DATA)
+    table = read_rows(DATA)
     edited = table.network.str.contains(" ")
     table = table[(table.target == name) & ~table.composed & ~edited]
     rows, random = [], 0

@@ -28,9 +28,9 @@ import pandas as pd
 from scipy.stats import spearmanr
 from sklearn.ensemble import RandomForestRegressor
 
-from workbench.estimators.measured import DATA, measured
-from workbench.estimators.networks import calibration_networks
-from workbench.estimators.window import cut
+from workbench.estimators.calibration_networks import calibration_networks
+from workbench.estimators.edit_window import cut
+from workbench.estimators.measured_networks import DATA, read_rows
 from workbench.files import write_atomic
 from workbench.graph import Graph
 from workbench.hardware import ETHOS_U, EthosU
@@ -169,7 +169,7 @@ def main() -> None:
         "",
         HEAD,
     ]
-    rows = measured(DATA)
+    rows = read_rows(DATA)
     rows = rows[rows.family != "sample"]
     for name in ETHOS_U:
         here = rows[rows.target == name]

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 import workbench as wb
-from workbench.estimators import estimate
+from workbench.estimators import clear_estimates, estimate
 from workbench.estimators.candidates import block_costs
-from workbench.estimators.ethos_u import forget, modelled
-from workbench.estimators.window import delta_cycles
+from workbench.estimators.cycle_model import modelled
+from workbench.estimators.edit_window import delta_cycles
 from workbench.files import write_atomic
 from workbench.graph import Graph, rewrite
 from workbench.hardware import EthosU
@@ -45,7 +45,7 @@ def milliseconds(call: Callable[[], object], repeats: int) -> tuple[float, float
 
 
 def answer(session: wb.Session, step: Any) -> wb.Estimate:
-    forget()
+    clear_estimates()
     return session.on(session.target).apply(step).estimate
 
 

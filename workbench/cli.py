@@ -165,8 +165,8 @@ def calibrate(
     from rich.progress import Progress
 
     from .estimators import calibrate, device
-    from .estimators.device.measuring import emit as write_networks
-    from .estimators.own import refresh as kept
+    from .estimators.device.lab_table import emit as write_networks
+    from .estimators.kept_compiles import kept_errors
     from .hardware import EthosU, TableTarget, Target, resolve
 
     if bool(target) == (emit is not None):
@@ -184,7 +184,7 @@ def calibrate(
     if refresh:
         if not isinstance(measured, EthosU):
             raise InputError(f"--refresh needs one Ethos-U configuration, such as 'ethos-u65-512', not {target!r}")
-        _print(kept(measured), f"Your compiles for {measured.name}", index=False)
+        _print(kept_errors(measured), f"Your compiles for {measured.name}", index=False)
         return
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("measuring" if target else "writing")
@@ -202,7 +202,7 @@ def calibrate(
             path = device.calibrate(measured, networks or device.NETWORKS, report=report)
             model = device.model_of(measured)
             errors = [f"{name.replace('_', ' ')} {100 * value:.0f} %" for name, value in model.errors]
-            if isinstance(model, device.KnownModel):
+            if isinstance(model, device.AcceleratorModel):
                 Console().print(f"behaves like {model.base}: its estimates, corrected, are taken")
             Console().print(f"families held out: {', '.join(errors)}")
             lacking = measured.missing() if isinstance(measured, TableTarget) else ()

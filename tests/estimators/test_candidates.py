@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from workbench.estimators.candidates import block_costs
-from workbench.estimators.ethos_u import modelled
+from workbench.estimators.cycle_model import modelled
 from workbench.graph import rewrite
 from workbench.hardware import EthosU
 from workbench.transforms import FuseIBN

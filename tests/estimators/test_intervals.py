@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from workbench.estimators import estimate
 from workbench.estimators.intervals import ENOUGH, conformal, interval, networks_on
-from workbench.estimators.measured import DATA, measured
+from workbench.estimators.measured_networks import DATA, read_rows
 from workbench.hardware import ETHOS_U, EthosU
 
 from ..graph.zoo import traced
@@ -22,7 +22,7 @@ def test_nine_in_ten_of_new_ratios_are_inside(seed):
 
 @pytest.mark.parametrize("target", ["ethos-u55-128", "ethos-u65-512", "ethos-u85-1024", "ethos-u85-2048"])
 def test_families_held_out_are_inside_nine_times_in_ten(target):
-    rows = measured(DATA)
+    rows = read_rows(DATA)
     rows = rows[(rows.target == target) & (rows.family != "sample") & ~rows.composed]
     inside = []
     for family in rows.family.unique():

@@ -5,7 +5,7 @@ import pytest
 from workbench.estimators.memory import peak_bytes, replay
 from workbench.estimators.npu.issue import issue
 from workbench.estimators.npu.machine import machine_of
-from workbench.estimators.sampling import sample
+from workbench.estimators.random_networks import sample
 from workbench.graph.trace import trace
 from workbench.hardware import EthosU
 from workbench.hardware.lowering import lower

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from workbench.errors import InputError, UnknownName, WorkbenchError
-from workbench.estimators.sampling import sample
+from workbench.estimators.random_networks import sample
 from workbench.graph.trace import trace
 from workbench.hardware import OnnxRuntimeCpu, resolve
 from workbench.hardware.onnx_file import no_onnx_form, write_onnx

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.errors import FileFormatError, InputError, WorkbenchError
-from workbench.estimators.sampling import sample
+from workbench.estimators.random_networks import sample
 from workbench.graph.document import graph_to_json
 from workbench.hardware import resolve
 from workbench.hardware.table import UNITS, TableTarget, read_table

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from workbench.errors import UnknownName
-from workbench.estimators.sampling import sample
+from workbench.estimators.random_networks import sample
 from workbench.graph.trace import trace
 from workbench.hardware import list_targets, resolve
 from workbench.hardware.torch_cuda import TorchCuda, gpu_name, run_graph

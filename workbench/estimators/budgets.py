@@ -31,16 +31,16 @@ class Budgets:
     def __bool__(self) -> bool:
         return self != Budgets()
 
-    def missed(self, found: Estimate) -> dict[str, float]:
-        """Budget -> what the estimate is of it, of those it is above."""
+    def missed(self, estimate: Estimate) -> dict[str, float]:
+        """Exceeded budget -> estimate over budget, a ratio above 1."""
         figures = {
-            "latency_ms": found.latency_ms,
-            "sram_kib": found.sram_bytes / 1024,
-            "model_kib": found.weight_bytes / 1024,
+            "latency_ms": estimate.latency_ms,
+            "sram_kib": estimate.sram_bytes / 1024,
+            "model_kib": estimate.weight_bytes / 1024,
         }
         ratio = {name: figures[name] / value for name in figures if (value := getattr(self, name)) is not None}
         return {name: r for name, r in ratio.items() if r > 1 + _SLACK}
 
     def tightened(self, missed: Mapping[str, float]) -> "Budgets":
-        """Smaller budgets, by what was missed."""
+        """Budgets made smaller by the ratios they were exceeded by, and 2 % more."""
         return replace(self, **{name: getattr(self, name) / (1.02 * ratio) for name, ratio in missed.items()})

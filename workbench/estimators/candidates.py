@@ -15,9 +15,9 @@ import numpy as np
 
 from ..graph import Graph
 from ..hardware import EthosU
-from .ethos_u import modelled
-from .values import NORMAL, WeightValues
-from .window import delta_cycles
+from .cycle_model import modelled
+from .edit_window import delta_cycles
+from .weight_distributions import NORMAL, WeightValues
 
 __all__ = ["BlockCosts", "block_costs"]
 

@@ -4,20 +4,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
 import pandas as pd
 
 from ..graph import Graph
+from .block_table import block_table
 
 __all__ = ["Detail", "Estimate"]
 
 
 @dataclass(frozen=True)
 class Detail:
-    """Where an estimate's figures come from; its tables are made when somebody looks.
+    """An estimate by operator; the tables are computed on first access.
 
-    latency_ms, bound: by graph operator, those that cost nothing left out. timeline() gives (operator, live
-    bytes, names of the live tensors) of every step.
+    latency_ms, bound: by graph operator, those that cost nothing left out. timeline() returns (operator, live bytes,
+    names of the live tensors) for every step.
     """
 
     graph: Graph
@@ -45,25 +45,7 @@ class Detail:
 
     @cached_property
     def blocks(self) -> pd.DataFrame:
-        total = sum(self.latency_ms.values()) or 1.0
-        rows = []
-        for block in self.graph.blocks:
-            ops = [self.graph.by_name[name] for name in block.ops]
-            spent = sum(self.latency_ms.get(name, 0.0) for name in block.ops)
-            rows.append(
-                {
-                    "name": block.name,
-                    "kind": block.kind,
-                    "shape": "x".join(map(str, self.graph.by_name[block.output].shape[1:])),
-                    "latency_ms": spent,
-                    "share": spent / total,
-                    "macs": sum(op.macs for op in ops),
-                    "params": sum(
-                        int(np.prod(p.shape)) for op in ops for p in op.params if not p.role.startswith("running")
-                    ),
-                }
-            )
-        return pd.DataFrame(rows)
+        return block_table(self.graph, self.latency_ms)
 
     @cached_property
     def memory_timeline(self) -> pd.DataFrame:
@@ -77,18 +59,18 @@ class Estimate:
     """What a network is predicted to cost on a target, batch 1, one inference.
 
     latency_ms, latency_interval_ms: milliseconds; the interval is (low, high) at 90 %.
-    peak_activation_bytes: most bytes of live feature maps at any step. sram_bytes, dram_bytes: what the compiler would
-    report as used (0 where there is no such memory). weight_bytes: in the target's dtype, not compressed. params,
+    peak_activation_bytes: most bytes of live feature maps at any step. sram_bytes, dram_bytes: used, as the compiler
+    would report (0 where there is no such memory). weight_bytes: in the target's dtype, not compressed. params,
     macs: counts (a multiply-accumulate counts as one).
-    bound: what limits the most time, "compute" | "sram" | "dram" | "flash".
+    bound: what limits the most time, "compute" | "sram" | "dram" | "flash", of a measured device "compute" | "memory".
     cpu_ops: operators the accelerator cannot take or the estimator does not know; with any, `complete` is False.
-    outside: what about the network was never measured, which widens the interval. own: share of the latency that your
-    own measurements back (0 to 1).
-    target, target_digest, compiler: what was asked, exactly.
+    outside: operators and sizes of the network that were never measured, which widens the interval. own: share of the
+    latency that comes from your own compiles (0 to 1).
+    target, target_digest, compiler: name of the target, digest of its configuration, name and version of its compiler.
 
     Tables: `ops`, one row per graph operator (name, module, block, kind, shape, macs, latency_ms, bound); `blocks`, one
-    per block (name, kind, shape, latency_ms, share, macs, params); `memory_timeline`, one per step (op, live_bytes,
-    tensors: the names of the live ones).
+    per block (see `block_table`); `memory_timeline`, one per step (op, live_bytes, tensors: the names of the live
+    ones).
     """
 
     latency_ms: float
@@ -127,15 +109,15 @@ class Estimate:
 
     @property
     def basis(self) -> str:
-        """In words: the interval, what widens it and what of it your own measurements back."""
+        """In words: the interval, the share that comes from your own compiles, and what widens the interval."""
         low, high = self.latency_interval_ms
-        said = f"90 %: {low:.3f} to {high:.3f} ms"
+        text = f"90 %: {low:.3f} to {high:.3f} ms"
         if self.own >= 0.005:
-            said += f"; {100 * self.own:.0f} % of it from your own compiles"
+            text += f"; {100 * self.own:.0f} % of it from your own compiles"
         if self.outside:
             more = f" and {len(self.outside) - 1} more" if len(self.outside) > 1 else ""
-            said += f"; wider because {self.outside[0]}{more}"
-        return said
+            text += f"; wider because {self.outside[0]}{more}"
+        return text
 
     def totals(self) -> Mapping[str, float]:
         """The numbers a comparison shows, by public name."""

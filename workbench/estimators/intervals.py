@@ -1,6 +1,6 @@
 """How far an estimate may be off: split conformal prediction on measured networks.
 
-    r = measured / modelled cycles of one network      the model is fitted to none of these networks
+    r = measured / modelled cycles of a network, no unit      the model is fitted to none of these networks
     interval = r_(floor(0.05 (n + 1))), r_(ceil(0.95 (n + 1)))      of the n sorted ratios, at 90 %
 
 (Lei et al., Distribution-free predictive inference for regression, JASA 2018; both tails apart, as the error is
@@ -9,34 +9,41 @@ configurations of the same family whose maps can, or cannot, be far. Networks wi
 more, stand apart; of these there are fewer, so that all of a family's are taken.
 """
 
-from functools import cache
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ..hardware import EthosU
-from .measured import DATA, calibrations, measured
+from .file_stamps import folder_stamp
+from .measured_networks import DATA, calibrations_folder, read_rows
 from .npu.machine import machine_of
 
-__all__ = ["ENOUGH", "conformal", "interval", "networks_on"]
+__all__ = ["ENOUGH", "calibration_stamp", "conformal", "interval", "networks_on"]
 
 ENOUGH = 60
 LEVEL = 0.90
-WIDER = 4.0  # an operator nobody measured may cost several times what the model says
+WIDER = 4.0  # an operator that was never measured may cost several times what the model says
 _NARROWEST = 5e-4
-# Of an accelerator read between two others: real ones read so are within 10 % on 80 % of networks.
+# Of an accelerator interpolated between two others: real ones interpolated so are within 10 % on 80 % of networks.
 BETWEEN = (0.85, 1.15)
 
 
-def interval(target: EthosU, composed: bool, outside: bool, own: float = 0.0) -> tuple[float, float]:
-    """What to multiply an estimate with for both ends of its interval.
+def interval(target: EthosU, composed: bool, uncovered: bool, compiled_share: float = 0.0) -> tuple[float, float]:
+    """(low, high): factors of an estimate that give both ends of its 90 % interval.
 
-    composed: whether the network has attention or layer norms. outside: something about it was never measured. own:
-    share of the estimate that the user's own measurements back, whose error is gone.
+    composed: whether the network has attention or layer norms. uncovered: whether it has operators or sizes that were
+    never measured. compiled_share: of the estimate's cycles, those the user compiled, which have no error.
     """
-    low, high = _bounds(target, composed, len(_rows())) if target.is_real else BETWEEN
-    width = (WIDER if outside and target.is_real else 1.0) * (1 - own)
+    low, high = _bounds(target, composed, calibrations_folder(), calibration_stamp()) if target.is_real else BETWEEN
+    width = (WIDER if uncovered and target.is_real else 1.0) * (1 - compiled_share)
     return max(1 - max(width * (1 - low), _NARROWEST), 0.05), 1 + max(width * (high - 1), _NARROWEST)
+
+
+def calibration_stamp() -> str:
+    """Stamp of the user's calibrations: intervals stay the same as long as it does."""
+    return folder_stamp(calibrations_folder())
 
 
 def networks_on(target: EthosU) -> int:
@@ -59,18 +66,19 @@ def conformal(ratios: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
 
 
 def _rows() -> pd.DataFrame:
-    mine, shipped = measured(calibrations()), measured(DATA)
-    return pd.concat([shipped[~shipped.digest.isin(mine.digest)], mine], ignore_index=True) if len(mine) else shipped
+    users, shipped = read_rows(calibrations_folder()), read_rows(DATA)
+    return pd.concat([shipped[~shipped.digest.isin(users.digest)], users], ignore_index=True) if len(users) else shipped
 
 
-@cache
-def _bounds(target: EthosU, composed: bool, rows_behind: int) -> tuple[float, float]:
+@lru_cache(maxsize=256)
+def _bounds(target: EthosU, composed: bool, folder: Path, stamp: str) -> tuple[float, float]:
+    """folder, stamp: the user's calibrations, read again where they differ."""
     rows = _rows()
     rows = rows[rows.composed == composed]
-    alike = rows[rows.digest == target.digest]
-    if len(alike) < ENOUGH:
+    comparable = rows[rows.digest == target.digest]
+    if len(comparable) < ENOUGH:
         family, spills = target.accelerator.rpartition("-")[0], machine_of(target).spills
         of_family = rows[rows.accelerator.str.startswith(family)]
-        alike = of_family if composed else of_family[of_family.spills == spills]
-    real = alike[alike.family != "sample"]  # random networks are smaller and err otherwise
+        comparable = of_family if composed else of_family[of_family.spills == spills]
+    real = comparable[comparable.family != "sample"]  # random networks are smaller and err otherwise
     return conformal((real.cycles / real.modelled).to_numpy())

@@ -33,7 +33,7 @@ def replay(passes: Sequence[Pass]) -> tuple[Moment, ...]:
     count = len(passes)
     times = range(0, 2 * count, 2)
     ranges = live_ranges(passes, tensors, [False] * count, times, set(tensors.bytes), {})
-    born = {name: made[0] for name, made in tensors.makers.items()}
+    born = {name: makers[0] for name, makers in tensors.makers.items()}
     moments = []
     for i, pass_ in enumerate(passes):
         alive = [r for r in ranges if r.start <= 2 * i <= r.end]

@@ -14,7 +14,7 @@ _VERSION = 1
 def graph_to_json(graph: Graph) -> str:
     """One line an operator; `graph_from_json` gives an equal graph (the module tree is left out).
 
-    >>> from workbench.estimators.sampling import sample
+    >>> from workbench.estimators.random_networks import sample
     >>> graph_from_json(graph_to_json(sample(0)), "sample0.json").digest == sample(0).digest
     True
     """

@@ -38,7 +38,7 @@ def write_onnx(
     calibration run; plausible ones are made up where it is silent, which changes the values, not the time.
     Raises WorkbenchError naming the operators that have no ONNX form.
 
-    >>> from workbench.estimators.sampling import sample
+    >>> from workbench.estimators.random_networks import sample
     >>> len(write_onnx(sample(0))) > 1000
     True
     """

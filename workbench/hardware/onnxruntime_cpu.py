@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import cache
+from functools import cache, cached_property
 from hashlib import sha256
 from importlib.metadata import version
 from itertools import islice
@@ -71,7 +71,7 @@ class OnnxRuntimeCpu(Target):
         base = next(name for name, dtype in ONNXRUNTIME_CPU.items() if dtype == self.dtype)
         return f"{base} ({', '.join(changed)})" if changed else base
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Of the configuration, the runtime's version and this machine's processor."""
         content = {**asdict(self), "compiler": self.compiler, "processor": processor()}

@@ -8,7 +8,7 @@ import operator
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, cached_property
 from hashlib import sha256
 from os import PathLike
 from typing import Any
@@ -51,7 +51,7 @@ class TorchCuda(Target):
     def name(self) -> str:
         return "torch-cuda" if self == TorchCuda() else f"torch-cuda ({self.dtype}, {self.rounds} x {self.runs})"
 
-    @property
+    @cached_property
     def digest(self) -> str:
         content = {**asdict(self), "compiler": self.compiler, "gpu": gpu_name()}
         return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

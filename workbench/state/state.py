@@ -7,7 +7,7 @@ from typing import Self
 import pandas as pd
 
 from ..errors import InputError, WorkbenchError, unknown
-from ..estimators import Estimate, WeightValues, estimate, is_calibrated
+from ..estimators import Estimate, WeightValues, block_table, estimate, is_calibrated
 from ..graph import Graph, Plan
 from ..hardware import Measurement, Target, resolve
 from ..metrics import METRICS
@@ -15,7 +15,7 @@ from ..recipe import Recipe
 from ..transforms import Step, describe
 from .base import Base, Size
 from .changes import Applied, Change, Edit, Learned, applied
-from .tables import Delta, comparison, delta, history, uncalibrated_blocks
+from .tables import Delta, comparison, delta, history
 
 __all__ = ["State"]
 
@@ -118,7 +118,7 @@ class State:
         """
         if is_calibrated(self.target):
             return self.estimate.blocks
-        table = uncalibrated_blocks(self.graph)
+        table = block_table(self.graph)
         table.attrs["note"] = f"{self.target.name} is not calibrated: latencies are unknown (NaN), not zero"
         return table
 

@@ -3,13 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from html import escape
-from math import prod
 
 import pandas as pd
 
 from ..errors import InputError
 from ..estimators import Estimate
-from ..graph import Graph
 from ..hardware import Measurement
 from ..metrics import METRICS, difference_text
 
@@ -155,15 +153,3 @@ def history(steps: Iterable[tuple[str, str, float | None]]) -> pd.DataFrame:
 def percent(before: float | None, after: float | None) -> float | None:
     """The relative change in percent; None where a value is unknown, or the first one 0."""
     return 100 * (after / before - 1) if before and after is not None else None
-
-
-def uncalibrated_blocks(graph: Graph) -> pd.DataFrame:
-    """The blocks without an estimate: latency columns are NaN, because nothing is known about them."""
-    rows = []
-    for block in graph.blocks:
-        ops = [graph.by_name[name] for name in block.ops]
-        names = {p.name: p.shape for op in ops for p in op.params if not p.role.startswith("running")}
-        params = sum(prod(shape) for shape in names.values())
-        shape = graph.by_name[block.output].shape
-        rows.append((block.name, block.kind, shape, float("nan"), float("nan"), sum(op.macs for op in ops), params))
-    return pd.DataFrame(rows, columns=["name", "kind", "shape", "latency_ms", "share", "macs", "params"])

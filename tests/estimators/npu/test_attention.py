@@ -3,7 +3,7 @@
 import pytest
 
 from workbench.estimators import estimate
-from workbench.estimators.ethos_u import modelled
+from workbench.estimators.cycle_model import modelled
 from workbench.estimators.npu.issue import issue
 from workbench.estimators.npu.machine import machine_of
 from workbench.hardware import EthosU

@@ -2,11 +2,11 @@
 
 import pytest
 
-from workbench.estimators.ethos_u import modelled as model
+from workbench.estimators.cycle_model import modelled as model
 from workbench.estimators.npu.issue import issue
 from workbench.estimators.npu.machine import machine_of
 from workbench.estimators.npu.network import scheduled
-from workbench.estimators.sampling import sample
+from workbench.estimators.random_networks import sample
 from workbench.hardware import ETHOS_U, EthosU
 from workbench.hardware.lowering import lower
 from workbench.hardware.quantisation import assign_scales

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from workbench.estimators import estimate
-from workbench.estimators.ethos_u import modelled
+from workbench.estimators.cycle_model import modelled
 from workbench.estimators.npu.issue import issue
 from workbench.estimators.npu.machine import machine_of
 from workbench.graph.trace import trace

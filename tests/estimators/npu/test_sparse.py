@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from workbench.estimators import weight_values
-from workbench.estimators.ethos_u import modelled
+from workbench.estimators.cycle_model import modelled
 from workbench.estimators.npu.weights import distribution
 from workbench.graph.trace import trace
 from workbench.hardware import EthosU

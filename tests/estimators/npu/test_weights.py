@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from workbench.estimators import weight_values
-from workbench.estimators.ethos_u import modelled
+from workbench.estimators.cycle_model import modelled
 from workbench.estimators.npu.weights import distribution
 from workbench.graph.trace import trace
 from workbench.hardware import EthosU

@@ -1,4 +1,7 @@
-"""Somebody else's estimates, moved towards what was measured on the chip."""
+"""Estimates of another model, corrected to totals that were measured on the chip.
+
+corrected = base x factor of the operator's class + operator_ms        milliseconds of one operator
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +11,8 @@ from scipy.optimize import least_squares
 
 from ...errors import InputError
 from ...graph import Graph
-from .model import TOLERANCE, robust
-from .work import CLASSES, work_of
+from .loss import TOLERANCE, robust
+from .operator_work import CLASSES, work_of
 
 __all__ = ["Correction", "correct"]
 
@@ -31,7 +34,7 @@ class Correction:
 
 
 def correct(graphs: Sequence[Graph], base_ms: Sequence[Mapping[str, float]], latency_ms: Sequence[float]) -> Correction:
-    """Factors that move somebody else's estimates per operator towards a few measured totals.
+    """The correction of another model's estimates per operator to a few measured totals.
 
     base_ms: per graph, milliseconds by graph operator (a compiler's model of the same chip, say).
 
@@ -51,14 +54,16 @@ def correct(graphs: Sequence[Graph], base_ms: Sequence[Mapping[str, float]], lat
         return np.concatenate([robust((np.log(totals) - measured) / TOLERANCE), prior])
 
     log_price = float(np.log(1e-3 * spent.sum() / counts.sum()))
-    found = least_squares(misfit, np.array([0.0, log_price, *[0.0] * len(CLASSES)])).x
+    solution = least_squares(misfit, np.array([0.0, log_price, *[0.0] * len(CLASSES)])).x
     return Correction(
-        tuple(float(x) for x in np.exp(scale + found[0] + found[2:])), float(np.exp(scale + found[1])), len(rows)
+        tuple(float(x) for x in np.exp(scale + solution[0] + solution[2:])),
+        float(np.exp(scale + solution[1])),
+        len(rows),
     )
 
 
 def _by_class(graph: Graph, base_ms: Mapping[str, float]) -> tuple[np.ndarray, int]:
-    """Base milliseconds per class, and operators that are charged; what no operator owns counts as "other"."""
+    """Base milliseconds per class, and operators that are charged; times of no such operator count as "other"."""
     work = work_of(graph)
     first = dict(zip(reversed(work.sources), (int(k) for k in reversed(work.kind)), strict=True))
     spent = np.zeros(len(CLASSES))

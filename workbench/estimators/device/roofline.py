@@ -1,4 +1,4 @@
-"""What an operator costs on a device nobody knows: the slowest of four things it needs, and a price for being one.
+"""What an operator costs on any device: a smooth maximum of four demands, plus a price per operator.
 
     compute   macs, channels and map sizes rounded up as the device does, at a rate per class; small ones cost more
     results   elements made, at a rate per class
@@ -19,7 +19,7 @@ from math import log
 
 import numpy as np
 
-from .work import CLASSES, COLUMNS, Work
+from .operator_work import CLASSES, COLUMNS, OperatorWork
 
 __all__ = ["GRIDS", "NAMES", "PRIOR_MEDIAN", "PRIOR_SPREAD", "Batch", "Grid", "bounds", "costs"]
 
@@ -68,7 +68,7 @@ class Batch:
     One entry of `works` is one measured row; a network measured in parts is several.
     """
 
-    works: tuple[Work, ...]
+    works: tuple[OperatorWork, ...]
     grid: Grid
     masks: tuple[np.ndarray | None, ...] = ()
 
@@ -96,12 +96,12 @@ class Batch:
     def rounded(self) -> tuple[np.ndarray, np.ndarray]:
         """Multiply-accumulates and elements made, with everything rounded up to the grid."""
         c, (reads, makes, plane) = self.columns, self.grid
-        one_map = np.where(_of(self.kind, "fully", "product"), 1, _up(c["height"], plane) * _up(c["width"], plane))
-        made = _up(c["cout"] / c["groups"], makes)
-        channels = np.where(_of(self.kind, "pool", "reduce"), 1, made)
+        plane_ratio = np.where(_of(self.kind, "fully", "product"), 1, _up(c["height"], plane) * _up(c["width"], plane))
+        cout_ratio = _up(c["cout"] / c["groups"], makes)
+        channels = np.where(_of(self.kind, "pool", "reduce"), 1, cout_ratio)
         channels = np.where(_of(self.kind, "pool", "reduce", "depthwise"), channels, channels * _up(c["cin"], reads))
-        macs = np.where(_COUNTS[self.kind], c["macs"] * one_map * channels, 0)
-        return macs, c["outputs"] * one_map * np.where(_of(self.kind, "grouped"), made, _up(c["cout"], makes))
+        macs = np.where(_COUNTS[self.kind], c["macs"] * plane_ratio * channels, 0)
+        return macs, c["outputs"] * plane_ratio * np.where(_of(self.kind, "grouped"), cout_ratio, _up(c["cout"], makes))
 
     def totals(self, costs: np.ndarray) -> np.ndarray:
         """Costs per operator -> per row."""
@@ -130,7 +130,7 @@ def _needs(rates: np.ndarray, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.
     """Compute, results, traffic, weights per operator."""
     value = dict(zip(NAMES, np.exp(rates), strict=True))
     c, kind = batch.columns, batch.kind
-    macs, made = batch.rounded
+    macs, results = batch.rounded
     small = (1 + value["thin input"] / np.maximum(c["cin"], 1)) * (1 + value["thin output"] / np.maximum(c["cout"], 1))
     small *= 1 + value["small map"] / np.maximum(c["height"] * c["width"], 1)
     skipped = np.where(_of(kind, "depthwise"), value["strided depthwise"], value["strided"]) * (c["stride"] ** 2 - 1)
@@ -138,7 +138,7 @@ def _needs(rates: np.ndarray, batch: Batch) -> tuple[np.ndarray, np.ndarray, np.
     far = 1 / (1 + (value["near capacity"] / np.maximum(c["live"], 1)) ** 3)
     return (
         macs * small * np.exp(rates)[_COMPUTE_AT][kind],
-        made * np.exp(rates)[_RESULTS_AT][kind],
+        results * np.exp(rates)[_RESULTS_AT][kind],
         (c["inputs"] + c["outputs"]) * (value["traffic"] + value["far traffic"] * far),
         c["weights"] * value["weights"],
     )

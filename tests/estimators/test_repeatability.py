@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.estimators.ethos_u import modelled
-from workbench.estimators.sampling import sample
-from workbench.estimators.window import delta_cycles
+from workbench.estimators.cycle_model import modelled
+from workbench.estimators.edit_window import delta_cycles
+from workbench.estimators.random_networks import sample
 from workbench.graph import Op, rewrite
 from workbench.hardware import EthosU
 from workbench.transforms import DepthMultiplier, EvenChannels
@@ -42,7 +42,7 @@ def test_the_order_of_questions_does_not_matter():
     asked = [(seed, i) for seed in SEEDS for i in range(len(TARGETS))]
     program = (
         "import json, sys\n"
-        "from tests.estimators.test_kept import TARGETS, figures\n"
+        "from tests.estimators.test_repeatability import TARGETS, figures\n"
         "print(json.dumps([figures(seed, TARGETS[i]) for seed, i in json.load(sys.stdin)]))"
     )
     there = subprocess.run(
@@ -71,7 +71,7 @@ def test_a_hash_does_not_travel():
     hash(graph)
     program = (
         "import pickle, sys\n"
-        "from workbench.estimators.sampling import sample\n"
+        "from workbench.estimators.random_networks import sample\n"
         "sent = pickle.load(sys.stdin.buffer)\n"
         "own = sample(42)\n"
         "assert hash(sent) == hash(own) and len({*sent.ops, *own.ops}) == len(own.ops)"

@@ -1,4 +1,4 @@
-"""What every operator of a network has to do, in numbers any machine would care about.
+"""The work of every operator of a network, in numbers that matter on any machine.
 
 One row per operator of the lowered network (batch norms folded, activations fused, paddings explicit); nothing in
 a row belongs to one device.
@@ -20,7 +20,7 @@ import numpy as np
 from ...graph import Graph
 from ...hardware.lowering import HwOp, lower
 
-__all__ = ["CLASSES", "COLUMNS", "Work", "work_of"]
+__all__ = ["CLASSES", "COLUMNS", "OperatorWork", "work_of"]
 
 # what costs alike: the work of a class has rates of its own in the model
 CLASSES = (
@@ -44,7 +44,7 @@ _CLASS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Work:
+class OperatorWork:
     """kind: index into CLASSES. table: one row per operator, columns as COLUMNS. sources: graph operators charged."""
 
     kind: np.ndarray
@@ -55,60 +55,65 @@ class Work:
         return self.table[:, COLUMNS.index(column)]
 
 
-def work_of(graph: Graph) -> Work:
+def work_of(graph: Graph) -> OperatorWork:
     """The work of every operator, in execution order.
 
-    >>> from workbench.estimators.sampling import sample
+    >>> from workbench.estimators.random_networks import sample
     >>> graph = sample(0)
     >>> bool(work_of(graph)["macs"].sum() >= graph.macs)  # the taps of pools count here
     True
     """
     ops = lower(graph)
     run = [op for op in ops if op.kind != "INPUT"]
-    made = {op.name: op for op in ops}
+    by_name = {op.name: op for op in ops}
     live = _live_elements(ops)
-    rows, kinds, before = [], [], 0
+    rows, kinds, before = [], [], 0.0
     for op in run:
-        reads = [made[name] for name in op.inputs]
-        kind = _class_of(op)
-        if kind in ("add", "mul") and (len(reads) < 2 or reads[0].shape != reads[1].shape):
-            # a map by one value a channel that the network computes, by a constant one, by a single number
-            one = op.const is not None and (op.const[0] == "scalar" or op.extra == (1,))
-            kind = "gate" if len(reads) > 1 else "scalar" if one else "affine"
-        macs = op.macs or (op.elements * reads[0].shape[-1] if op.kind == "BATCH_MATMUL" else 0)
-        # taps of a pooling window or a reduction stand where a convolution has multiply-accumulates
-        if kind == "pool":
-            macs = op.elements * prod(op.kernel)
-        if kind == "reduce":
-            macs = sum(r.elements for r in reads)
-        cin = reads[0].shape[-1] if reads else op.shape[-1]
-        if op.weight is not None and len(op.weight) == 4:
-            cin = op.weight[3]
-        if kind == "depthwise":
-            cin = 1
-        inputs = sum(r.elements for r in reads)
-        rows.append(
-            (
-                macs, cin, op.shape[-1], inputs, op.elements, prod(op.weight) if op.weight else 0,
-                *_plane(op), prod(op.kernel), max(op.stride), op.groups if kind == "grouped" else 1,
-                max(live[op.name], inputs + op.elements),
-                before,
-            )
-        )  # fmt: skip
+        reads = [by_name[name] for name in op.inputs]
+        kind = _class_of(op, reads)
+        row = _row(op, kind, reads, live[op.name], before)
+        rows.append(row)
         kinds.append(CLASSES.index(kind))
-        before = macs
+        before = row[0]
     table = np.array(rows, dtype=float).reshape(len(run), len(COLUMNS))
-    return Work(np.array(kinds, dtype=int), table, tuple(op.sources[0] for op in run))
+    return OperatorWork(np.array(kinds, dtype=int), table, tuple(op.sources[0] for op in run))
 
 
-def _class_of(op: HwOp) -> str:
+def _row(op: HwOp, kind: str, reads: Sequence[HwOp], live: int, before: float) -> tuple[float, ...]:
+    """The columns of one operator. reads: operators whose results it reads."""
+    macs = op.macs or (op.elements * reads[0].shape[-1] if op.kind == "BATCH_MATMUL" else 0)
+    # taps of a pooling window or a reduction stand where a convolution has multiply-accumulates
+    if kind == "pool":
+        macs = op.elements * prod(op.kernel)
+    if kind == "reduce":
+        macs = sum(r.elements for r in reads)
+    cin = reads[0].shape[-1] if reads else op.shape[-1]
+    if op.weight is not None and len(op.weight) == 4:
+        cin = op.weight[3]
+    if kind == "depthwise":
+        cin = 1
+    inputs = sum(r.elements for r in reads)
+    return (
+        macs, cin, op.shape[-1], inputs, op.elements, prod(op.weight) if op.weight else 0,
+        *_plane(op), prod(op.kernel), max(op.stride), op.groups if kind == "grouped" else 1,
+        max(live, inputs + op.elements),
+        before,
+    )  # fmt: skip
+
+
+def _class_of(op: HwOp, reads: Sequence[HwOp]) -> str:
     if op.kind == "CONV_2D":
         if op.groups > 1:
             return "grouped"
         if op.weight is not None and op.weight[3] <= _FEW:
             return "stem"
         return "pointwise" if op.kernel == (1, 1) else "conv"
-    return "depthwise" if op.kind == "DEPTHWISE_CONV_2D" else _CLASS.get(op.kind, "other")
+    name = "depthwise" if op.kind == "DEPTHWISE_CONV_2D" else _CLASS.get(op.kind, "other")
+    if name in ("add", "mul") and (len(reads) < 2 or reads[0].shape != reads[1].shape):
+        # a map by a computed value per channel, by a single constant, by a constant per channel
+        is_scalar = op.const is not None and (op.const[0] == "scalar" or op.extra == (1,))
+        return "gate" if len(reads) > 1 else "scalar" if is_scalar else "affine"
+    return name
 
 
 def _plane(op: HwOp) -> tuple[int, int]:
@@ -121,9 +126,9 @@ def _live_elements(ops: Sequence[HwOp]) -> dict[str, int]:
     last = {op.name: len(ops) for op in ops}
     last.update({name: i for i, op in enumerate(ops) for name in op.inputs})
     ends: list[int] = [0] * (len(ops) + 2)
-    alive, found = 0, {}
+    alive, live = 0, {}
     for i, op in enumerate(ops):
         alive += op.elements - ends[i]
         ends[last[op.name] + 1] += op.elements
-        found[op.name] = alive
-    return found
+        live[op.name] = alive
+    return live

@@ -9,9 +9,9 @@ import pytest
 
 from workbench.errors import FileFormatError
 from workbench.estimators import device
-from workbench.estimators.device import KnownModel, Row, fit, fit_known, held_out
-from workbench.estimators.ethos_u import modelled
-from workbench.estimators.sampling import sample
+from workbench.estimators.cycle_model import modelled
+from workbench.estimators.device import AcceleratorModel, Row, fit_accelerator, fit_totals, held_out
+from workbench.estimators.random_networks import sample
 from workbench.graph.document import graph_to_json
 from workbench.hardware import EthosU, TableTarget, resolve
 
@@ -33,7 +33,7 @@ def rows():
 
 
 def test_the_accelerator_is_recognised_and_corrected(rows):
-    model = fit_known(TARGET, rows)
+    model = fit_accelerator(TARGET, rows)
     assert model is not None
     assert (model.base, model.rows) == ("ethos-u85-256", 20)
     ratio = np.array([model.predict(g) / chip_ms(g) for g in NETWORKS[20:]])
@@ -42,7 +42,7 @@ def test_the_accelerator_is_recognised_and_corrected(rows):
 
 def test_another_device_is_nobodys():
     rows = [Row(g, 1e-3 + 1e-9 * g.macs * (1 + i % 5), f"sample{i}", "sample") for i, g in enumerate(NETWORKS[:12])]
-    known, plain = (held_out(partial(learn, TARGET), rows, folds=3) for learn in (fit_known, fit))
+    known, plain = (held_out(partial(learn, TARGET), rows, folds=3) for learn in (fit_accelerator, fit_totals))
     assert np.isnan(known).any() or np.abs(known - 1).mean() > np.abs(plain - 1).mean()
 
 
@@ -56,8 +56,8 @@ def test_it_is_kept_and_asked(rows, tmp_path: Path, monkeypatch):
     target = TableTarget(str(path))
     kept = device.calibrate(target)
     model = device.model_of(target)
-    assert isinstance(model, KnownModel)
-    assert KnownModel.load(kept) == model
+    assert isinstance(model, AcceleratorModel)
+    assert AcceleratorModel.load(kept) == model
     found = device.estimate(NETWORKS[25], target)
     assert found.latency_ms == pytest.approx(chip_ms(NETWORKS[25]), rel=0.05)
     assert found.latency_interval_ms[0] <= found.latency_ms <= found.latency_interval_ms[1]
@@ -65,4 +65,4 @@ def test_it_is_kept_and_asked(rows, tmp_path: Path, monkeypatch):
     assert found.sram_bytes > 0
     kept.write_text(kept.read_text(encoding="utf-8").replace("ethos-u85-256", "ethos-u99"), encoding="utf-8")
     with pytest.raises(FileFormatError, match="calibrate again"):
-        KnownModel.load(kept)
+        AcceleratorModel.load(kept)

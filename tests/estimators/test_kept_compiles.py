@@ -20,13 +20,13 @@ def test_a_compile_is_kept_and_sharpens_the_next_estimate():
 
 
 def test_refresh_tells_what_own_compiles_are_worth():
-    from workbench.estimators.own import refresh
+    from workbench.estimators.kept_compiles import kept_errors
 
     session = wb.open("mobilenetv2_050", target="ethos-u65-512", input_size=(3, 96, 96))
-    assert refresh(session.target).empty
+    assert kept_errors(session.target).empty
     session.verify()
     session.apply(wb.FuseIBN(blocks="blocks.1.0")).verify()
-    table = refresh(session.target)
+    table = kept_errors(session.target)
     assert len(table) == 2
     assert (table.own_error.abs() <= table.model_error.abs() + 0.005).all()
     assert (table.own > 0.5).all()

@@ -1,8 +1,12 @@
-"""A device that one of the known accelerators explains: the accelerator's model, moved towards the device's totals.
+"""A device that is one of the Ethos-U accelerators: that accelerator's estimates, corrected to the device's totals.
 
-A lab measures what it ships, and that is often a chip whose compiler the workbench knows. Which one it is shows in the
-totals: those of the right accelerator differ from them by one factor. That accelerator's estimates are then corrected
-(`correction.py`), and compete with the model that knows nothing (`model.py`) on families held out.
+A lab measures what it ships, and that is often a chip whose compiler the workbench models. The totals tell which one:
+those of the right accelerator differ from them by one factor,
+
+    spread(accelerator) = median |log r - median(log r)|,    r = measured / estimated total of one network, no unit
+
+That accelerator's estimates are then corrected (`correction.py`), and compete with the model of totals alone
+(`totals_model.py`) on families held out.
 """
 
 import json
@@ -18,19 +22,20 @@ from ...errors import FileFormatError
 from ...files import write_atomic
 from ...graph import Graph
 from ...hardware import ETHOS_U, EthosU, Target
-from ..ethos_u import modelled, operator_ms
+from ..cycle_model import modelled, operator_ms
 from .correction import Correction, correct
-from .model import LEAST_ROWS, Row, judged
+from .held_out import interval_and_errors
+from .row import LEAST_ROWS, Row
 
-__all__ = ["KnownModel", "fit_known"]
+__all__ = ["AcceleratorModel", "fit_accelerator"]
 
 _VERSION = 1
-_ASKED = 12  # networks that tell which accelerator it is
-_FAMILIAR = 0.5  # of the totals' logarithms: how far they may lie from one factor
+_RECOGNISED_BY = 12  # networks that tell which accelerator it is
+_MOST_SPREAD = 0.5  # natural logarithms; beyond it is none of the accelerators
 
 
 @dataclass(frozen=True)
-class KnownModel:
+class AcceleratorModel:
     """The estimates of `base`, an accelerator by name, corrected.
 
     rows: networks it was fitted to. interval: (low, high) factors that hold 90 % of networks held out. errors: how the
@@ -59,57 +64,57 @@ class KnownModel:
         return sum(self.predict_ops(graph).values())
 
     def with_errors(self, ratio: np.ndarray) -> Self:
-        """The same with what held-out networks say (`ratio`: predicted over measured)."""
-        interval, errors = judged(ratio)
+        """The model with the interval and errors of held-out networks (`ratio`: predicted over measured)."""
+        interval, errors = interval_and_errors(ratio)
         return replace(self, interval=interval, errors=errors)
 
     def save(self, path: Path) -> Path:
         """Write it as JSON."""
-        said: dict[str, Any] = {
+        data: dict[str, Any] = {
             "version": _VERSION, "target": self.target, "digest": self.digest, "compiler": self.compiler,
             "base": self.base, "factors": self.correction.factors, "operator_ms": self.correction.operator_ms,
             "rows": self.rows, "interval": self.interval, "errors": dict(self.errors),
         }  # fmt: skip
         path.parent.mkdir(parents=True, exist_ok=True)
-        return write_atomic(path, (json.dumps(said, indent=1) + "\n").encode())
+        return write_atomic(path, (json.dumps(data, indent=1) + "\n").encode())
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read what `save` wrote; FileFormatError where it is damaged or of another version."""
         try:
-            said = json.loads(path.read_text(encoding="utf-8"))
-            if said["version"] != _VERSION or said["base"] not in ETHOS_U:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            if data["version"] != _VERSION or data["base"] not in ETHOS_U:
                 raise ValueError("of another version")
-            factors = tuple(float(x) for x in said["factors"])
-            low, high = said["interval"]
+            factors = tuple(float(x) for x in data["factors"])
+            low, high = data["interval"]
             return cls(
-                said["target"], said["digest"], said["compiler"], said["base"],
-                Correction(factors, float(said["operator_ms"]), int(said["rows"])), (float(low), float(high)),
-                tuple((str(k), float(v)) for k, v in said["errors"].items()),
+                data["target"], data["digest"], data["compiler"], data["base"],
+                Correction(factors, float(data["operator_ms"]), int(data["rows"])), (float(low), float(high)),
+                tuple((str(k), float(v)) for k, v in data["errors"].items()),
             )  # fmt: skip
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise FileFormatError(f"{path}: not a device model of this version ({error}); calibrate again") from None
 
 
-def fit_known(target: Target, rows: Sequence[Row]) -> KnownModel | None:
-    """The accelerator whose estimates the totals are nearest to, corrected; None where they are near to none's.
+def fit_accelerator(target: Target, rows: Sequence[Row]) -> AcceleratorModel | None:
+    """The accelerator whose estimates the totals are nearest to, corrected; None where they are near none.
 
     Rows of parts are left out; fewer than five others are too few to tell.
     """
     whole = sorted((row for row in rows if not row.part), key=lambda row: row.latency_ms)
     if len(whole) < LEAST_ROWS:
         return None
-    some = [whole[i] for i in np.linspace(0, len(whole) - 1, min(_ASKED, len(whole))).round().astype(int)]
-    spread = {base: _spread(some, base) for base in ETHOS_U}
+    sample = [whole[i] for i in np.linspace(0, len(whole) - 1, min(_RECOGNISED_BY, len(whole))).round().astype(int)]
+    spread = {base: _spread(sample, base) for base in ETHOS_U}
     base = min(spread, key=spread.__getitem__)
-    if spread[base] > _FAMILIAR:
+    if spread[base] > _MOST_SPREAD:
         return None
-    taken = [(row, *_base_ms(row.graph, base)) for row in whole]
-    used = [(row, ms) for row, ms, complete in taken if complete]
+    estimated = [(row, *_base_ms(row.graph, base)) for row in whole]
+    used = [(row, ms) for row, ms, complete in estimated if complete]
     if len(used) < LEAST_ROWS:
         return None
-    found = correct([row.graph for row, _ in used], [ms for _, ms in used], [row.latency_ms for row, _ in used])
-    return KnownModel(target.name, target.digest, target.compiler, base, found)
+    correction = correct([row.graph for row, _ in used], [ms for _, ms in used], [row.latency_ms for row, _ in used])
+    return AcceleratorModel(target.name, target.digest, target.compiler, base, correction)
 
 
 def _spread(rows: Sequence[Row], base: str) -> float:
@@ -129,5 +134,5 @@ def _spread(rows: Sequence[Row], base: str) -> float:
 def _base_ms(graph: Graph, base: str) -> tuple[Mapping[str, float], bool]:
     """Milliseconds by graph operator, and whether the accelerator takes all of them."""
     target = EthosU(base)
-    found = modelled(graph, target)
-    return operator_ms(found, target), not found.missing
+    network = modelled(graph, target)
+    return operator_ms(network.run, network.cycles, target), not network.missing

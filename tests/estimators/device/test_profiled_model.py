@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from workbench.errors import FileFormatError
-from workbench.estimators.device import ProfiledModel, Row, fit, fit_profiled
-from workbench.estimators.device.estimating import _loaded
-from workbench.estimators.device.model import DeviceModel
+from workbench.estimators.device import ProfiledModel, Row, fit_profiled, fit_totals
+from workbench.estimators.device.calibration import load_model
+from workbench.estimators.device.operator_work import CLASSES, work_of
 from workbench.estimators.device.roofline import GRIDS, PRIOR_MEDIAN
-from workbench.estimators.device.work import CLASSES, work_of
-from workbench.estimators.sampling import sample
+from workbench.estimators.device.totals_model import TotalsModel
+from workbench.estimators.random_networks import sample
 from workbench.graph import Graph
 from workbench.hardware import resolve
 
 TARGET = resolve("onnxruntime-cpu")
-PLAIN = DeviceModel("synthetic", "0" * 16, "none", tuple(PRIOR_MEDIAN), 1e-7, GRIDS[0], 0)
+PLAIN = TotalsModel("synthetic", "0" * 16, "none", tuple(PRIOR_MEDIAN), 1e-7, GRIDS[0], 0)
 
 
 def spent(graph: Graph) -> np.ndarray:
@@ -45,7 +45,7 @@ def model() -> ProfiledModel:
 
 def test_it_knows_what_totals_cannot_tell(model):
     ratio = np.array([model.predict(r.graph) / r.latency_ms for r in ROWS[28:]])
-    totals = fit(TARGET, ROWS[:28])
+    totals = fit_totals(TARGET, ROWS[:28])
     before = np.array([totals.predict(r.graph) / r.latency_ms for r in ROWS[28:]])
     assert np.abs(ratio - 1).mean() < 0.06
     assert np.abs(ratio - 1).mean() < np.abs(before - 1).mean() / 2
@@ -63,7 +63,7 @@ def test_operators_add_up_and_what_is_free_is_free(model):
 
 def test_it_is_kept_as_data(model, tmp_path):
     path = model.with_errors(np.array([0.9, 1.0, 1.1])).save(tmp_path / "model.json")
-    again = _loaded(path, 0)
+    again = load_model(path, "")
     assert isinstance(again, ProfiledModel)
     assert again.predict(ROWS[0].graph) == pytest.approx(model.predict(ROWS[0].graph), rel=1e-9)
     assert again.interval[0] < 1 < again.interval[1]
@@ -74,7 +74,7 @@ def test_a_damaged_file_is_refused(text, tmp_path):
     path = Path(tmp_path / "model.json")
     path.write_text(text)
     with pytest.raises(FileFormatError, match="calibrate again"):
-        _loaded(path, 1)
+        load_model(path, "")
 
 
 def test_too_few_profiles_are_none():

@@ -7,7 +7,7 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from workbench.estimators.device.regression import Process, fit_process
+from workbench.estimators.device.gaussian_process import GaussianProcess, fit_gaussian_process
 
 
 def data(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -18,7 +18,7 @@ def data(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_predictions_are_scikit_learns():
     x, y = data(120)
-    process = fit_process(x, y, np.full(120, 1e-4))
+    process = fit_gaussian_process(x, y, np.full(120, 1e-4))
     kernel = ConstantKernel(process.variance) * Matern(1.0, nu=2.5)
     there = GaussianProcessRegressor(kernel, alpha=1e-4, optimizer=None).fit(x / process.scale, y - process.mean)
     new = data(150)[0][120:]
@@ -28,13 +28,13 @@ def test_predictions_are_scikit_learns():
 
 def test_what_was_never_seen_is_not_invented():
     x, y = data(60)
-    process = fit_process(x, y, np.full(60, 1e-4))
+    process = fit_gaussian_process(x, y, np.full(60, 1e-4))
     assert np.all(process(50 * x) <= y.max() + 0.5)
     assert np.all(process(50 * x) >= y.min() - 0.5)
 
 
 def test_it_is_plain_data():
     x, y = data(40)
-    process = fit_process(x, y, np.full(40, 1e-4))
-    again = Process.from_dict(json.loads(json.dumps(process.to_dict())))
+    process = fit_gaussian_process(x, y, np.full(40, 1e-4))
+    again = GaussianProcess.from_dict(json.loads(json.dumps(process.to_dict())))
     assert np.array_equal(again(x), process(x))

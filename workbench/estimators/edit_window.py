@@ -1,10 +1,10 @@
-"""What an edit changes, from the part of the network around it.
+"""What an edit costs or saves, modelled on the window of the network around it.
 
 The difference of two whole estimates looks at every operator twice. Where an edit touches one block, the passes some
 operators away cost the same before and after, so both networks are cut to the edited blocks and at least `MARGIN`
 operators to either side, up to where a block begins, and only these windows are modelled: all edits of a block have the
-same window before, so that it is modelled once. What is lost: a map that is near or far because of something outside
-the window. `delta_cycles` falls back to the whole networks where the window is most of them.
+same window before, so that it is modelled once. The approximation: a map may be near or far because of something
+outside the window. `delta_cycles` models the whole networks where the window is most of them.
 """
 
 from bisect import bisect_left, bisect_right
@@ -13,8 +13,8 @@ from functools import lru_cache
 
 from ..graph import Graph, Op
 from ..hardware import EthosU
-from .ethos_u import modelled
-from .values import NORMAL, WeightValues
+from .cycle_model import modelled
+from .weight_distributions import NORMAL, WeightValues
 
 __all__ = ["MARGIN", "changed", "cut", "delta_cycles"]
 
@@ -23,7 +23,9 @@ MARGIN = 8  # graph operators; a convolution with its norm and activation is thr
 
 
 def changed(before: Graph, after: Graph) -> tuple[int, int, int]:
-    """(first, end_before, end_after): all is equal outside before.ops[first:end_before], after.ops[first:end_after]."""
+    """(first, end_before, end_after): the graphs are equal outside of before.ops[first:end_before] and
+    after.ops[first:end_after].
+    """
     a, b = before.ops, after.ops
     least = min(len(a), len(b))
     first = 0
@@ -36,22 +38,23 @@ def changed(before: Graph, after: Graph) -> tuple[int, int, int]:
 
 
 def cut(graph: Graph, start: int, stop: int, read_later: AbstractSet[str] | None = None) -> Graph:
-    """The operators start..stop as a network of their own: what they read is given, what others read comes out.
+    """The operators start..stop as a network of their own: tensors read from outside become its inputs, tensors read
+    outside its outputs.
 
-    read_later: what is read behind `stop`, where it is known.
+    read_later: tensors that are read behind `stop`; None: they are looked up.
     """
     ops = graph.ops[start:stop]
     inside = {op.name for op in ops}
-    given: dict[str, Op] = {}
+    sources: dict[str, Op] = {}
     for op in ops:
         for name in op.inputs:
-            if name not in inside and name not in given:
-                source = graph.by_name[name]
-                given[name] = source if source.kind == "param" else Op(name, "input", (), source.shape)
+            if name not in inside and name not in sources:
+                op_before = graph.by_name[name]
+                sources[name] = op_before if op_before.kind == "param" else Op(name, "input", (), op_before.shape)
     read = inside.intersection(_read_behind(graph, stop) if read_later is None else read_later)
     read |= inside.intersection(graph.outputs)
     outputs = tuple([op.name for op in ops if op.name in read])
-    return Graph((*given.values(), *ops), outputs)
+    return Graph((*sources.values(), *ops), outputs)
 
 
 def delta_cycles(before: Graph, after: Graph, target: EthosU, values: WeightValues = NORMAL) -> float:
@@ -74,13 +77,13 @@ def delta_cycles(before: Graph, after: Graph, target: EthosU, values: WeightValu
 
 @lru_cache(maxsize=_MOST_WINDOWS)
 def _read_behind(graph: Graph, stop: int) -> frozenset[str]:
-    """What the operators from `stop` on read."""
+    """Tensors that the operators from `stop` on read."""
     return frozenset([name for op in graph.ops[stop:] for name in op.inputs])
 
 
 @lru_cache(maxsize=_MOST_WINDOWS)
 def _cut_cycles(graph: Graph, start: int, stop: int, target: EthosU) -> float:
-    """Of a window that many edits share."""
+    """Modelled cycles of a window before an edit, which many edits share."""
     part = cut(graph, start, stop)
     return _cycles(part.ops, part.outputs, target)
 
@@ -88,9 +91,9 @@ def _cut_cycles(graph: Graph, start: int, stop: int, target: EthosU) -> float:
 def _window(graph: Graph, first: int, end: int) -> tuple[int, int]:
     """The blocks that hold first..end and the margins around them, as operators start..stop."""
     begins = graph.block_starts
-    own = begins[bisect_right(begins, first) - 1], begins[bisect_left(begins, end)]
-    start = begins[bisect_right(begins, max(own[0] - MARGIN, 0)) - 1]
-    return start, begins[bisect_left(begins, min(own[1] + MARGIN, len(graph.ops)))]
+    first, end = begins[bisect_right(begins, first) - 1], begins[bisect_left(begins, end)]
+    start = begins[bisect_right(begins, max(first - MARGIN, 0)) - 1]
+    return start, begins[bisect_left(begins, min(end + MARGIN, len(graph.ops)))]
 
 
 @lru_cache(maxsize=1 << 14)

@@ -1,8 +1,8 @@
-"""Calibration of the Ethos-U family: measure whole networks, keep what the compiler and the model said of each.
+"""Calibration of the Ethos-U family: measure whole networks, keep the compiler's figures and the model's of each.
 
-Networks are random ones (`sampling.py`) and timm's backbones (`networks.py`), families in turn. Each
+Networks are random ones (`random_networks.py`) and timm's backbones (`calibration_networks.py`), families in turn. Each
 measured network is a file of its own in a work folder, so a run that was stopped goes on where it was; at the end they
-become one table (`measured.py`), from which intervals follow (`intervals.py`).
+become one table (`measured_networks.py`), from which intervals follow (`intervals.py`).
 """
 
 import json
@@ -16,11 +16,11 @@ from ..files import home, write_atomic
 from ..graph import Graph
 from ..hardware import EthosU, Measurement
 from ..hardware.ethos_u import ETHOS_U
-from .ethos_u import modelled
-from .measured import calibrations, row_of, write_rows
-from .networks import with_attention
+from .calibration_networks import with_attention
+from .cycle_model import modelled
+from .measured_networks import calibrations_folder, row_of, write_rows
 
-__all__ = ["any_configuration", "calibrate"]
+__all__ = ["calibrate", "random_configuration"]
 
 NETWORKS = 240
 
@@ -42,10 +42,10 @@ def calibrate(
     work = work or home() / "work" / (name if target is None else target.digest)
     work.mkdir(parents=True, exist_ok=True)
     rows = []
-    for done, (network, family, make) in enumerate(with_attention(networks), 1):
+    for count, (network, family, make) in enumerate(with_attention(networks), 1):
         part = work / f"{network}.json"
         if not part.exists():
-            configuration = target or any_configuration(network)
+            configuration = target or random_configuration(network)
             graph = make()
             row = None if graph is None else _measure(network, family, graph, configuration)
             write_atomic(part, json.dumps(row).encode())
@@ -53,16 +53,15 @@ def calibrate(
         if row is not None:
             rows.append(row)
         if report is not None:
-            report(done, networks, network)
-    return write_rows(pd.DataFrame(rows), (out or calibrations()) / f"{_file_name(name)}.parquet")
+            report(count, networks, network)
+    return write_rows(pd.DataFrame(rows), (out or calibrations_folder()) / f"{_file_name(name)}.parquet")
 
 
-def any_configuration(seed: str) -> EthosU:
+def random_configuration(seed: str) -> EthosU:
     """A configuration of the family drawn at random; the same seed gives the same one."""
     random = Random(seed)
     accelerator = random.choice(ETHOS_U)
-    whole = list(_configurations(accelerator))
-    system, mode = random.choice(whole)
+    system, mode = random.choice(list(_configurations(accelerator)))
     arena = random.choice([None, None, 256, 384, 512, 1024])
     return EthosU(
         accelerator,

@@ -10,32 +10,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import FileFormatError, InputError
-from workbench.estimators.device import DeviceModel, Row, correct, fit, held_out
+from workbench.estimators.device import Row, TotalsModel, correct, fit_totals, held_out
+from workbench.estimators.device.operator_work import CLASSES, work_of
 from workbench.estimators.device.roofline import GRIDS, NAMES, PRIOR_MEDIAN, PRIOR_SPREAD, Batch, costs
-from workbench.estimators.device.work import CLASSES, work_of
-from workbench.estimators.sampling import sample
+from workbench.estimators.random_networks import sample
 from workbench.hardware import resolve
 
 TARGET = resolve("onnxruntime-cpu")
 NETWORKS = [sample(seed) for seed in range(30)]
 
 
-def device(seed: int, spread: float = 0.7) -> DeviceModel:
+def device(seed: int, spread: float = 0.7) -> TotalsModel:
     """One that the prior finds plausible."""
     random = np.random.default_rng(seed)
     rates = PRIOR_MEDIAN + spread * PRIOR_SPREAD * random.standard_normal(len(NAMES))
     grid = GRIDS[random.integers(len(GRIDS))]
-    return DeviceModel("synthetic", "0" * 16, "none", tuple(rates), 1e-8, grid, 0)
+    return TotalsModel("synthetic", "0" * 16, "none", tuple(rates), 1e-8, grid, 0)
 
 
-def rows_of(known: DeviceModel, count: int = 20) -> list[Row]:
+def rows_of(known: TotalsModel, count: int = 20) -> list[Row]:
     return [Row(g, known.predict(g), f"sample{i}", "sample") for i, g in enumerate(NETWORKS[:count])]
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_device_is_learned_from_its_totals(seed):
     known = device(seed)
-    model = fit(TARGET, rows_of(known))
+    model = fit_totals(TARGET, rows_of(known))
     ratio = np.array([model.predict(g) / known.predict(g) for g in NETWORKS[20:]])
     assert np.median(np.abs(ratio - 1)) < 0.05
     assert np.mean(np.abs(ratio - 1) < 0.2) >= 0.8
@@ -45,7 +45,7 @@ def test_a_lost_measurement_bends_little():
     known = device(0)
     rows = rows_of(known)
     rows[3] = Row(rows[3].graph, 5 * rows[3].latency_ms, "sample3", "sample")
-    model = fit(TARGET, rows)
+    model = fit_totals(TARGET, rows)
     ratio = np.array([model.predict(g) / known.predict(g) for g in NETWORKS[20:]])
     assert np.median(np.abs(ratio - 1)) < 0.1
 
@@ -56,13 +56,13 @@ def test_parts_count_as_parts():
     ops = known.predict_ops(graph)
     part = max(ops, key=ops.__getitem__)
     rows = [*rows_of(known, 10), Row(graph, ops[part], "sample0", "sample", part)]
-    assert fit(TARGET, rows).predict_ops(graph)[part] == pytest.approx(ops[part], rel=0.25)
+    assert fit_totals(TARGET, rows).predict_ops(graph)[part] == pytest.approx(ops[part], rel=0.25)
     with pytest.raises(InputError, match="no part 'nowhere'"):
-        fit(TARGET, [*rows, Row(graph, 1.0, "sample0", "sample", "nowhere")])
+        fit_totals(TARGET, [*rows, Row(graph, 1.0, "sample0", "sample", "nowhere")])
 
 
 def test_held_out_networks_are_predicted_by_others():
-    ratio = held_out(partial(fit, TARGET), rows_of(device(3), 12), folds=2)
+    ratio = held_out(partial(fit_totals, TARGET), rows_of(device(3), 12), folds=2)
     assert ratio.shape == (12,)
     assert np.isfinite(ratio).all()
 
@@ -98,7 +98,7 @@ def test_work_counts_what_the_graph_counts(seed):
 
 def test_a_model_survives_its_file(tmp_path: Path):
     model = device(4).with_errors(np.array([0.9, 1.0, 1.2]))
-    assert DeviceModel.load(model.save(tmp_path / "deep" / "model.json")) == model
+    assert TotalsModel.load(model.save(tmp_path / "deep" / "model.json")) == model
     low, high = model.interval
     assert low <= 1 <= high
 
@@ -108,12 +108,12 @@ def test_a_damaged_file_is_told(tmp_path: Path, change):
     path = device(4).save(tmp_path / "model.json")
     path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **change}), encoding="utf-8")
     with pytest.raises(FileFormatError, match=r"model\.json"):
-        DeviceModel.load(path)
+        TotalsModel.load(path)
 
 
 def test_too_few_rows():
     with pytest.raises(InputError, match="at least 5"):
-        fit(TARGET, rows_of(device(0), 4))
+        fit_totals(TARGET, rows_of(device(0), 4))
 
 
 def test_another_models_estimates_are_corrected():

@@ -1,4 +1,4 @@
-"""Networks measured on Ethos-U configurations, beside what the model said of them.
+"""Tables of networks measured on Ethos-U configurations, with the model's figures beside the measured ones.
 
     data/<target>.parquet           ship with the package: the eleven accelerators with their defaults, and
     data/ethos-u.parquet            networks on configurations drawn at random
@@ -10,59 +10,58 @@ One row is one network on one configuration:
     digest, target      of the configuration; accelerator, spills (whether maps can be far): what it is
     composed            whether it has attention or layer norms
     macs, cycles, sram_bytes, dram_bytes                           measured
-    modelled, modelled_sram_bytes, modelled_dram_bytes             what the model said
+    modelled, modelled_sram_bytes, modelled_dram_bytes             the same by the model
 """
 
-from functools import cache
+from functools import lru_cache
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from ..files import home, write_atomic
 from ..graph import Graph
 from ..hardware import EthosU, Measurement
+from .cycle_model import Modelled
+from .file_stamps import folder_stamp
 from .npu.machine import machine_of
 
-if TYPE_CHECKING:
-    from .ethos_u import Modelled
-
-__all__ = ["DATA", "calibrations", "measured", "row_of", "write_rows"]
+__all__ = ["DATA", "calibrations_folder", "read_rows", "row_of", "write_rows"]
 
 DATA = Path(str(files(__package__))) / "data"
-_ABSURD = 2**50  # cycles; the compiler now and then counts below zero and wraps around
+_MOST_CYCLES = 2**50  # cycles; the compiler now and then counts below zero and wraps around
 
 
-def calibrations() -> Path:
-    """Where calibrations of this machine's user are."""
+def calibrations_folder() -> Path:
+    """The folder of the calibrations that the user made on this machine."""
     return home() / "calibrations"
 
 
 def row_of(
-    network: str, family: str, graph: Graph, target: EthosU, measurement: Measurement, modelled: "Modelled"
+    name: str, family: str, graph: Graph, target: EthosU, measurement: Measurement, network: Modelled
 ) -> dict[str, Any] | None:
     """The row of a network; None where it did not compile whole or its cycles wrapped around."""
-    if not measurement.complete or not measurement.cycles or measurement.cycles > _ABSURD:
+    if not measurement.complete or not measurement.cycles or measurement.cycles > _MOST_CYCLES:
         return None
     if measurement.ops.op_cycles.min() < 0:
         return None
     return {
-        "network": network,
+        "network": name,
         "family": family,
         "digest": target.digest,
         "target": target.name,
         "accelerator": target.accelerator,
         "spills": machine_of(target).spills,
-        "composed": modelled.composed,
+        "composed": network.composed,
         "macs": graph.macs,
         "cycles": measurement.cycles,
         "sram_bytes": measurement.sram_bytes or 0,
         "dram_bytes": measurement.dram_bytes or 0,
-        "modelled": sum(modelled.cycles),
-        "modelled_sram_bytes": modelled.sram_bytes,
-        "modelled_dram_bytes": modelled.dram_bytes,
+        "modelled": sum(network.cycles),
+        "modelled_sram_bytes": network.sram_bytes,
+        "modelled_dram_bytes": network.dram_bytes,
     }
 
 
@@ -71,12 +70,16 @@ def write_rows(rows: pd.DataFrame, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     buffer = BytesIO()
     rows.to_parquet(buffer, compression="zstd", index=False)
-    measured.cache_clear()
     return write_atomic(path, buffer.getvalue())
 
 
-@cache
-def measured(folder: Path) -> pd.DataFrame:
+def read_rows(folder: Path) -> pd.DataFrame:
     """All rows in a folder's files."""
-    found = [pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))]
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame({"digest": [], "cycles": []})
+    return _read(folder, folder_stamp(folder))
+
+
+@lru_cache(maxsize=8)
+def _read(folder: Path, stamp: str) -> pd.DataFrame:
+    """stamp: of the folder, read again where it differs."""
+    tables = [pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame({"digest": [], "cycles": []})

@@ -2,10 +2,10 @@
 
 import pytest
 
-from workbench.estimators.ethos_u import modelled
-from workbench.estimators.measured import DATA, measured
-from workbench.estimators.networks import backbone
-from workbench.estimators.sampling import sample
+from workbench.estimators.calibration_networks import backbone
+from workbench.estimators.cycle_model import modelled
+from workbench.estimators.measured_networks import DATA, read_rows
+from workbench.estimators.random_networks import sample
 from workbench.hardware import ETHOS_U, EthosU
 
 NETWORKS = ["mobilenetv2_100", "resnet18", "levit_128s", "efficientformerv2_s0", "sample3", "sample17"]
@@ -13,7 +13,7 @@ NETWORKS = ["mobilenetv2_100", "resnet18", "levit_128s", "efficientformerv2_s0",
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_rows_are_what_the_model_says_today(name):
-    rows = measured(DATA)
+    rows = read_rows(DATA)
     rows = rows[(rows.network == name) & rows.target.isin(ETHOS_U)]
     graph = sample(int(name.removeprefix("sample"))) if name.startswith("sample") else backbone(name)
     asked = 0

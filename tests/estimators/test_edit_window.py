@@ -2,8 +2,8 @@
 
 import pytest
 
-from workbench.estimators.ethos_u import modelled
-from workbench.estimators.window import changed, cut, delta_cycles
+from workbench.estimators.cycle_model import modelled
+from workbench.estimators.edit_window import changed, cut, delta_cycles
 from workbench.graph import rewrite
 from workbench.hardware import EthosU
 from workbench.transforms import DenseDepthwise, FuseIBN

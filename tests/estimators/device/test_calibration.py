@@ -8,8 +8,9 @@ import pytest
 from workbench.cli import main
 from workbench.errors import InputError, WorkbenchError
 from workbench.estimators import device
-from workbench.estimators.device.measuring import cache_folder, emit, measure, rows_of_table
-from workbench.estimators.sampling import sample
+from workbench.estimators.device.lab_table import emit, rows_of_table
+from workbench.estimators.device.measuring import cache_folder, measure
+from workbench.estimators.random_networks import sample
 from workbench.graph.document import graph_to_json
 from workbench.hardware import OnnxRuntimeCpu, TableTarget
 

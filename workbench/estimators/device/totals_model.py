@@ -1,15 +1,22 @@
 """A device learned from totals: fit, predict; saved as JSON.
 
-What a lab can measure is whole networks, and operators timed alone mislead (they do not add up to a network). So the
-model prices operators (`roofline.py`) and is fitted to sums: rates that make the totals right in relative error, the
-priors holding on to what the totals do not tell.
+A lab can measure whole networks, and operators timed alone mislead (their times do not add up to a network's). So the
+model has a cost per operator (`roofline.py`) and is fitted to sums: v minimises
+
+    sum over networks of robust((log(total(v)) - log(measured)) / TOLERANCE)^2 + sum of v^2
+
+    v        how far each rate leaves its prior, in standard deviations of the prior (natural logarithms); the last
+             one is half the logarithm of the scale
+    total    milliseconds of a network: its operators' costs times unit_ms
+
+so that rates which the totals do not determine stay at their priors.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from scipy.optimize import least_squares
@@ -18,45 +25,19 @@ from ...errors import FileFormatError, InputError
 from ...files import write_atomic
 from ...graph import Graph
 from ...hardware import Target
-from .profile import Node
+from .held_out import interval_and_errors
+from .loss import TOLERANCE, robust
+from .operator_work import OperatorWork, work_of
 from .roofline import GRIDS, NAMES, PRIOR_MEDIAN, PRIOR_SPREAD, Batch, Grid, costs
-from .work import Work, work_of
+from .row import LEAST_ROWS, Row
 
-__all__ = ["LEAST_ROWS", "TOLERANCE", "DeviceModel", "Row", "fit", "held_out", "judged", "robust", "unfitted"]
+__all__ = ["TotalsModel", "fit_totals", "prior_model"]
 
 _VERSION = 1
-TOLERANCE = 0.06  # relative error of a total that is worth one standard deviation of a prior
-LEAST_ROWS = 5
-_FOLDS = 5
 
 
 @dataclass(frozen=True)
-class Row:
-    """One measured latency, batch 1.
-
-    part: "" for the whole graph, else a module path or an operator's name. family: what is held out together. nodes:
-    what the runtime's profiler says of it, nothing where it has none.
-    """
-
-    graph: Graph
-    latency_ms: float
-    name: str
-    family: str = ""
-    part: str = ""
-    nodes: tuple[Node, ...] = ()
-
-
-class Predicts(Protocol):
-    """A model of a device."""
-
-    def predict(self, graph: Graph) -> float: ...
-
-
-Learn = Callable[[Sequence[Row]], Predicts | None]
-
-
-@dataclass(frozen=True)
-class DeviceModel:
+class TotalsModel:
     """Rates of a device (natural logarithms, by the names of `roofline.NAMES`), and what one unit of cost takes.
 
     grid: what it rounds up to. unit_ms: milliseconds of one cost. interval: (low, high) factors that hold 90 % of
@@ -85,13 +66,13 @@ class DeviceModel:
         """Milliseconds of one inference."""
         return float(self.predict_work(work_of(graph)).sum())
 
-    def predict_work(self, work: Work) -> np.ndarray:
+    def predict_work(self, work: OperatorWork) -> np.ndarray:
         """Milliseconds per lowered operator."""
         return costs(np.array(self.rates), Batch((work,), self.grid)) * self.unit_ms
 
-    def with_errors(self, ratio: np.ndarray) -> "DeviceModel":
-        """The same with what held-out networks say (`ratio`: predicted over measured)."""
-        interval, errors = judged(ratio)
+    def with_errors(self, ratio: np.ndarray) -> "TotalsModel":
+        """The model with the interval and errors of held-out networks (`ratio`: predicted over measured)."""
+        interval, errors = interval_and_errors(ratio)
         return replace(self, interval=interval, errors=errors)
 
     def to_dict(self) -> dict[str, Any]:
@@ -103,16 +84,16 @@ class DeviceModel:
         }  # fmt: skip
 
     @classmethod
-    def from_dict(cls, said: Mapping[str, Any]) -> "DeviceModel":
+    def from_dict(cls, data: Mapping[str, Any]) -> "TotalsModel":
         """What `to_dict` gave; ValueError, KeyError or TypeError where it is anything else."""
-        if said["version"] != _VERSION or tuple(said["rates"]) != NAMES:
+        if data["version"] != _VERSION or tuple(data["rates"]) != NAMES:
             raise ValueError("of another version")
-        reads, makes, plane = said["grid"]
-        low, high = said["interval"]
+        reads, makes, plane = data["grid"]
+        low, high = data["interval"]
         return cls(
-            said["target"], said["digest"], said["compiler"], tuple(map(float, said["rates"].values())),
-            float(said["unit_ms"]), (int(reads), int(makes), int(plane)), int(said["rows"]),
-            (float(low), float(high)), tuple((str(k), float(v)) for k, v in said["errors"].items()),
+            data["target"], data["digest"], data["compiler"], tuple(map(float, data["rates"].values())),
+            float(data["unit_ms"]), (int(reads), int(makes), int(plane)), int(data["rows"]),
+            (float(low), float(high)), tuple((str(k), float(v)) for k, v in data["errors"].items()),
         )  # fmt: skip
 
     def save(self, path: Path) -> Path:
@@ -121,7 +102,7 @@ class DeviceModel:
         return write_atomic(path, (json.dumps(self.to_dict(), indent=1) + "\n").encode())
 
     @classmethod
-    def load(cls, path: Path) -> "DeviceModel":
+    def load(cls, path: Path) -> "TotalsModel":
         """Read what `save` wrote; FileFormatError where it is damaged or of another version."""
         try:
             return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
@@ -129,15 +110,15 @@ class DeviceModel:
             raise FileFormatError(f"{path}: not a device model of this version ({error}); calibrate again") from None
 
 
-def fit(target: Target, rows: Sequence[Row]) -> DeviceModel:
+def fit_totals(target: Target, rows: Sequence[Row]) -> TotalsModel:
     """The model whose totals are nearest to the rows in relative error.
 
     Raises InputError where there are too few rows, or one names a part its graph does not have.
 
-    >>> from workbench.estimators.sampling import sample
+    >>> from workbench.estimators.random_networks import sample
     >>> from workbench.hardware import resolve
     >>> rows = [Row(sample(i), 1e-8 * sample(i).macs, f"sample{i}") for i in range(6)]
-    >>> fit(resolve("onnxruntime-cpu"), rows).rows
+    >>> fit_totals(resolve("onnxruntime-cpu"), rows).rows
     6
     """
     if len(rows) < LEAST_ROWS:
@@ -145,50 +126,20 @@ def fit(target: Target, rows: Sequence[Row]) -> DeviceModel:
     works = {id(row.graph): work_of(row.graph) for row in rows}
     batch = Batch(tuple(works[id(row.graph)] for row in rows), GRIDS[0], tuple(_mask(row, works) for row in rows))
     latency = np.array([row.latency_ms for row in rows])
-    rates, unit, grid, _ = min((_fit(replace(batch, grid=grid), latency) for grid in GRIDS), key=lambda found: found[3])
-    return DeviceModel(
+    rates, unit, grid, _ = min((_fit(replace(batch, grid=grid), latency) for grid in GRIDS), key=lambda fit: fit[3])
+    return TotalsModel(
         target.name, target.digest, target.compiler, tuple(map(float, rates)), float(unit), grid, len(rows)
     )
 
 
-def unfitted(target: Target, rows: Sequence[Row]) -> DeviceModel:
-    """The model that takes of the rows how fast the device is, and everything else as it usually is."""
+def prior_model(target: Target, rows: Sequence[Row]) -> TotalsModel:
+    """The prior's rates, with the unit that fits the rows best: their median ratio to the prior's totals."""
     batch = Batch(tuple(work_of(row.graph) for row in rows), GRIDS[0])
     expected = batch.totals(costs(PRIOR_MEDIAN, batch))
     unit = float(np.exp(np.median(np.log([row.latency_ms for row in rows]) - np.log(expected))))
-    return DeviceModel(
+    return TotalsModel(
         target.name, target.digest, target.compiler, tuple(PRIOR_MEDIAN.tolist()), unit, GRIDS[0], len(rows)
     )
-
-
-def judged(ratio: np.ndarray) -> tuple[tuple[float, float], tuple[tuple[str, float], ...]]:
-    """(low, high) factors that hold 90 % of the networks, and mean error and shares within 5 and 10 % by public name.
-
-    ratio: predicted over measured.
-    """
-    if not len(ratio):
-        return (1.0, 1.0), ()
-    off = np.abs(ratio - 1)
-    low, high = np.quantile(1 / ratio, [0.05, 0.95])
-    errors = {"mape": off.mean(), "within_5": (off <= 0.05).mean(), "within_10": (off <= 0.10).mean()}
-    return (min(1.0, float(low)), max(1.0, float(high))), tuple((name, float(v)) for name, v in errors.items())
-
-
-def held_out(learn: Learn, rows: Sequence[Row], folds: int = _FOLDS) -> np.ndarray:
-    """Predicted over measured for every whole network, by models that saw none of its family (NaN where there is none).
-
-    learn: rows -> a model with `predict`, or None. Families go to folds in alphabetical order, round robin; each random
-    network is a family of its own.
-    """
-    family = [row.family if row.family != "sample" else f"sample/{row.name}" for row in rows]
-    number = {name: i % folds for i, name in enumerate(sorted(set(family)))}
-    ratio = np.full(len(rows), np.nan)
-    for k in range(folds):
-        model = learn([row for row, f in zip(rows, family, strict=True) if number[f] != k])
-        for i, row in enumerate(rows):
-            if model is not None and number[family[i]] == k and not row.part:
-                ratio[i] = model.predict(row.graph) / row.latency_ms
-    return ratio
 
 
 def _fit(batch: Batch, latency: np.ndarray) -> tuple[np.ndarray, float, Grid, float]:
@@ -200,17 +151,12 @@ def _fit(batch: Batch, latency: np.ndarray) -> tuple[np.ndarray, float, Grid, fl
         totals = batch.totals(costs(PRIOR_MEDIAN + v[:-1] * PRIOR_SPREAD, batch))
         return np.concatenate([robust((np.log(totals) + scale + 2 * v[-1] - measured) / TOLERANCE), v])
 
-    found = least_squares(misfit, np.zeros(len(NAMES) + 1), max_nfev=60)
-    rates = PRIOR_MEDIAN + found.x[:-1] * PRIOR_SPREAD
-    return rates, float(np.exp(scale + 2 * found.x[-1])), batch.grid, float(found.cost)
+    solution = least_squares(misfit, np.zeros(len(NAMES) + 1), max_nfev=60)
+    rates = PRIOR_MEDIAN + solution.x[:-1] * PRIOR_SPREAD
+    return rates, float(np.exp(scale + 2 * solution.x[-1])), batch.grid, float(solution.cost)
 
 
-def robust(r: np.ndarray) -> np.ndarray:
-    """Squares near zero, straight lines beyond two: one network the model cannot explain must not bend all others."""
-    return np.sign(r) * np.sqrt(8 * (np.sqrt(1 + r * r / 4) - 1))
-
-
-def _mask(row: Row, works: Mapping[int, Work]) -> np.ndarray | None:
+def _mask(row: Row, works: Mapping[int, OperatorWork]) -> np.ndarray | None:
     if not row.part:
         return None
     inside = {

@@ -7,7 +7,7 @@ from itertools import zip_longest
 from ..errors import TraceError, unknown
 from ..graph import Graph
 from ..hardware.lowering import lower, unsupported
-from .sampling import sample
+from .random_networks import sample
 
 __all__ = ["ATTENTION", "FAMILIES", "backbone", "calibration_networks", "with_attention"]
 
@@ -69,7 +69,6 @@ FAMILIES: Mapping[str, str] = {
     "xception_aligned": "xception41 xception41p",
 }
 
-
 # Networks with attention or layer norms that the Ethos-U compiler takes whole.
 ATTENTION: Mapping[str, str] = {
     "cait": "cait_xxs24_224",
@@ -103,27 +102,26 @@ ATTENTION: Mapping[str, str] = {
     "visformer": "visformer_tiny",
 }
 
+NetworkSource = tuple[str, str, Callable[[], Graph | None]]  # name, family, function that builds the graph
 
-Making = tuple[str, str, Callable[[], Graph | None]]
 
-
-def with_attention(n: int) -> Iterator[Making]:
+def with_attention(n: int) -> Iterator[NetworkSource]:
     """The first n of the calibration networks, every fifth one of `ATTENTION` while there are more."""
     attention = iter([(name, family) for family, names in ATTENTION.items() for name in names.split()])
     others = calibration_networks(n)
     for i in range(n):
-        found = next(attention, None) if i % 5 == 4 else None
-        yield next(others) if found is None else (*found, partial(backbone, found[0]))
+        pair = next(attention, None) if i % 5 == 4 else None
+        yield next(others) if pair is None else (*pair, partial(backbone, pair[0]))
 
 
-def calibration_networks(n: int) -> Iterator[Making]:
-    """The first n convolutional networks as (name, family, how to make the graph): families in turn, a random one
-    after each.
+def calibration_networks(n: int) -> Iterator[NetworkSource]:
+    """The first n convolutional networks as (name, family, function that builds the graph): families in turn, a
+    random one after each.
 
     A graph is None where an operator has no int8 form.
     """
-    rows = zip_longest(*([(name, family) for name in names.split()] for family, names in FAMILIES.items()))
-    real = [pair for row in rows for pair in row if pair is not None]
+    rounds = zip_longest(*([(name, family) for name in names.split()] for family, names in FAMILIES.items()))
+    real = [pair for pairs in rounds for pair in pairs if pair is not None]
     for i in range(n):
         if i % 2 == 0 and i // 2 < len(real):
             name, family = real[i // 2]

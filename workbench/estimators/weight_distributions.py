@@ -1,4 +1,4 @@
-"""How a model's weights are distributed: what their compressed size, and so latency, depends on besides shapes."""
+"""Distributions of a model's weights: their compressed size, and so latency, depends on them besides shapes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -21,21 +21,22 @@ _MOST_SEEDED = 1 << 12
 
 @dataclass(frozen=True, eq=False)
 class WeightValues:
-    """Operator -> distribution of its weight as it is deployed, found in the values when it is asked for, and kept.
+    """Operator -> distribution of its weight as it is deployed; computed on first use, then kept.
 
-    shapes: of the weights that are known, by the names of their parameters. weights: where their values come from.
+    shapes: of the weights whose values are available, by the names of their parameters. weights: the source of the
+    values.
 
     The operator may be one of any edited graph of the model. Where its weight has another shape than the model's, the
-    model's values stand for those it will have; where it is compressed, the scheme is applied to the values themselves:
-    the model's, brought to the new shape, or, where there are none, the seeded ones that are compiled instead.
+    model's values are cut off or repeated to that shape; where it is compressed, the scheme is applied to the values:
+    the model's, or, where there are none, the seeded ones that are compiled instead.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
     weights: Weights | None
-    _found: dict[tuple[str, tuple[int, ...], Schemes, str], Values] = field(default_factory=dict, repr=False)
+    _distributions: dict[tuple[str, tuple[int, ...], Schemes, str], Values] = field(default_factory=dict, repr=False)
 
     def of(self, op: Op, before: Op | None = None) -> Values | None:
-        """None where nothing is known of the values, which are then taken as normal.
+        """None where no values are available, which are then taken as normal.
 
         before: a norm whose scale, one factor an input, is folded into the weight. Every output channel is scaled so
         that its largest weight is 127, as converters do: a scale of outputs that is folded in changes nothing.
@@ -44,21 +45,21 @@ class WeightValues:
         if param is None or len(param.shape) < 2:
             return None
         schemes: Schemes = op.get("compress", ())
-        known = self.shapes.get(param.name)
-        if known is None or len(known) != len(param.shape):
+        model_shape = self.shapes.get(param.name)
+        if model_shape is None or len(model_shape) != len(param.shape):
             return _seeded(param, schemes) if schemes else None
-        shape = param.shape if schemes else known
+        shape = param.shape if schemes else model_shape
         key = (param.name, shape, schemes, before.name if before is not None else "")
-        if key not in self._found:
-            self._found[key] = self._distribution(op, known, shape, before)
-        return self._found[key]
+        if key not in self._distributions:
+            self._distributions[key] = self._distribution(op, model_shape, shape, before)
+        return self._distributions[key]
 
-    def _distribution(self, op: Op, known: tuple[int, ...], shape: tuple[int, ...], before: Op | None) -> Values:
-        def fitted(name: str, wanted: tuple[int, ...]) -> np.ndarray | None:
-            found = self.weights(name, known) if self.weights is not None else None
-            return None if found is None else _fitted(np.asarray(found), shape)
+    def _distribution(self, op: Op, model_shape: tuple[int, ...], shape: tuple[int, ...], before: Op | None) -> Values:
+        def fitted(name: str, _: tuple[int, ...]) -> np.ndarray | None:
+            values = self.weights(name, model_shape) if self.weights is not None else None
+            return None if values is None else _fitted(np.asarray(values), shape)
 
-        # of that shape, and so the same whichever edited graph asks first
+        # of that shape, and so the same whichever edited graph comes first
         param = next(param for param in op.params if param.role == "weight")
         weight = value_of(replace(op, params=(replace(param, shape=shape),)), "weight", fitted)
         if before is not None:
@@ -67,14 +68,14 @@ class WeightValues:
         return distribution(weight)
 
 
-NORMAL = WeightValues(MappingProxyType({}), None)  # nothing is known
+NORMAL = WeightValues(MappingProxyType({}), None)  # no values are available
 
 
 def weight_values(graph: Graph, weights: Weights | None) -> WeightValues:
-    """The distributions of a model's weights. graph: the model's own. weights None, or silent on some: these are
+    """The distributions of a model's weights. graph: the model's own. weights: None, or those it has no values for, are
     taken as normal.
 
-    >>> from workbench.estimators.sampling import sample
+    >>> from workbench.estimators.random_networks import sample
     >>> graph = sample(0)
     >>> ones = weight_values(graph, lambda name, shape: np.ones(shape))
     >>> layer = next(op for op in graph.ops if op.kind == "conv2d")

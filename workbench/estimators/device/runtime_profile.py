@@ -1,11 +1,11 @@
-"""What a runtime's profile says of a network's lowered operators.
+"""Times of a runtime's nodes, assigned to a network's lowered operators.
 
 A runtime runs its own version of the network: several operators as one node, nodes of its own in between that bring
-maps into the order it likes. Every node is charged to the operator it does the work of:
+maps into the order it prefers. Every node's time is assigned to the operator whose work it does:
 
 * a node named after an operator, or what is fused into it, is that operator's
 * a convolution that was given the name of what it adds or activates on the way is the convolution's
-* a node nobody asked for belongs to the one that runs next
+* a node of the runtime's own belongs to the one that runs next
 """
 
 from collections.abc import Sequence
@@ -14,23 +14,23 @@ import numpy as np
 
 from ...hardware.lowering import HwOp
 
-__all__ = ["Node", "charged"]
+__all__ = ["Node", "operator_times"]
 
-Node = tuple[str, str, float]  # (operator of the graph, the runtime's word for what it is, milliseconds), as they run
+Node = tuple[str, str, float]  # (operator of the graph, the runtime's name for its kind, milliseconds), as they run
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 _DEEPEST = 4  # operators between a convolution and what it does on the way
-_LEAST_SHARE = 0.7  # of the time that must be known to be somebody's
+_LEAST_SHARE = 0.7  # of the time, in nodes named after an operator
 
 
-def charged(ops: Sequence[HwOp], nodes: Sequence[Node]) -> np.ndarray | None:
+def operator_times(ops: Sequence[HwOp], nodes: Sequence[Node]) -> np.ndarray | None:
     """Milliseconds of every operator but inputs, 0 for what runs as part of another.
 
-    None where too much of the time cannot be told to be any operator's.
+    None where more than 30 % of the time is in nodes that no operator is named after.
 
     >>> x = HwOp("x", "INPUT", (), (1, 8, 8, 3), ("x",))
     >>> conv = HwOp("conv", "CONV_2D", ("x",), (1, 8, 8, 16), ("conv",))
     >>> act = HwOp("act", "HARD_SWISH", ("conv",), (1, 8, 8, 16), ("act",))
-    >>> charged([x, conv, act], [("reorder", "Reorder", 0.5), ("act", "Conv", 2.0)])
+    >>> operator_times([x, conv, act], [("reorder", "Reorder", 0.5), ("act", "Conv", 2.0)])
     array([2.5, 0. ])
     """
     run = [op for op in ops if op.kind != "INPUT"]
@@ -44,12 +44,12 @@ def charged(ops: Sequence[HwOp], nodes: Sequence[Node]) -> np.ndarray | None:
     last = -1
     for name, kind, ms in nodes:
         source, _, part = name.partition(".")
-        found = of.get(name) or of.get(source)
-        if found is None:
+        operators = of.get(name) or of.get(source)
+        if operators is None:
             waiting += ms
             strange += ms
             continue
-        i = found[0] if part else found[-1]
+        i = operators[0] if part else operators[-1]
         if "Conv" in kind and run[i].kind not in _CONVOLUTIONS:
             i = _convolution(run, number, i)
         spent[i] += ms + waiting
@@ -65,7 +65,7 @@ def _convolution(run: Sequence[HwOp], number: dict[str, int], i: int) -> int:
     reached = [i]
     for _ in range(_DEEPEST):
         reached = [number[name] for k in reached for name in run[k].inputs if name in number]
-        found = [k for k in reached if run[k].kind in _CONVOLUTIONS]
-        if found:
-            return max(found)
+        convolutions = [k for k in reached if run[k].kind in _CONVOLUTIONS]
+        if convolutions:
+            return max(convolutions)
     return i

@@ -10,9 +10,9 @@ from torch import nn
 
 import workbench as wb
 from workbench.estimators import weight_values
-from workbench.estimators.ethos_u import modelled
-from workbench.estimators.values import NORMAL
-from workbench.estimators.window import delta_cycles
+from workbench.estimators.cycle_model import modelled
+from workbench.estimators.edit_window import delta_cycles
+from workbench.estimators.weight_distributions import NORMAL
 from workbench.graph import cluster, compressed, prune, rewrite
 from workbench.hardware import resolve
 from workbench.hardware.values import value_of

@@ -1,14 +1,14 @@
-"""What about a network was never measured.
+"""Which operators and sizes were never measured.
 
 The model's rules hold for any size, but they were checked on the networks that `calibrate` measures: these kinds of
-operators, these sizes. Beyond them an estimate is a guess with the same look, so it says so and its interval widens.
+operators, these sizes. Beyond them an estimate is an extrapolation, so it says so and its interval widens.
 """
 
 from collections.abc import Sequence
 
 from ..hardware.lowering import HwOp
 
-__all__ = ["outside"]
+__all__ = ["uncovered"]
 
 # The kinds in the shipped measurements (nearest neighbours: tested against the compiler), and the largest of each size
 # among them.
@@ -20,18 +20,18 @@ _KINDS = frozenset(
 _CHANNELS, _KERNEL, _SIDE = 4096, 11, 512
 
 
-def outside(run: Sequence[HwOp]) -> tuple[str, ...]:
-    """Reasons in words, none where everything is like what was measured."""
-    found: dict[str, None] = {}
+def uncovered(run: Sequence[HwOp]) -> tuple[str, ...]:
+    """Reasons in words, one per kind of operator or size that no measured network has."""
+    reasons: dict[str, None] = {}
     for op in run:
         if op.kind.startswith("UNSUPPORTED"):
             continue
         if op.kind not in _KINDS:
-            found[f"{op.kind} was never measured"] = None
+            reasons[f"{op.kind} was never measured"] = None
         if op.weight is not None and max(op.kernel) > _KERNEL:
-            found[f"kernels above {_KERNEL} were never measured ({max(op.kernel)} in {op.sources[0]})"] = None
+            reasons[f"kernels above {_KERNEL} were never measured ({max(op.kernel)} in {op.sources[0]})"] = None
         if len(op.shape) == 4 and max(op.shape[1:3]) > _SIDE:
-            found[f"maps above {_SIDE} pixels a side were never measured"] = None
+            reasons[f"maps above {_SIDE} pixels a side were never measured"] = None
         if op.shape[-1] > _CHANNELS:
-            found[f"more than {_CHANNELS} channels were never measured ({op.shape[-1]} in {op.sources[0]})"] = None
-    return tuple(found)
+            reasons[f"more than {_CHANNELS} channels were never measured ({op.shape[-1]} in {op.sources[0]})"] = None
+    return tuple(reasons)
