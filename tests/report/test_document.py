@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import workbench as wb
-from workbench.hardware.base import Measurement
+from workbench.hardware.measurement import Measurement
 from workbench.report import metric_text, page, picture
 
 HOSTILE = "<script>alert('x')</script>\"><img src=http://example.com/x onerror=alert(1)>"

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from ..graph import Graph
 from ..hardware import EthosU
 from ..hardware.lowering import HwOp, lower, unsupported
-from ..hardware.quantisation import requantised
+from ..hardware.tensor_scales import requantised
 from .estimate import Detail, Estimate
 from .intervals import interval
 from .memory import peak_bytes, replay

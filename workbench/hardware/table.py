@@ -24,7 +24,9 @@ from ..errors import FileFormatError, InputError, unknown
 from ..files import nearest_file
 from ..graph import Graph
 from ..graph.document import graph_from_json
-from .base import Measurement, Target, Weights
+from .measurement import Measurement
+from .target import Target
+from .weight_values import Weights
 
 __all__ = ["UNITS", "TableTarget", "read_table"]
 

@@ -16,7 +16,7 @@ from .palette import heat, scale_top
 from .tables import DASH, METRICS, MINUS, change_text, compare_table, metric_text, shape_text
 
 if TYPE_CHECKING:
-    from ..hardware.base import Measurement
+    from ..hardware.measurement import Measurement
     from ..session import Session
 
 __all__ = ["page"]

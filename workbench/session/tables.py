@@ -11,7 +11,7 @@ import pandas as pd
 from ..errors import InputError
 from ..estimators.estimate import Estimate
 from ..graph import Graph
-from ..hardware.base import Measurement
+from ..hardware.measurement import Measurement
 from ..recipe import describe
 
 if TYPE_CHECKING:

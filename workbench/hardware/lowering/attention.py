@@ -6,7 +6,7 @@ B       everything before the two dimensions of the matrices, multiplied
 from math import prod
 
 from ...graph import Op
-from .hwop import Shape
+from .hw_operator import Shape
 from .network import Lowering, Rule
 
 __all__ = ["RULES"]

@@ -1,7 +1,7 @@
 """Activations and arithmetic."""
 
 from ...graph import Op
-from .hwop import Shape
+from .hw_operator import Shape
 from .network import Lowering, Rule
 
 __all__ = ["RULES"]

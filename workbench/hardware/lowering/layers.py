@@ -4,7 +4,7 @@ from functools import lru_cache
 from math import prod
 
 from ...graph import Op
-from .hwop import HwOp, Shape
+from .hw_operator import HwOp, Shape
 from .network import Lowering, Rule, last
 
 __all__ = ["RULES", "is_same", "pad_map"]

@@ -7,7 +7,7 @@ rank are always in torch's order.
 from collections.abc import Callable, Mapping
 
 from ...graph import Graph, Op
-from .hwop import HwOp, Shape
+from .hw_operator import HwOp, Shape
 
 __all__ = ["Lowering", "Rule", "last"]
 
