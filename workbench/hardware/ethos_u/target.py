@@ -59,8 +59,9 @@ class EthosU(Target):
             raise unknown("accelerator", self.accelerator, ETHOS_U)
         if self.strategy not in _STRATEGIES:
             raise unknown("strategy", self.strategy, _STRATEGIES)
-        if self.arena_bytes is not None and (not isinstance(self.arena_bytes, int) or self.arena_bytes < 1):
-            raise InputError(f"arena_bytes is {self.arena_bytes}; it must be at least 1 (524288 is common)")
+        arena = self.arena_bytes
+        if arena is not None and (not isinstance(arena, int) or arena < 1):
+            raise InputError(f"arena_bytes is {arena!r}; it must be a whole number, at least 1 (524288 is common)")
         systems, modes = self.section_names
         for kind, value, names in (
             ("system config", self.system_config, systems), ("memory mode", self.memory_mode, modes),
