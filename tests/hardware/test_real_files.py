@@ -118,6 +118,24 @@ def test_custom_operators_are_the_cpus(tmp_path: Path, code, behind):
     assert [kind for kind in written if kind != "CUSTOM:ethos-u"] == [f"CUSTOM:{code}"]
 
 
+@pytest.mark.parametrize("accelerator", TARGETS)
+def test_floats_between_int8_layers_are_named(tmp_path: Path, accelerator):
+    class Exponential(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 1)
+
+        def forward(self, x):
+            return self.second(torch.exp(self.first(x)))
+
+    path = tmp_path / "mixed.tflite"
+    path.write_bytes(int8_file(Exponential()))
+    answer, truth = measured(path.read_bytes(), accelerator), vela(path, accelerator)
+    written = kinds_in((tmp_path / f"mixed-{accelerator}" / "mixed_vela.tflite").read_bytes())
+    assert [op.split()[0] for op in answer.cpu_ops] == [kind for kind in written if kind != "CUSTOM:ethos-u"] != []
+    assert (answer.status, answer.complete, answer.cycles) == ("compiled", False, truth["cycles_total"])
+
+
 def test_nothing_but_custom_operators_is_refused():
     data = with_custom(int8_file(plain()), "Mine", -1, alone=True)
     assert is_refused(measured(data), "CUSTOM:Mine")

@@ -52,8 +52,8 @@ def check_network(network: bytes) -> None:
         raise ValueError("the file holds no operators; a network for the compiler has at least one")
     if count := kinds.count(f"CUSTOM:{_COMPILED}"):
         raise ValueError(
-            f"the file is compiled already: {count} of its {len(kinds)} operators hold the compiler's own command "
-            f"streams ({_COMPILED!r}), which it does not take again; give the int8 file from before that"
+            f"the file is compiled already: {count} of its {len(kinds)} operators {'is' if count == 1 else 'are'} "
+            f"{_COMPILED!r}, the compiler's own output, which it does not take again; give the int8 file from before"
         )
     if layers and all(dtype in _FLOATS for _, _, dtype in layers):
         kind, output, dtype = layers[0]
@@ -123,7 +123,7 @@ def _layers(model: Any) -> Iterator[tuple[str, str, str]]:
 
     dtypes = {number: name for name, number in vars(TensorType).items() if not name.startswith("_")}
     for graph, operator, kind in _operators(model):
-        if kind in _LAYERS:
+        if kind in _LAYERS and operator.InputsLength() > _LAYERS[kind]:
             dtype = graph.Tensors(operator.Inputs(_LAYERS[kind])).Type()
             yield kind, _output(graph, operator), dtypes.get(dtype, str(dtype))
 
