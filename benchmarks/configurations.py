@@ -67,7 +67,7 @@ def configuration_of(random: Random, seed: str) -> EthosU:
     options["sram_read_latency"] = random.choice([8, 16, 32, 64])
     options[f"{outside}_read_latency"] = random.choice([32, 64, 200, 500, 800])
     given = {"system_config": target.system_config, "memory_mode": target.memory_mode}
-    return EthosU.with_options(target.accelerator, {**given, "arena_bytes": target.arena_bytes, **options})
+    return EthosU.with_options(target.accelerator, **given, arena_bytes=target.arena_bytes, **options)
 
 
 def edit_of(random: Random, graph: Graph, target: EthosU) -> tuple[str, Graph] | None:

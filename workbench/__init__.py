@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from . import errors
     from .estimators.estimate import Estimate
     from .hardware import Target
-    from .hardware.base import Measurement
+    from .hardware.measurement import Measurement
     from .recipe import Recipe
     from .session import Session, load, open
     from .session.bundle_check import check as verify
@@ -75,7 +75,7 @@ _WHERE = {
     "FuseIBN": ("transforms", "FuseIBN"),
     "InputSize": ("transforms", "InputSize"),
     "KernelSize": ("transforms", "KernelSize"),
-    "Measurement": ("hardware.base", "Measurement"),
+    "Measurement": ("hardware.measurement", "Measurement"),
     "OutputStride": ("transforms", "OutputStride"),
     "Recipe": ("recipe", "Recipe"),
     "RemoveSE": ("transforms", "RemoveSE"),

@@ -180,11 +180,12 @@ def calibrate(
     anywhere = target == "ethos-u"
     measured: Target | None = None
     if target and not anywhere:
-        measured = Target.ethos_u(target, **options) if options else resolve(target)
+        measured = resolve(target).configured(**options)
+    accelerator = measured if isinstance(measured, EthosU) else None  # its estimates come from a model of the compiler
     if refresh:
-        if not isinstance(measured, EthosU):
+        if accelerator is None:
             raise InputError(f"--refresh needs one Ethos-U configuration, such as 'ethos-u65-512', not {target!r}")
-        _print(kept_errors(measured), f"Your compiles for {measured.name}", index=False)
+        _print(kept_errors(accelerator), f"Your compiles for {accelerator.name}", index=False)
         return
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("measuring" if target else "writing")
@@ -194,9 +195,8 @@ def calibrate(
 
         if emit is not None:
             path = write_networks(emit[0], emit[1], report)
-        elif anywhere or isinstance(measured, EthosU):
-            ethos_u = measured if isinstance(measured, EthosU) else None
-            path = calibrate(ethos_u, networks or 240, out=out, report=report)
+        elif anywhere or accelerator is not None:
+            path = calibrate(accelerator, networks or 240, out=out, report=report)
         else:
             assert measured is not None
             path = device.calibrate(measured, networks or device.NETWORKS, report=report)

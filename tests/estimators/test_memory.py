@@ -8,10 +8,10 @@ from workbench.estimators.npu.machine import machine_of
 from workbench.estimators.random_networks import sample
 from workbench.graph.trace import trace
 from workbench.hardware import EthosU
+from workbench.hardware.ethos_u.compiler_pool import shared_pool
 from workbench.hardware.lowering import lower
-from workbench.hardware.quantisation import assign_scales
+from workbench.hardware.tensor_scales import assign_scales
 from workbench.hardware.tflite import write_tflite
-from workbench.hardware.vela_worker import shared_pool
 
 from ..graph.networks import Decoder
 from ..graph.zoo import traced

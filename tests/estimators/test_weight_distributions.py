@@ -15,7 +15,7 @@ from workbench.estimators.edit_window import delta_cycles
 from workbench.estimators.weight_distributions import NORMAL
 from workbench.graph import cluster, compressed, prune, rewrite
 from workbench.hardware import resolve
-from workbench.hardware.values import value_of
+from workbench.hardware.weight_values import parameter_values
 
 from ..graph.zoo import lively, traced
 
@@ -166,7 +166,7 @@ def test_untrained_layers_are_what_is_compiled():
     graph = edited("mobilenetv2_100", wb.Sparsify(0.75), wb.ClusterWeights(9))
     for op in graph.ops:
         if op.kind in ("conv2d", "linear"):
-            drawn = value_of(op, "weight", None)  # the compression in it
+            drawn = parameter_values(op, "weight", None)  # the compression in it
             shares = NORMAL.of(op).shares
             assert shares[255] == pytest.approx((drawn == 0).mean())
             assert {int(v) - 255 for v in np.flatnonzero(shares)} == set(np.unique(codes(drawn)).astype(int))

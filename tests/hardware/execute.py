@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from workbench.graph import Graph
-from workbench.hardware.constants import Constants
+from workbench.hardware.folded_constants import FoldedConstants
 from workbench.hardware.lowering import HwOp
 
 __all__ = ["execute"]
@@ -28,7 +28,7 @@ _REDUCE = {"MEAN": torch.mean, "SUM": torch.sum, "REDUCE_MAX": torch.amax}
 
 def execute(graph: Graph, ops: tuple[HwOp, ...], weights: Mapping[str, Tensor], image: Tensor) -> dict[str, Tensor]:
     """Every tensor of the deployed network by name. image: (1, C, H, W), float64."""
-    constants = Constants(graph, lambda name, shape: weights[name].numpy() if name in weights else None)
+    constants = FoldedConstants(graph, lambda name, shape: weights[name].numpy() if name in weights else None)
     made: dict[str, Tensor] = {}
     for op in ops:
         if op.kind == "INPUT":
@@ -40,7 +40,7 @@ def execute(graph: Graph, ops: tuple[HwOp, ...], weights: Mapping[str, Tensor], 
     return made
 
 
-def _run(op: HwOp, x: list[Tensor], constants: Constants) -> Tensor:
+def _run(op: HwOp, x: list[Tensor], constants: FoldedConstants) -> Tensor:
     if op.weight is not None:
         return _layer(op, x[0], *(torch.tensor(v) for v in constants.layer(op)))
     if op.const is not None and op.const[0] == "values":

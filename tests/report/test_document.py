@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import workbench as wb
-from workbench.hardware.base import Measurement
+from workbench.hardware.measurement import Measurement
 from workbench.metrics import metric_text
 from workbench.report import page, picture
 

@@ -11,7 +11,7 @@ from torch import nn
 from workbench.errors import NotApplicable, SurgeryError
 from workbench.graph import Compress, Plan, compressed, prune, rewrite
 from workbench.graph.trace import trace
-from workbench.hardware.constants import Constants
+from workbench.hardware.folded_constants import FoldedConstants
 from workbench.hardware.lowering import lower
 from workbench.surgery import build
 from workbench.transforms import ClusterWeights, DenseDepthwise, DepthMultiplier, EvenChannels, FuseIBN, Sparsify
@@ -66,7 +66,7 @@ def test_what_is_deployed_is_what_was_built(target):
     """The constants of the compressed graph on the old weights, against the built module's own folded ones."""
     built, graph = edited("mobilenetv2_100", target, Sparsify(0.6), ClusterWeights(16))
     was = arrays(lively("mobilenetv2_100"))
-    constants = Constants(graph, lambda name, shape: was.get(name))
+    constants = FoldedConstants(graph, lambda name, shape: was.get(name))
     layers = [op for op in lower(graph) if op.weight is not None]
     assert len(layers) == 53
     for op in layers:
@@ -85,7 +85,7 @@ def test_what_is_deployed_is_what_was_built(target):
 
 def test_untrained_networks_are_compressed_too(target):
     graph = rewrite(g := traced("mobilenetv2_100", 64), ClusterWeights(5).plan(g, target))
-    constants = Constants(graph, None)
+    constants = FoldedConstants(graph, None)
     assert all(len(np.unique(codes(constants.layer(op)[0]))) == 5 for op in lower(graph) if op.weight is not None)
 
 

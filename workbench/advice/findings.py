@@ -8,7 +8,7 @@ import pandas as pd
 from ..errors import NotApplicable
 from ..estimators import Estimate
 from ..graph import Block, Graph, Op
-from ..hardware import EthosU, Target
+from ..hardware import Target
 from ..transforms import (
     DenseDepthwise,
     DepthMultiplier,
@@ -97,15 +97,17 @@ def _unaligned(graph: Graph, target: Target, spent: Mapping[str, float], total: 
 
 def _idle(graph: Graph, target: Target, estimate: Estimate) -> Iterator[_Finding]:
     """Depthwise convolutions that take far longer than their arithmetic."""
-    rate = _peak_rate(target)
+    array = target.mac_array
+    if array is None:
+        return
     by_op = estimate.ops.set_index("name")["latency_ms"].to_dict()
     for block in graph.blocks:
         layers = [op for op in _layers(graph, block) if op.is_depthwise]
         took = sum(by_op.get(op.name, 0.0) for op in layers)
         macs = sum(op.macs for op in layers)
-        if not layers or not took or not rate:
+        if not layers or not took:
             continue
-        used = macs / (took * rate)
+        used = macs / (took * array.macs_per_ms)
         if used < _LOW_UTILISATION:
             yield _Finding(
                 "idle array",
@@ -114,13 +116,6 @@ def _idle(graph: Graph, target: Target, estimate: Estimate) -> Iterator[_Finding
                 f"its depthwise convolution takes {took:.3f} ms and uses {used:.1%} of the array",
                 (FuseIBN(block.name), DenseDepthwise(block.name)),
             )
-
-
-def _peak_rate(target: Target) -> float:
-    """Multiply-accumulates a millisecond of the whole array; 0 where a target has none to speak of."""
-    if not isinstance(target, EthosU):
-        return 0.0
-    return (target.design.macs or int(target.accelerator.rpartition("-")[2])) * target.clock_hz / 1e3
 
 
 def _gates(graph: Graph, estimate: Estimate) -> Iterator[_Finding]:

@@ -13,7 +13,7 @@ from math import log
 from ..graph import Graph
 from ..hardware import EthosU
 from ..hardware.lowering import HwOp, lower, unsupported
-from ..hardware.quantisation import requantised
+from ..hardware.tensor_scales import requantised
 from .npu.expand import COMPOSED
 from .npu.host import left_to_host
 from .npu.issue import issue

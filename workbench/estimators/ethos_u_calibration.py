@@ -74,7 +74,7 @@ def random_configuration(seed: str) -> EthosU:
 
 def _configurations(accelerator: str) -> Iterator[tuple[str, str]]:
     """Shipped system configurations of an accelerator with the memory modes that make sense for them."""
-    system_names, modes = EthosU(accelerator).known_sections
+    system_names, modes = EthosU(accelerator).section_names
     family = accelerator.split("-")[1].capitalize()
     for system in system_names:
         if f"_{family}_" in system:

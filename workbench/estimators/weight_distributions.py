@@ -10,7 +10,7 @@ import numpy as np
 from ..graph import Graph, Op, Param
 from ..graph.compress import Schemes
 from ..hardware import Weights
-from ..hardware.values import value_of
+from ..hardware.weight_values import parameter_values
 from .npu.passes import Values
 from .npu.weights import distribution
 
@@ -61,9 +61,9 @@ class WeightValues:
 
         # of that shape, and so the same whichever edited graph comes first
         param = next(param for param in op.params if param.role == "weight")
-        weight = value_of(replace(op, params=(replace(param, shape=shape),)), "weight", fitted)
+        weight = parameter_values(replace(op, params=(replace(param, shape=shape),)), "weight", fitted)
         if before is not None:
-            scale = np.asarray(value_of(before, "weight", self.weights)).reshape(-1)
+            scale = np.asarray(parameter_values(before, "weight", self.weights)).reshape(-1)
             weight = weight * scale if scale.size in (1, weight.shape[-1]) else weight
         return distribution(weight)
 
@@ -98,4 +98,4 @@ def _fitted(weight: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 @lru_cache(maxsize=_MOST_SEEDED)
 def _seeded(param: Param, schemes: Schemes) -> Values:
-    return distribution(value_of(Op("", "", (), (), (("compress", schemes),), (param,)), "weight", None))
+    return distribution(parameter_values(Op("", "", (), (), (("compress", schemes),), (param,)), "weight", None))

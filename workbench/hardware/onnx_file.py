@@ -14,10 +14,9 @@ import numpy as np
 
 from ..errors import WorkbenchError
 from ..graph import Graph, Op
-from .base import Weights
 from .onnx_rules import RULES
-from .quantisation import Ranges
-from .values import value_of
+from .tensor_scales import Ranges
+from .weight_values import Weights, parameter_values
 
 __all__ = ["no_onnx_form", "write_onnx"]
 
@@ -120,7 +119,7 @@ class _Writer:
         return name
 
     def value(self, op: Op, role: str) -> np.ndarray:
-        return value_of(op, role, self.weights)
+        return parameter_values(op, role, self.weights)
 
     def read(self, op: Op) -> list[str]:
         return [self.at[name] for name in op.inputs]

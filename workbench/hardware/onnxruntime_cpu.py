@@ -27,8 +27,10 @@ import pandas as pd
 
 from ..errors import InputError, WorkbenchError, unknown
 from ..graph import Graph
-from .base import Measurement, Target, Weights
+from .measurement import Measurement
 from .onnx_file import write_onnx
+from .target import Target
+from .weight_values import Weights
 
 __all__ = ["ONNXRUNTIME_CPU", "OnnxRuntimeCpu", "processor"]
 

@@ -24,7 +24,9 @@ from ..errors import FileFormatError, InputError, unknown
 from ..files import nearest_file
 from ..graph import Graph
 from ..graph.document import graph_from_json
-from .base import Measurement, Target, Weights
+from .measurement import Measurement
+from .target import Target
+from .weight_values import Weights
 
 __all__ = ["UNITS", "TableTarget", "read_table"]
 
@@ -81,8 +83,8 @@ class TableTarget(Target):
         """Emitted networks the table has no whole-network latency for."""
         folder = Path(self.path).parent / "networks"
         rows = self.rows
-        known = set(rows.name[rows.part == ""])
-        return tuple(sorted(path.stem for path in folder.glob("*.json") if path.stem not in known))
+        measured = set(rows.name[rows.part == ""])
+        return tuple(sorted(path.stem for path in folder.glob("*.json") if path.stem not in measured))
 
     def measure(self, source: bytes | str | PathLike[str], time_limit_s: float = 120.0) -> Measurement:
         """Look a model file up by its name."""
@@ -93,28 +95,27 @@ class TableTarget(Target):
     def measure_graph(self, graph: Graph, weights: Weights | None = None, time_limit_s: float = 120.0) -> Measurement:
         """Look a graph up among the emitted ones, by its content."""
         for name in dict.fromkeys(self.rows.name):
-            known = self.graph_of(name)
-            if known is not None and known.digest == graph.digest:
+            emitted = self.graph_of(name)
+            if emitted is not None and emitted.digest == graph.digest:
                 return self._looked_up(name)
         return self._refused(f"nobody measured this network ({graph.digest}): it is not in {self.path}")
 
     def _looked_up(self, name: str) -> Measurement:
         rows = self.rows
-        found = rows[(rows.name == name) & (rows.part == "")]
-        if found.empty:
+        rounds = rows.latency_ms[(rows.name == name) & (rows.part == "")]
+        if rounds.empty:
             return self._refused(str(unknown(f"network in {self.path}", name, rows.name)))
-        rounds = tuple(float(x) for x in found.latency_ms)
-        latency = float(found.latency_ms.median())
         return Measurement(
-            "measured", self.name, kind="measured", latency_ms=latency, rounds_ms=rounds, compiler=self.compiler
-        )
+            "measured", self.name, kind="measured", latency_ms=float(rounds.median()),
+            rounds_ms=tuple(map(float, rounds)), compiler=self.compiler,
+        )  # fmt: skip
 
     def _refused(self, reason: str) -> Measurement:
         return Measurement("refused", self.name, reason, kind="measured", compiler=self.compiler)
 
 
 def read_table(path: str | PathLike[str]) -> pd.DataFrame:
-    """name, part, family ("" where not said) and latency_ms of the rows that hold a latency, checked.
+    """name, part, family ("" where the table has none) and latency_ms of the rows that hold a latency, checked.
 
     Raises InputError for a missing file, FileFormatError for one that breaks a rule.
     """
@@ -140,17 +141,17 @@ def _read(path: str, changed: int) -> pd.DataFrame:
     column, factor = _latency_column(table, path)
     if "name" not in table:
         raise FileFormatError(f"{path}: no column 'name'; the first of its columns is {table.columns[0]!r}")
-    said = table[column].astype(str).str.strip()
-    given = ~said.isin(["", "nan", "None", "<NA>"])
-    latency = pd.to_numeric(said[given], errors="coerce") * factor[given]
+    cells = table[column].astype(str).str.strip()
+    filled = ~cells.isin(["", "nan", "None", "<NA>"])
+    latency = pd.to_numeric(cells[filled], errors="coerce") * factor[filled]
     bad = latency[~((latency > 0) & (latency <= _MOST_MS))]
     if len(bad):
         row = bad.index[0]
         raise FileFormatError(
-            f"{path}, row {row + 2}: the latency {said[row]!r} must be above 0 and at most an hour, such as 1.25"
+            f"{path}, row {row + 2}: the latency {cells[row]!r} must be above 0 and at most an hour, such as 1.25"
         )
     text = {key: table[key].fillna("").astype(str).str.strip() if key in table else "" for key in ("part", "family")}
-    read = pd.DataFrame({"name": table["name"].astype(str).str.strip(), **text}, index=table.index)[given]
+    read = pd.DataFrame({"name": table["name"].astype(str).str.strip(), **text}, index=table.index)[filled]
     if (read["name"] == "").any():
         raise FileFormatError(f"{path}, row {read.index[read['name'] == ''][0] + 2}: a latency without a name")
     if read.empty:
@@ -160,16 +161,16 @@ def _read(path: str, changed: int) -> pd.DataFrame:
 
 def _latency_column(table: pd.DataFrame, path: str) -> tuple[str, pd.Series]:
     """The column that holds latencies and the milliseconds one of it means, per row."""
-    known = [f"latency_{unit}" for unit in UNITS]
-    found = [c for c in known if c in table]
-    if len(found) > 1 or (found and "latency" in table):
-        raise FileFormatError(f"{path}: two columns of latencies, {', '.join([*found, 'latency'][:2])}; keep one")
-    if found:
-        return found[0], pd.Series(UNITS[found[0].rpartition("_")[2]], index=table.index)
+    names = [f"latency_{unit}" for unit in UNITS]
+    columns = [c for c in names if c in table]
+    if len(columns) > 1 or (columns and "latency" in table):
+        raise FileFormatError(f"{path}: two columns of latencies, {', '.join([*columns, 'latency'][:2])}; keep one")
+    if columns:
+        return columns[0], pd.Series(UNITS[columns[0].rpartition("_")[2]], index=table.index)
     if "latency" not in table:
         nearest = "latency_ms" if "unit" not in table else "latency"
         raise FileFormatError(
-            f"{path}: no column of latencies; it must be one of {', '.join(known)}, such as {nearest!r}"
+            f"{path}: no column of latencies; it must be one of {', '.join(names)}, such as {nearest!r}"
         )
     if "unit" not in table:
         raise FileFormatError(

@@ -15,8 +15,9 @@ from typing import Any
 
 from ..errors import InputError, WorkbenchError, unknown
 from ..graph import Graph, Op
-from .base import Measurement, Target, Weights
-from .values import value_of
+from .measurement import Measurement
+from .target import Target
+from .weight_values import Weights, parameter_values
 
 __all__ = ["TorchCuda", "gpu_name", "run_graph"]
 
@@ -126,7 +127,8 @@ def run_graph(graph: Graph, weights: Weights | None, device: str, dtype: str = "
     kind = getattr(torch, dtype)
     held = {
         op.name: {
-            p.role: torch.tensor(value_of(op, p.role, weights)).to(device, kind).reshape(p.shape) for p in op.params
+            p.role: torch.tensor(parameter_values(op, p.role, weights)).to(device, kind).reshape(p.shape)
+            for p in op.params
         }
         for op in graph.ops
     }

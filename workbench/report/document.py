@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..errors import InputError
 from ..files import check_folder, write_atomic
-from ..hardware import EthosU, Measurement
+from ..hardware import Measurement
 from ..metrics import DASH, METRICS, MINUS, change_text, metric_text, shape_text
 from ..state import State
 from .figures import block_figure, memory_figure
@@ -124,13 +124,10 @@ def _comparison(state: State, compiled: Measurement | None, before: Measurement 
     ]
     if compiled is not None or before is not None:
         rows += _compiled_rows(compiled, before)
-    source = "Latencies are estimates learned from what was measured on the device, batch 1."
-    if isinstance(state.target, EthosU):
-        source = "Latencies are the compiler cycle model's or estimates of it, batch 1; no chip was measured."
     return el(
         "div",
         _table(["metric", "figures", "as opened", "now", "change"], rows, text=2),
-        el("p", source, class_="wb-muted"),
+        el("p", state.target.latency_note, class_="wb-muted"),
     )
 
 

@@ -11,7 +11,6 @@ from .. import advice
 from ..advice import Met, losses_of
 from ..errors import BudgetError, InputError
 from ..estimators import Budgets
-from ..hardware import EthosU
 from ..state import State
 from .verifying import verify
 
@@ -34,7 +33,7 @@ def meet(state: AnyState, budgets: Budgets, images: torch.Tensor | None) -> AnyS
         return state.apply(*met.steps) if met.steps else state
 
     def missed_when_compiled(met: Met) -> Mapping[str, float]:
-        if not isinstance(state.target, EthosU):
+        if not state.target.compiles_tflite:
             return {}
         compiled = verify(after(met))
         if compiled.status != "compiled" or compiled.latency_ms is None:

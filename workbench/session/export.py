@@ -12,7 +12,7 @@ import torch
 from ..deploy import Int8File, check_activations, converted, culprit, layer_errors, onnx_file
 from ..errors import InputError
 from ..files import check_folder, write_atomic
-from ..hardware import EthosU, Measurement
+from ..hardware import Measurement
 from ..state import State, check_images
 from ..surgery import build_state, example_inputs
 from ..training import Task, prepared, resolve_task, score, score_with
@@ -100,7 +100,7 @@ def int8_fidelity(
 
 def _compiled(state: State, file: bytes) -> dict[str, Any]:
     """What the target's compiler makes of the file itself."""
-    if not isinstance(state.target, EthosU):
+    if not state.target.compiles_tflite:
         return {}
     measurement: Measurement = state.target.measure(file)
     kib = {name: getattr(measurement, f"{name}_bytes") for name in ("sram", "dram", "flash")}

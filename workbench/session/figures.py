@@ -12,7 +12,7 @@ from torch import nn
 
 from ..deploy import Int8File
 from ..estimators import alone
-from ..hardware import EthosU, Measurement
+from ..hardware import Measurement
 from ..state import State
 from ..training import Task, prepared, score, score_with
 from .verifying import measure
@@ -52,7 +52,7 @@ def derive(state: State, module: nn.Module, file: bytes, images: torch.Tensor, t
     figures = [figure for name, network in networks.items() for figure in _of_network(name, network)]
     compiled: dict[str, Measurement] = {}
     left: dict[str, str] = {}
-    if isinstance(state.target, EthosU):
+    if state.target.compiles_tflite:
         compiled = {name: measure(network)[0] for name, network in networks.items()}
         compiled["int8 file"] = state.target.measure(file)
         for name, measurement in compiled.items():

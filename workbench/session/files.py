@@ -18,7 +18,7 @@ because they follow from the graph and the target. Nothing is unpickled and no c
 import copy
 import re
 from collections.abc import Mapping, Set
-from dataclasses import fields, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -30,7 +30,7 @@ from torch import nn
 
 from ..errors import FileFormatError, InputError, WorkbenchError
 from ..files import check_folder, nearest_file, packed, read_yaml, unpacked, write_atomic
-from ..hardware import EthosU, Target, resolve
+from ..hardware import Target, resolve
 from ..recipe import Recipe, check, from_step, to_step
 from ..state import Applied, Base, Head, Learned, State, check_weights, create, prepare, read_weights
 from ..surgery import build_state
@@ -222,7 +222,7 @@ def _describe(state: State) -> dict[str, Any]:
         | ({} if base.classes is None else {"classes": base.classes})
         | ({} if base.head == "classification" else {"head": base.head}),
         "input_size": list(base.input_size),
-        "target": _named(state.target),
+        "target": state.target.describe(),
         "graph": base.graph.digest,
         "versions": _versions(),
         "changes": changes,
@@ -233,22 +233,12 @@ def _describe(state: State) -> dict[str, Any]:
 def _describe_applied(change: Applied, target: Target) -> dict[str, Any]:
     facts: dict[str, Any] = {"recipe": change.recipe} if change.recipe else {}
     if change.planned_on != target:
-        facts["planned_on"] = _named(change.planned_on)
+        facts["planned_on"] = change.planned_on.describe()
     return facts | {"steps": [to_step(step.transform) for step in change.steps]}
 
 
-def _named(target: Target) -> str | dict[str, Any]:
-    """What a file holds for a target: its name, or its configuration where it is one of its own."""
-    if not isinstance(target, EthosU):
-        return target.name
-    changed = {f.name: getattr(target, f.name) for f in fields(target) if getattr(target, f.name) != f.default}
-    return target.name if set(changed) == {"accelerator"} else changed
-
-
-def _target(spec: str | _Configuration) -> Target:
-    if isinstance(spec, str):
-        return resolve(spec)
-    return Target.ethos_u(**spec.model_dump())
+def _target(described: str | _Configuration) -> Target:
+    return resolve(described if isinstance(described, str) else described.model_dump())
 
 
 def _wrong(names: Set[str]) -> str:

@@ -8,7 +8,7 @@ from workbench.estimators.npu.issue import issue
 from workbench.estimators.npu.machine import machine_of
 from workbench.hardware import EthosU
 from workbench.hardware.lowering import lower
-from workbench.hardware.quantisation import assign_scales
+from workbench.hardware.tensor_scales import assign_scales
 
 from ...graph.zoo import traced
 

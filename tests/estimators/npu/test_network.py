@@ -9,7 +9,7 @@ from workbench.estimators.npu.network import scheduled
 from workbench.estimators.random_networks import sample
 from workbench.hardware import ETHOS_U, EthosU
 from workbench.hardware.lowering import lower
-from workbench.hardware.quantisation import assign_scales
+from workbench.hardware.tensor_scales import assign_scales
 
 from ...graph.zoo import traced
 

@@ -10,7 +10,7 @@ from workbench.estimators.npu.machine import machine_of
 from workbench.graph.trace import trace
 from workbench.hardware import EthosU
 from workbench.hardware.lowering import lower
-from workbench.hardware.quantisation import assign_scales
+from workbench.hardware.tensor_scales import assign_scales
 
 from ...graph.networks import Decoder
 

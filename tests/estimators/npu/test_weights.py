@@ -84,7 +84,7 @@ def few_values(k):
 @pytest.mark.parametrize(
     ("target", "near"),
     # on the U85 zeros that fill nine taps up to ten come in runs, which the encoder may tell from the weights
-    [(EthosU("ethos-u55-128"), 0.02), (EthosU.with_options("ethos-u85-256", FLASH), 0.06)],
+    [(EthosU("ethos-u55-128"), 0.02), (EthosU.with_options("ethos-u85-256", **FLASH), 0.06)],
     ids=["u55", "u85"],
 )
 @pytest.mark.parametrize("kernel", [1, 3])

@@ -11,7 +11,7 @@ The rules are those of the deployment route users take (litert-torch, then ai-ed
 * `pooling` and `shapes`: tensors of rank four stand channels last; permutes that undo this vanish, reshapes that need
   torch's order are preceded by a TRANSPOSE;
 * a concatenation's inputs share its scale: an input that others read too, or whose maker cannot rescale, is
-  requantised first (see `quantisation.py`).
+  requantised first (see `tensor_scales.py`).
 
 A kind without a rule, or used in a way its rule does not cover, becomes "UNSUPPORTED:<kind>": the estimator lists
 it, the writer refuses it.
@@ -19,7 +19,7 @@ it, the writer refuses it.
 
 from ...graph import Graph
 from . import attention, elementwise, layers, normalisation, pooling, shapes
-from .hwop import HwOp
+from .hw_operator import HwOp
 from .network import Lowering
 
 __all__ = ["HwOp", "lower", "unsupported"]

@@ -6,7 +6,7 @@ B       everything before the two dimensions of the matrices, multiplied
 from math import prod
 
 from ...graph import Op
-from .hwop import Shape
+from .hw_operator import Shape
 from .network import Lowering, Rule
 
 __all__ = ["RULES"]
@@ -15,23 +15,23 @@ __all__ = ["RULES"]
 def _softmax(low: Lowering, op: Op) -> None:
     source, rank = op.inputs[0], len(op.shape)
     low.follow(op)
-    axis, x, shape = low.axis(op["axis"], source), low.at[source], low.shape(op)
+    axis, x, shape = low.axis(op["axis"], source), low.tensor_of[source], low.shape(op)
     if axis == rank - 1:
         low.finish(op, low.step(op, "", "SOFTMAX", (x,), shape))
         return
     swap = list(range(rank))
     swap[axis], swap[-1] = swap[-1], swap[axis]
     x = low.transpose(x, tuple(swap), f"{op.name}.behind", op.name)
-    x = low.step(op, "softmax", "SOFTMAX", (x,), low.made[x].shape)
+    x = low.step(op, "softmax", "SOFTMAX", (x,), low.ops[x].shape)
     low.finish(op, low.transpose(x, tuple(swap), op.name, op.name))
 
 
 def _matmul(low: Lowering, op: Op) -> bool:
     shapes = [low.shape_of(i) for i in op.inputs]
     batches = {_batch(s) for s in shapes}
-    if len(batches - {()}) > 1 or not any(i in low.at for i in op.inputs):
+    if len(batches - {()}) > 1 or not any(i in low.tensor_of for i in op.inputs):
         return False
-    left, right = (low.in_order(i) if i in low.at else f"={i}" for i in op.inputs)
+    left, right = (low.in_order(i) if i in low.tensor_of else f"={i}" for i in op.inputs)
     if len(op.shape) == 4:
         low.plain.add(op.name)
     low.finish(op, _product(low, op, "", left, right, shapes[0], shapes[1]))
@@ -51,13 +51,17 @@ def _attention(low: Lowering, op: Op) -> bool:
     shapes = [low.shape_of(i) for i in op.inputs]
     q, k, v = shapes[:3]
     shared = _batch(k) == () and _batch(v) == ()  # one key and value for all heads
-    if op.get("causal") or not (shared or q[:-2] == k[:-2] == v[:-2]) or any(i not in low.at for i in op.inputs[1:3]):
+    if (
+        op.get("causal")
+        or not (shared or q[:-2] == k[:-2] == v[:-2])
+        or any(i not in low.tensor_of for i in op.inputs[1:3])
+    ):
         return False
     scores = (*q[:-1], k[-2])
     if len(op.shape) == 4:
         low.plain.add(op.name)
     factor = op.get("scale") or q[-1] ** -0.5
-    names = [low.in_order(i) if i in low.at else f"={i}" for i in op.inputs]
+    names = [low.in_order(i) if i in low.tensor_of else f"={i}" for i in op.inputs]
     query, key, value = names[:3]
     if not query.startswith("="):  # a query of the model's own is left as it is
         factor = factor**0.5
@@ -68,7 +72,7 @@ def _attention(low: Lowering, op: Op) -> bool:
     x = _product(low, op, "scores", query, key, q, (*k[:-2], k[-1], k[-2]))
     if len(names) > 3:
         mask = low.graph.by_name[op.inputs[3]]
-        if op.inputs[3] in low.at:
+        if op.inputs[3] in low.tensor_of:
             x = low.step(op, "mask", "ADD", (x, names[3]), scores)
         else:
             x = low.step(op, "mask", "ADD", (x,), scores, const=("value", mask.name), extra=(mask.elements, 0))
@@ -94,11 +98,11 @@ def _product(low: Lowering, op: Op, part: str, left: str, right: str, a: Shape, 
             inputs.append(low.reshape(name, flat, f"{label}.{side}", op.name))
     if shape == rank3:
         return low.step(op, part, "BATCH_MATMUL", tuple(inputs), rank3, const=const, const_first=first, extra=extra)
-    made = low.step(
+    product = low.step(
         op, f"{part}.product".lstrip("."), "BATCH_MATMUL", tuple(inputs), rank3, const=const, const_first=first,
         extra=extra,
     )  # fmt: skip
-    return low.reshape(made, shape, label, op.name)
+    return low.reshape(product, shape, label, op.name)
 
 
 RULES: dict[str, Rule] = {"softmax": _softmax, "matmul": _matmul, "attention": _attention}

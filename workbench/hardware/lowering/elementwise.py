@@ -1,7 +1,7 @@
 """Activations and arithmetic."""
 
 from ...graph import Op
-from .hwop import Shape
+from .hw_operator import Shape
 from .network import Lowering, Rule
 
 __all__ = ["RULES"]
@@ -25,7 +25,7 @@ _FUSING = frozenset("ADD SUB MUL DIV".split())
 def _unary(low: Lowering, op: Op) -> None:
     low.follow(op)
     const = ("alpha", op["slope"]) if op.kind == "leaky_relu" else None
-    low.finish(op, low.step(op, "", _UNARY[op.kind], (low.at[op.inputs[0]],), low.shape(op), const=const))
+    low.finish(op, low.step(op, "", _UNARY[op.kind], (low.tensor_of[op.inputs[0]],), low.shape(op), const=const))
 
 
 def _input(low: Lowering, op: Op) -> None:
@@ -34,31 +34,31 @@ def _input(low: Lowering, op: Op) -> None:
 
 def _hard_sigmoid(low: Lowering, op: Op) -> None:
     low.follow(op)
-    x, shape = low.at[op.inputs[0]], low.shape(op)
+    x, shape = low.tensor_of[op.inputs[0]], low.shape(op)
     shifted = low.step(op, "relu6", "ADD", (x,), shape, act="RELU6", const=("scalar", 3.0))
     low.finish(op, low.step(op, "", "MUL", (shifted,), shape, const=("scalar", 1 / 6)))
 
 
 def _silu(low: Lowering, op: Op) -> None:
     low.follow(op)
-    x, shape = low.at[op.inputs[0]], low.shape(op)
+    x, shape = low.tensor_of[op.inputs[0]], low.shape(op)
     gate = low.step(op, "logistic", "LOGISTIC", (x,), shape)
     low.finish(op, low.step(op, "", "MUL", (x, gate), shape))
 
 
 def _real(low: Lowering, op: Op) -> None:
     low.follow(op)
-    low.finish(op, low.real(op, _REAL[op.kind], low.at[op.inputs[0]], low.shape(op)))
+    low.finish(op, low.real(op, _REAL[op.kind], low.tensor_of[op.inputs[0]], low.shape(op)))
 
 
 def _neg(low: Lowering, op: Op) -> None:
     low.follow(op)
-    low.finish(op, low.step(op, "", "MUL", (low.at[op.inputs[0]],), low.shape(op), const=("scalar", -1.0)))
+    low.finish(op, low.step(op, "", "MUL", (low.tensor_of[op.inputs[0]],), low.shape(op), const=("scalar", -1.0)))
 
 
 def _clamp(low: Lowering, op: Op) -> None:
     low.follow(op)
-    x, shape = low.at[op.inputs[0]], low.shape(op)
+    x, shape = low.tensor_of[op.inputs[0]], low.shape(op)
     for bound, part, kind in ((op["low"], "low", "MAXIMUM"), (op["high"], "", "MINIMUM")):
         if bound is not None:
             x = low.step(op, part if op["high"] is not None else "", kind, (x,), shape, const=("scalar", bound))
@@ -69,7 +69,7 @@ def _square(low: Lowering, op: Op) -> bool:
     if op["exponent"] not in (2, 0.5, -0.5):
         return False
     low.follow(op)
-    x, shape = low.at[op.inputs[0]], low.shape(op)
+    x, shape = low.tensor_of[op.inputs[0]], low.shape(op)
     kind = {2: "MUL", 0.5: "SQRT", -0.5: "RSQRT"}[op["exponent"]]
     low.finish(op, low.step(op, "", kind, (x, x) if kind == "MUL" else (x,), shape))
     return True
@@ -78,12 +78,12 @@ def _square(low: Lowering, op: Op) -> bool:
 def _binary(low: Lowering, op: Op) -> bool:
     """Two feature maps, or one and a constant of the model or a number."""
     low.follow(op)
-    given = [low.graph.by_name[i] for i in op.inputs]
-    params = [i.name for i in given if i.kind == "param"]
-    names = [i.name for i in given if i.kind != "param"]
+    operands = [low.graph.by_name[i] for i in op.inputs]
+    params = [i.name for i in operands if i.kind == "param"]
+    names = [i.name for i in operands if i.kind != "param"]
     if not names or len(params) > 1:
         return False
-    if len(op.shape) == 4 and any(1 < len(i.shape) < 4 and i.kind != "param" and i.elements > 1 for i in given):
+    if len(op.shape) == 4 and any(1 < len(i.shape) < 4 and i.kind != "param" and i.elements > 1 for i in operands):
         low.plain.add(op.name)  # torch lines shapes up from the back
     kind = _BINARY[op.kind]
     const: tuple[str, object] | None = None
@@ -103,11 +103,11 @@ def _binary(low: Lowering, op: Op) -> bool:
     end, act = low.activation(op) if kind in _FUSING else (op, "NONE")
     if op.name in low.plain:
         low.plain.add(end.name)
-    made = low.step(
+    result = low.step(
         end, "", kind, inputs, shape, act=act, const=const, extra=extra, const_first=first,
         sources=tuple(dict.fromkeys((op.name, end.name))),
     )  # fmt: skip
-    low.at[op.name] = low.at[end.name] = made
+    low.tensor_of[op.name] = low.tensor_of[end.name] = result
     return True
 
 
@@ -120,16 +120,16 @@ def _constant(low: Lowering, op: Op, name: str) -> tuple[tuple[str, object], Sha
 def _addcmul(low: Lowering, op: Op) -> bool:
     """The product of the last two, then the sum with the first; each with at most one tensor of the model."""
     start, *factors = op.inputs
-    names = [i for i in factors if i in low.at]
-    if not names or any(low.shape_of(i) != op.shape for i in (start, *factors) if i in low.at):
+    names = [i for i in factors if i in low.tensor_of]
+    if not names or any(low.shape_of(i) != op.shape for i in (start, *factors) if i in low.tensor_of):
         return False
     low.follow(op)
     shape = low.shape(op)
-    const, extra = next((_constant(low, op, i) for i in factors if i not in low.at), (None, ()))
+    const, extra = next((_constant(low, op, i) for i in factors if i not in low.tensor_of), (None, ()))
     x = low.step(op, "product", "MUL", tuple(low.operand(op, i) for i in names), shape, const=const, extra=extra)
     inputs: tuple[str, ...] = (x,)
     const, extra = None, ()
-    if start in low.at:
+    if start in low.tensor_of:
         inputs = (low.operand(op, start), x)
     else:
         const, extra = _constant(low, op, start)

@@ -4,7 +4,7 @@ from functools import lru_cache
 from math import prod
 
 from ...graph import Op
-from .hwop import HwOp, Shape
+from .hw_operator import HwOp, Shape
 from .network import Lowering, Rule, last
 
 __all__ = ["RULES", "is_same", "pad_map"]
@@ -58,10 +58,10 @@ def _conv1d(low: Lowering, op: Op) -> bool:
         stride=line[1], dilation=line[2], same=same and op["padding"] > 0,
     )  # fmt: skip
     folds = _layer(low, op, layer)
-    x = low.transpose(low.at[op.name], (0, 3, 1, 2), f"{op.name}.nchw", op.name)
+    x = low.transpose(low.tensor_of[op.name], (0, 3, 1, 2), f"{op.name}.nchw", op.name)
     x = low.reshape(x, op.shape, f"{op.name}.line", op.name)
     for name in folds:
-        low.at[name] = x
+        low.tensor_of[name] = x
     return True
 
 
@@ -97,16 +97,16 @@ def _linear(low: Lowering, op: Op) -> bool:
 
 def _unscaled(low: Lowering, op: Op, x: str) -> tuple[str, str]:
     """Scale and shift of a layer norm that only `op` reads fold into its weights: what stands before them, the norm."""
-    view = low.made[x]
-    shifted = low.made[view.inputs[0]] if view.kind == "RESHAPE" else view
+    view = low.ops[x]
+    shifted = low.ops[view.inputs[0]] if view.kind == "RESHAPE" else view
     norm = low.graph.by_name[shifted.sources[0]]
     if norm.kind != "layer_norm" or shifted.const != ("bias", norm.name) or low.only_user(norm) is not op:
         return x, ""
-    scaled = low.made[shifted.inputs[0]]
+    scaled = low.ops[shifted.inputs[0]]
     if view is not shifted and (view.shape[-1] != shifted.shape[-1] or len(view.shape) > 3):
         return x, ""
     for old in {view.name, shifted.name, scaled.name}:
-        del low.made[old]
+        del low.ops[old]
     x = scaled.inputs[0]
     return (x if view is shifted else low.reshape(x, view.shape, view.name, norm.name)), norm.name
 
@@ -116,48 +116,63 @@ def _layer(low: Lowering, op: Op, layer: HwOp, inputs: tuple[str, ...] = ()) -> 
 
     inputs: where the layer has none yet. Returns the graph operators whose tensor the layer makes.
     """
-    inputs = inputs or layer.inputs
-    bias, folds, end = op.param("bias") is not None or bool(layer.before), [op.name], op
-    axis = len(op.shape) - 1 if op.kind == "linear" else 1
-    row = low.only_user(op)
-    if axis > 1 and row is not None and row.kind == "reshape" and row.shape[1:] == op.shape[-1:]:
-        norm = low.only_user(row)  # positions in one row, so that a batch norm sees their channels
-        if norm is not None and norm.kind == "batch_norm":
-            low.done.add(row.name)
-            low.plain.discard(op.name)
-            end, axis, layer = row, 1, layer._replace(shape=row.shape)
-    turned = row is not None and row.kind == "permute" and len(op.shape) == 4 and row["axes"] == (0, 3, 1, 2)
-    if axis > 1 and row is not None and turned:
-        scale = low.only_user(row)  # of a layer on maps
-        if scale is not None and scale.kind != "batch_norm" and _folds(low, scale, 1):
-            low.done.add(row.name)
-            low.plain.discard(op.name)
-            end, axis = row, 1
+    layer = layer._replace(inputs=inputs or layer.inputs)
+    bias, folds = op.param("bias") is not None or bool(layer.before), [op.name]
+    end, axis, layer = _behind_view(low, op, layer)
     while (user := low.only_user(end)) is not None and _folds(low, user, axis):
         folds.append(user.name)
-        low.done.add(user.name)
+        low.absorbed.add(user.name)
         bias, end = bias or user.kind in ("batch_norm", "add", "sub"), user
     if user is not None and user.kind == "hard_sigmoid":
-        low.done.add(user.name)
         folds.append(user.name)
-        layer = layer._replace(name=f"{user.name}.relu6", inputs=inputs, act="RELU6", bias=True, folds=tuple(folds))
-        clipped = low.emit(layer._replace(sources=tuple(folds)))
-        if op.name in low.plain:
-            low.plain.add(user.name)
-        low.finish(user, low.step(user, "", "MUL", (clipped,), layer.shape, const=("scalar", 1 / 6)))
-        low.at[op.name] = low.at[user.name]
+        _hard_sigmoid(low, op, user, layer._replace(folds=tuple(folds), sources=tuple(folds)))
         return folds
     end, act = low.activation(end)
     if act != "NONE":
         folds.append(end.name)
     if op.name in low.plain:
         low.plain.update(folds)
-    made = tuple(folds)
-    layer = layer._replace(name=end.name, inputs=inputs, act=act, bias=bias, folds=made, sources=made)
+    sources = tuple(folds)
+    layer = layer._replace(name=end.name, act=act, bias=bias, folds=sources, sources=sources)
     for name in folds:
-        low.at[name] = layer.name
+        low.tensor_of[name] = layer.name
     low.emit(layer)
     return folds
+
+
+def _behind_view(low: Lowering, op: Op, layer: HwOp) -> tuple[Op, int, HwOp]:
+    """A fully connected layer's reshape or permute is absorbed where what folds stands behind it.
+
+    Returns the graph operator that the folds follow, the axis of the channels in its tensor, and the layer.
+    """
+    axis = len(op.shape) - 1 if op.kind == "linear" else 1
+    view = low.only_user(op)
+    if axis == 1 or view is None:
+        return op, axis, layer
+    user = low.only_user(view)
+    if user is None:
+        return op, axis, layer
+    # positions in one row, so that a batch norm sees their channels
+    in_a_row = view.kind == "reshape" and view.shape[1:] == op.shape[-1:] and user.kind == "batch_norm"
+    # a layer on maps, and a factor or offset a channel
+    turned = view.kind == "permute" and len(op.shape) == 4 and view["axes"] == (0, 3, 1, 2)
+    if in_a_row:
+        layer = layer._replace(shape=view.shape)
+    elif not turned or user.kind == "batch_norm" or not _folds(low, user, 1):
+        return op, axis, layer
+    low.absorbed.add(view.name)
+    low.plain.discard(op.name)
+    return view, 1, layer
+
+
+def _hard_sigmoid(low: Lowering, op: Op, user: Op, layer: HwOp) -> None:
+    """The layer with its offset raised by 3 and a ReLU6, then a product with 1/6."""
+    low.absorbed.add(user.name)
+    clipped = low.emit(layer._replace(name=f"{user.name}.relu6", act="RELU6", bias=True))
+    if op.name in low.plain:
+        low.plain.add(user.name)
+    low.finish(user, low.step(user, "", "MUL", (clipped,), layer.shape, const=("scalar", 1 / 6)))
+    low.tensor_of[op.name] = low.tensor_of[user.name]
 
 
 def _folds(low: Lowering, user: Op, axis: int) -> bool:

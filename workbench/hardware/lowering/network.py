@@ -7,7 +7,7 @@ rank are always in torch's order.
 from collections.abc import Callable, Mapping
 
 from ...graph import Graph, Op
-from .hwop import HwOp, Shape
+from .hw_operator import HwOp, Shape
 
 __all__ = ["Lowering", "Rule", "last"]
 
@@ -20,49 +20,56 @@ def last(shape: Shape) -> Shape:
 
 
 class Lowering:
-    """One pass; `at` maps a graph tensor to the deployed one, `plain` holds rank-4 tensors in torch's own order."""
+    """One pass over a graph.
+
+    ops: deployed operators by name, so far. tensor_of: graph tensor -> deployed tensor. plain: rank-4 graph tensors
+    in torch's own order. absorbed: graph operators that became part of another one and need no rule.
+    """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.consumers = graph.consumers
         self.outputs = frozenset(graph.outputs)
-        self.made: dict[str, HwOp] = {}
-        self.at: dict[str, str] = {}
+        self.ops: dict[str, HwOp] = {}
+        self.tensor_of: dict[str, str] = {}
         self.plain: set[str] = set()
-        self.done: set[str] = set()
+        self.absorbed: set[str] = set()
 
     def run(self, rules: "Mapping[str, Rule]") -> tuple[HwOp, ...]:
         """Lower every operator; a rule that does not cover one says so by returning False."""
         for op in self.graph.ops:
-            if op.name in self.done or op.kind == "param":
+            if op.name in self.absorbed or op.kind == "param":
                 continue
             rule = rules.get(op.kind)
-            constant = op.kind not in _CONSTANTS and not self.at.keys() >= set(op.inputs)
+            constant = op.kind not in _CONSTANTS and not self.tensor_of.keys() >= set(op.inputs)
             if rule is None or constant or rule(self, op) is False:
-                inputs = tuple(self.at[i] for i in op.inputs if i in self.at)
+                inputs = tuple(self.tensor_of[i] for i in op.inputs if i in self.tensor_of)
                 missing = HwOp(op.name, f"UNSUPPORTED:{op.kind}", inputs, last(op.shape), (op.name,))
                 self.plain.discard(op.name)
                 self.finish(op, self.emit(missing))
-        return self._read()
+        return self._needed()
 
-    def _read(self) -> tuple[HwOp, ...]:
-        """Without what nobody reads: branches that lead nowhere, changes of shape and order of which two became one."""
-        wanted = {self.at[name] for name in self.graph.outputs if name in self.at}
+    def _needed(self) -> tuple[HwOp, ...]:
+        """The operators that the outputs depend on.
+
+        The others are branches that lead nowhere, and changes of shape or order that a later one took over.
+        """
+        needed = {self.tensor_of[name] for name in self.graph.outputs if name in self.tensor_of}
         kept = []
-        for op in reversed(self.made.values()):
-            if op.name in wanted or op.kind == "INPUT":
-                wanted.update(op.inputs)
+        for op in reversed(self.ops.values()):
+            if op.name in needed or op.kind == "INPUT":
+                needed.update(op.inputs)
                 kept.append(op)
         return tuple(reversed(kept))
 
     # ---- tensors ------------------------------------------------------------------------------------------------
 
     def emit(self, op: HwOp) -> str:
-        self.made[op.name] = op
+        self.ops[op.name] = op
         return op.name
 
     def step(self, op: Op, part: str, kind: str, inputs: tuple[str, ...], shape: Shape, **more: object) -> str:
-        """One of the several operators `op` becomes; part "" is the one whose result is its own."""
+        """Emit one of the operators that `op` becomes; the part "" makes the tensor of `op` itself."""
         name = f"{op.name}.{part}" if part else op.name
         more.setdefault("sources", (op.name,))
         return self.emit(HwOp(name, kind, inputs, shape, **more))  # type: ignore[arg-type]
@@ -74,7 +81,7 @@ class Lowering:
         return self.step(op, "", "QUANTIZE", (x,), shape)
 
     def finish(self, op: Op, name: str) -> None:
-        self.at[op.name] = name
+        self.tensor_of[op.name] = name
 
     def shape_of(self, name: str) -> Shape:
         """A graph tensor's shape."""
@@ -88,7 +95,7 @@ class Lowering:
         """The activation that fuses into `op`, and the graph operator whose tensor results."""
         user = self.only_user(op)
         if user is not None and user.kind in _FUSED:
-            self.done.add(user.name)
+            self.absorbed.add(user.name)
             return user, _FUSED[user.kind]
         return op, "NONE"
 
@@ -97,38 +104,38 @@ class Lowering:
     def as_map(self, name: str) -> str:
         """The deployed tensor in channels-last order."""
         if name in self.plain and len(self.shape_of(name)) == 4:
-            return self.transpose(self.at[name], (0, 2, 3, 1), f"{name}.nhwc", name)
-        return self.at[name]
+            return self.transpose(self.tensor_of[name], (0, 2, 3, 1), f"{name}.nhwc", name)
+        return self.tensor_of[name]
 
     def in_order(self, name: str) -> str:
         """The deployed tensor in torch's order."""
         shape = self.shape_of(name)
         if len(shape) == 4 and name not in self.plain:
-            return self.transpose(self.at[name], (0, 3, 1, 2), f"{name}.nchw", name)
-        return self.at[name]
+            return self.transpose(self.tensor_of[name], (0, 3, 1, 2), f"{name}.nchw", name)
+        return self.tensor_of[name]
 
     def transpose(self, x: str, axes: Shape, name: str, source: str) -> str:
         """`x` with its deployed dimensions reordered."""
-        before = self.made[x]
+        before = self.ops[x]
         if before.kind == "TRANSPOSE":
             axes, x = tuple(before.extra[a] for a in axes), before.inputs[0]
         if axes == tuple(range(len(axes))):
             return x
-        shape = tuple(self.made[x].shape[a] for a in axes)
-        wide = [a for a in axes if self.made[x].shape[a] != 1]
+        shape = tuple(self.ops[x].shape[a] for a in axes)
+        wide = [a for a in axes if self.ops[x].shape[a] != 1]
         if wide == sorted(wide):  # the same bytes
             return self.reshape(x, shape, name, source)
-        if name not in self.made:
+        if name not in self.ops:
             self.emit(HwOp(name, "TRANSPOSE", (x,), shape, (source,), extra=axes))
         return name
 
     def reshape(self, x: str, shape: Shape, name: str, source: str) -> str:
         """`x`, whose dimensions stand in the order of `shape`, in that shape."""
-        if self.made[x].kind == "RESHAPE":
-            x = self.made[x].inputs[0]
-        if self.made[x].shape == shape:
+        if self.ops[x].kind == "RESHAPE":
+            x = self.ops[x].inputs[0]
+        if self.ops[x].shape == shape:
             return x
-        if name not in self.made:
+        if name not in self.ops:
             self.emit(HwOp(name, "RESHAPE", (x,), shape, (source,)))
         return name
 
@@ -144,7 +151,7 @@ class Lowering:
     def operand(self, op: Op, name: str) -> str:
         if len(op.shape) == 4 and len(self.shape_of(name)) == 4:
             return self.in_order(name) if op.name in self.plain else self.as_map(name)
-        return self.at[name]
+        return self.tensor_of[name]
 
     def axis(self, axis: int, tensor: str) -> int:
         """Where a dimension of a graph tensor stands in the deployed one."""

@@ -17,8 +17,8 @@ def _batch_norm(low: Lowering, op: Op) -> None:
     for kind, what in (("SUB", "mean"), ("MUL", "rsqrt"), ("MUL", "weight")):
         x = low.step(op, what, kind, (x,), shape, const=(what, op.name))
     end, act = low.activation(op)
-    made = low.step(end, "", "ADD", (x,), shape, act=act, const=("bias", op.name), sources=(op.name, end.name))
-    low.at[op.name] = low.at[end.name] = made
+    result = low.step(end, "", "ADD", (x,), shape, act=act, const=("bias", op.name), sources=(op.name, end.name))
+    low.tensor_of[op.name] = low.tensor_of[end.name] = result
 
 
 def _layer_norm(low: Lowering, op: Op) -> None:
@@ -73,16 +73,16 @@ def _norm(low: Lowering, op: Op) -> None:
     by = low.only_user(least) if least is not None and least.kind == "clamp" and least["high"] is None else None
     if by is not None and by.kind == "div" and by.inputs[0] == source and op["axes"] == (rank - 1,):
         assert least is not None
-        low.done.update((least.name, by.name))
+        low.absorbed.update((least.name, by.name))
         if rank == 4:
             low.plain.add(by.name)
         low.finish(by, low.real(by, "L2_NORMALIZATION", low.in_order(source), by.shape))
         return
     if len(op.shape) == 4:
         low.follow(op)
-    x = low.at[source] if op["keepdim"] else low.in_order(source)
+    x = low.tensor_of[source] if op["keepdim"] else low.in_order(source)
     axes = tuple(sorted(low.axis(a, source) if op["keepdim"] else a for a in op["axes"]))
-    squares = low.step(op, "squares", "MUL", (x, x), low.made[x].shape)
+    squares = low.step(op, "squares", "MUL", (x, x), low.ops[x].shape)
     total = low.step(op, "sum", "SUM", (squares,), low.shape(op), extra=(int(op["keepdim"]), *axes))
     low.finish(op, low.step(op, "", "SQRT", (total,), low.shape(op)))
 
@@ -94,7 +94,7 @@ def _var(low: Lowering, op: Op) -> None:
     row = tuple(1 if a in axes else d for a, d in enumerate(whole))
     if rank == 4 and source not in low.plain and op["keepdim"]:
         axes = tuple(sorted(low.axis(a, source) for a in axes))
-        whole, row, source = last(whole), last(row), low.at[source]
+        whole, row, source = last(whole), last(row), low.tensor_of[source]
     else:
         source = low.in_order(source)
         if len(op.shape) == 4:

@@ -15,9 +15,9 @@ def _reduce(low: Lowering, op: Op) -> None:
     end, shape, keep = op, op.shape, int(op["keepdim"])
     user = low.only_user(op)
     if keep and user is not None and user.kind == "reshape" and len(user.shape) == 2:
-        low.done.add(user.name)
+        low.absorbed.add(user.name)
         end, shape, keep = user, user.shape, 0
-    x = low.at[source]
+    x = low.tensor_of[source]
     if (
         not keep
         and len(shape) > 1
@@ -32,7 +32,7 @@ def _reduce(low: Lowering, op: Op) -> None:
     if len(shape) == 4 and source in low.plain:
         low.plain.add(end.name)
     deployed = shape if end.name in low.plain else last(shape)
-    low.at[op.name] = low.at[end.name] = low.step(
+    low.tensor_of[op.name] = low.tensor_of[end.name] = low.step(
         end, "", _REDUCE[op.kind], (x,), deployed, extra=(keep, *axes), sources=(op.name,)
     )
 
@@ -63,8 +63,8 @@ def _pool(low: Lowering, op: Op, kind: str, pad: str) -> bool:
         x = pad_map(low, op, x, last(source), (ph, ah, pw, aw), pad)
         same = False
     same = same and any(op["padding"])
-    made = low.step(op, "", kind, (x,), last(op.shape), stride=op["stride"], kernel=op["kernel"], same=same)
-    low.finish(op, made)
+    x = low.step(op, "", kind, (x,), last(op.shape), stride=op["stride"], kernel=op["kernel"], same=same)
+    low.finish(op, x)
     return True
 
 

@@ -9,8 +9,8 @@ __all__ = ["RULES"]
 
 
 def _concat(low: Lowering, op: Op) -> bool:
-    names = [i for i in op.inputs if i in low.at]
-    constants = tuple((k, i) for k, i in enumerate(op.inputs) if i not in low.at)
+    names = [i for i in op.inputs if i in low.tensor_of]
+    constants = tuple((k, i) for k, i in enumerate(op.inputs) if i not in low.tensor_of)
     if not names:
         return False
     if any(i in low.plain for i in op.inputs) and len(op.shape) == 4:
@@ -19,8 +19,8 @@ def _concat(low: Lowering, op: Op) -> bool:
         return False
     inputs = tuple(low.operand(op, i) for i in names)
     const = ("values", constants) if constants else None
-    made = low.step(op, "", "CONCATENATION", inputs, low.shape(op), extra=(low.axis(op["axis"], op.name),), const=const)
-    low.finish(op, made)
+    axis = low.axis(op["axis"], op.name)
+    low.finish(op, low.step(op, "", "CONCATENATION", inputs, low.shape(op), extra=(axis,), const=const))
     return True
 
 
@@ -31,7 +31,7 @@ def _slice(low: Lowering, op: Op) -> None:
     kind = "SLICE" if op["step"] == 1 else "STRIDED_SLICE"
     stop = min(op["stop"], low.shape_of(source)[op["axis"]])
     cut = (low.axis(op["axis"], source), op["start"], stop, op["step"])
-    low.finish(op, low.step(op, "", kind, (low.at[source],), low.shape(op), extra=cut))
+    low.finish(op, low.step(op, "", kind, (low.tensor_of[source],), low.shape(op), extra=cut))
 
 
 def _roll(low: Lowering, op: Op) -> None:
@@ -53,7 +53,7 @@ def _roll(low: Lowering, op: Op) -> None:
 
 def _pad(low: Lowering, op: Op) -> None:
     low.follow(op)
-    x, pads = low.at[op.inputs[0]], op["pads"]
+    x, pads = low.tensor_of[op.inputs[0]], op["pads"]
     if len(op.shape) == 4 and op.name not in low.plain:
         pads = tuple(pads[i] for i in (0, 2, 3, 1))
     flat = tuple(n for pair in pads for n in pair)
@@ -70,7 +70,7 @@ def _reflect_pad(low: Lowering, op: Op) -> bool:
     low.follow(op)
     pads = op["pads"] if op.name in low.plain else tuple(op["pads"][i] for i in (0, 2, 3, 1))
     flat = tuple(n for pair in pads for n in pair)
-    low.finish(op, low.step(op, "", "MIRROR_PAD", (low.at[op.inputs[0]],), low.shape(op), extra=flat))
+    low.finish(op, low.step(op, "", "MIRROR_PAD", (low.tensor_of[op.inputs[0]],), low.shape(op), extra=flat))
     return True
 
 
@@ -89,7 +89,7 @@ def _reshape(low: Lowering, op: Op) -> None:
     user = low.only_user(op)
     shape = low.shape_of(source)
     if len(op.shape) == 2 and user is not None and user.kind == "linear" and prod(shape) == shape[1] * shape[0]:
-        low.at[op.name] = low.at[source]  # a 1x1 map goes into the fully connected layer as it is
+        low.tensor_of[op.name] = low.tensor_of[source]  # a 1x1 map goes into the fully connected layer as it is
         return
     x = low.in_order(source)
     single = len(op.shape) == 4 and op.shape[2:] == (1, 1)  # both orders are the same bytes
@@ -102,13 +102,13 @@ def _permute(low: Lowering, op: Op) -> None:
     source, axes = op.inputs[0], tuple(op["axes"])
     rank = len(axes)
     inner = (0, 2, 3, 1) if rank == 4 and source not in low.plain else tuple(range(rank))
-    wanted = tuple(inner.index(a) for a in axes)  # from the deployed order to torch's order of the result
-    if rank == 4 and tuple(wanted[i] for i in (0, 2, 3, 1)) == (0, 1, 2, 3):
-        low.at[op.name] = low.at[source]
+    order = tuple(inner.index(a) for a in axes)  # from the deployed order to torch's order of the result
+    if rank == 4 and tuple(order[i] for i in (0, 2, 3, 1)) == (0, 1, 2, 3):
+        low.tensor_of[op.name] = low.tensor_of[source]
         return
     if rank == 4:
         low.plain.add(op.name)
-    low.finish(op, low.transpose(low.at[source], wanted, op.name, op.name))
+    low.finish(op, low.transpose(low.tensor_of[source], order, op.name, op.name))
 
 
 RULES: dict[str, Rule] = {

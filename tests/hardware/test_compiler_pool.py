@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
+from workbench.hardware.ethos_u.compiler_pool import CompilerPool
 from workbench.hardware.tflite import write_tflite
-from workbench.hardware.vela_worker import VelaPool
 
 from ..graph.networks import Residual
 from ..graph.zoo import traced
@@ -17,7 +17,7 @@ U65 = {"accelerator": "ethos-u65-512"}
 
 @pytest.fixture(scope="module")
 def pool():
-    pool = VelaPool(1)
+    pool = CompilerPool(1)
     yield pool
     pool.close()
 
@@ -56,7 +56,7 @@ def test_a_hang_is_a_timeout_and_the_worker_is_replaced(pool, network):
 
 
 def test_a_death_is_a_crash_with_the_signal(network):
-    pool = VelaPool(1)
+    pool = CompilerPool(1)
     assert pool.compile(U65, network)["status"] == "compiled"
     worker = pool._idle.get()
     pool._idle.put(worker)

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from math import isfinite
 
-from ..errors import InputError
+from ...errors import InputError
 
-__all__ = ["AS_BUILT", "Design", "designed", "ini_text"]
+__all__ = ["AS_BUILT", "Design", "ini_text", "with_design"]
 
-_MEMORIES = {"sram": "sram", "dram": "dram", "flash": "offchipflash"}
+_MEMORIES = {"sram": "sram", "dram": "dram", "flash": "offchipflash"}  # prefix of a design's fields -> Vela's name
 
 
 @dataclass(frozen=True)
 class Design:
-    """What differs; None where nothing does.
+    """The values that differ; None where a value is the real accelerator's.
 
     macs: 8-bit multiply-accumulates a cycle. clock_mhz: the core's. sram_gbps, dram_gbps, flash_gbps: bandwidths, 10^9
     bytes a second. ..._read_latency, ..._write_latency: core cycles. A new clock leaves the bandwidths of memories
@@ -39,52 +39,53 @@ class Design:
 
     @property
     def changes(self) -> Mapping[str, float]:
-        """The values that are given, by name."""
+        """The values that differ, by name."""
         return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) is not None}
 
 
 AS_BUILT = Design()
 
 
-def designed(system: Mapping[str, str], design: Design, bus_bytes: int, of: str) -> dict[str, str]:
+def with_design(system: Mapping[str, str], design: Design, bus_bytes: int, accelerator: str) -> dict[str, str]:
     """A system configuration's section with a design's changes.
 
-    bus_bytes: width of a port. of: the name of what is changed. Raises InputError for a memory the system does not
+    bus_bytes: width of a port. accelerator: its name, for errors. Raises InputError for a memory the system does not
     have.
     """
-    changed = dict(system)
+    section = dict(system)
     old_clock = float(system["core_clock"])
     clock = design.clock_mhz * 1e6 if design.clock_mhz is not None else old_clock
-    changed["core_clock"] = f"{clock:.0f}"
-    there = {system[port].lower() for port in ("axi0_port", "axi1_port")}
-    for word, memory in _MEMORIES.items():
-        given = {name: value for name, value in design.changes.items() if name.startswith(f"{word}_")}
-        if given and memory not in there:
+    section["core_clock"] = f"{clock:.0f}"
+    memories = {system[port].lower() for port in ("axi0_port", "axi1_port")}
+    for prefix, memory in _MEMORIES.items():
+        changes = {name: value for name, value in design.changes.items() if name.startswith(f"{prefix}_")}
+        if changes and memory not in memories:
             raise InputError(
-                f"{next(iter(given))} is given, but {of} has no {word}; it has {' and '.join(sorted(there))}"
+                f"{next(iter(changes))} is given, but {accelerator} has no {prefix}; it has "
+                f"{' and '.join(sorted(memories))}"
             )
-        if memory not in there:
+        if memory not in memories:
             continue
         scale = f"{memory}_clock_scale"
-        if word != "sram":
-            changed[scale] = repr(float(system[scale]) * old_clock / clock)
+        if prefix != "sram":
+            section[scale] = repr(float(system[scale]) * old_clock / clock)
         ports = int(system.get(f"{memory}_ports_used", 1))
-        for name, value in given.items():
+        for name, value in changes.items():
             if name.endswith("gbps"):
-                changed[scale] = repr(value * 1e9 / (clock * bus_bytes * ports))
+                section[scale] = repr(value * 1e9 / (clock * bus_bytes * ports))
             else:
-                changed[f"{memory}_{name.removeprefix(word + '_')}"] = str(int(value))
-    return changed
+                section[f"{memory}_{name.removeprefix(prefix + '_')}"] = str(int(value))
+    return section
 
 
 def ini_text(name: str, system: Mapping[str, str], memory: Mapping[str, str]) -> str:
-    """The two sections as a compiler's configuration file; name: of the system's, "Design" of the memory's."""
+    """A compiler's configuration file of two sections: the system's, called `name`, and the memory mode "Design"."""
     # the compiler reads names of memories as they are written in its own file
-    spelled = {"sram": "Sram", "dram": "Dram", "onchipflash": "OnChipFlash", "offchipflash": "OffChipFlash"}
+    spelling = {"sram": "Sram", "dram": "Dram", "onchipflash": "OnChipFlash", "offchipflash": "OffChipFlash"}
 
     def spell(key: str) -> str:
         first, _, rest = key.partition("_")
-        return f"{spelled[first]}_{rest}" if first in spelled else key
+        return f"{spelling[first]}_{rest}" if first in spelling else key
 
     parts = ((f"System_Config.{name}", system), ("Memory_Mode.Design", memory))
     return "\n".join(

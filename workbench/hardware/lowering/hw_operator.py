@@ -9,14 +9,14 @@ Shape = tuple[int, ...]
 
 
 class HwOp(NamedTuple):
-    """One operator of the deployed file and the tensor it makes.
+    """One operator of the deployed file and the tensor it computes.
 
     kind: TFLite's name ("CONV_2D"), "INPUT", or "UNSUPPORTED:<kind>". shape: as deployed (channels last).
     weight: OHWI (depthwise: 1HWC; fully connected: OI); None without weights. act: fused activation, "NONE",
     "RELU" or "RELU6". stride, dilation: (h, w). same: SAME padding, else VALID. const: a second operand that is
-    constant, as (what, value): ("scalar", 0.5), ("mean" | "rsqrt" | "weight" | "bias" | "value" | "inverse", name
+    constant, as (role, value): ("scalar", 0.5), ("mean" | "rsqrt" | "weight" | "bias" | "value" | "inverse", name
     of the graph operator that owns it) or, of a concatenation, ("values", ((position, name), ...)); const_first:
-    it stands before the operand that is not. extra: what else the file's options need (pads, axes, borders,
+    it stands before the operand that is not. extra: other numbers that the file's options need (pads, axes, borders,
     sizes); of a constant "value" its elements and whether it is turned to channels last.
     sources: graph operators it stands for; the first one is charged for it. folds: the layer whose weights these
     are and what is folded into them; before: a layer norm whose scale and shift are folded into the weights.

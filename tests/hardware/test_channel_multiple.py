@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.hardware import EthosU
-from workbench.hardware.widths import CHANNELS, favourable_multiple, measure_multiple, sweep_network
+from workbench.hardware.channel_multiple import CHANNELS, favourable_multiple, measure_multiple, sweep_network
 
 
 @given(st.sampled_from([4, 8, 16, 32]), st.integers(0, 2**32 - 1))

@@ -6,49 +6,31 @@ is not measured. Defaults are those of `vela --accelerator-config NAME MODEL.tfl
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from configparser import ConfigParser
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cache, cached_property
 from hashlib import sha256
 from importlib.metadata import version
-from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ..errors import InputError, WorkbenchError, unknown
-from ..files import home, write_atomic
-from ..graph import Graph
-from .base import Measurement, Target, Weights
-from .design import AS_BUILT, Design, designed, ini_text
-from .tflite import write_tflite
-from .vela_worker import TIME_LIMIT_S, shared_pool
-from .widths import known_multiple
+from ...errors import InputError, WorkbenchError, unknown
+from ...files import home, write_atomic
+from ...graph import Graph
+from ..channel_multiple import channel_multiple
+from ..measurement import Measurement
+from ..target import MacArray, Target
+from ..tflite import write_tflite
+from ..weight_values import Weights
+from .accelerators import DEFAULT_SECTIONS, ETHOS_U, family_of, ini_section, ini_sections, mac_count, mac_counts
+from .compiler_pool import TIME_LIMIT_S, shared_pool
+from .design import AS_BUILT, Design, ini_text, with_design
 
-__all__ = ["ETHOS_U", "EthosU"]
+__all__ = ["EthosU"]
 
-ETHOS_U = (
-    "ethos-u55-32",
-    "ethos-u55-64",
-    "ethos-u55-128",
-    "ethos-u55-256",
-    "ethos-u65-256",
-    "ethos-u65-512",
-    "ethos-u85-128",
-    "ethos-u85-256",
-    "ethos-u85-512",
-    "ethos-u85-1024",
-    "ethos-u85-2048",
-)
 _STRATEGIES = ("performance", "size")
-# What Vela assumes without --system-config and --memory-mode (it says so on standard output).
-_DEFAULTS = {
-    "u55": ("Ethos_U55_High_End_Embedded", "Shared_Sram"),
-    "u65": ("Ethos_U65_Client_Server", "Dedicated_Sram_384KB"),
-    "u85": ("Ethos_U85_SYS_DRAM_Mid", "Dedicated_Sram_384KB"),
-}
 
 
 @dataclass(frozen=True)
@@ -77,65 +59,84 @@ class EthosU(Target):
             raise unknown("accelerator", self.accelerator, ETHOS_U)
         if self.strategy not in _STRATEGIES:
             raise unknown("strategy", self.strategy, _STRATEGIES)
-        if self.arena_bytes is not None and self.arena_bytes < 1:
-            raise InputError(f"arena_bytes is {self.arena_bytes}; it must be at least 1 (524288 is common)")
-        systems, modes = self.known_sections
+        arena = self.arena_bytes
+        if arena is not None and (not isinstance(arena, int) or arena < 1):
+            raise InputError(f"arena_bytes is {arena!r}; it must be a whole number, at least 1 (524288 is common)")
+        systems, modes = self.section_names
         for kind, value, names in (
             ("system config", self.system_config, systems), ("memory mode", self.memory_mode, modes),
         ):  # fmt: skip
             if value is not None and value not in names:
                 raise unknown(kind, value, names)
-        designed(self._sections[0], self.design, self.bus_bytes, self.accelerator)
+        with_design(self._ini_sections[0], self.design, self.bus_bytes, self.accelerator)
         if self.design.macs is not None:
-            family = self.accelerator.rpartition("-")[0]
-            counts = [_count(name) for name in ETHOS_U if name.startswith(family)]
+            counts = mac_counts(self.family)
             if not min(counts) / 2 <= self.design.macs <= 2 * max(counts):
                 nearest = min(counts, key=lambda n: abs(n - self.macs))
                 raise InputError(
-                    f"macs is {self.design.macs}, too far from the {min(counts)} to {max(counts)} of {family} to say "
-                    f"anything about; the nearest is {nearest}"
+                    f"macs is {self.design.macs}, too far from the {min(counts)} to {max(counts)} of {self.family} to "
+                    f"say anything about; the nearest is {nearest}"
                 )
 
     @classmethod
-    def with_options(cls, accelerator: str | None, options: Mapping[str, Any]) -> "EthosU":
-        """From a mapping of options, those of `Design` among them; an unknown one raises with the nearest.
+    def with_options(cls, accelerator: str | None = None, **options: Any) -> "EthosU":
+        """From options by name, those of `Design` among them; an unknown one raises UnknownName with the nearest.
 
         accelerator: None for the smallest with at least `macs`, 256 where these are not given. sram: another word for
-        arena_bytes.
+        arena_bytes. One that nobody built yet: macs, clock_mhz, sram (bytes), sram_gbps, dram_gbps, ... Estimates of
+        it come from the same model; where macs is no real number of multipliers, from the two nearest real ones.
+
+        >>> EthosU.with_options("ethos-u55-128", strategy="size").name
+        'ethos-u55-128 (strategy=size)'
         """
         designs = [f.name for f in fields(Design)]
         names = [*(f.name for f in fields(cls) if f.name not in ("accelerator", "design")), *designs, "sram"]
         for name in options:
             if name not in names:
                 raise unknown("target option", name, names)
-        given = dict(options)
-        if given.get("sram") is not None:
-            if given.get("arena_bytes") is not None:
-                raise InputError(f"sram={given['sram']} and arena_bytes={given['arena_bytes']} say the same; give one")
-            given["arena_bytes"] = given["sram"]
-        given.pop("sram", None)
-        design = Design(**{name: given.pop(name) for name in designs if name in given})
+        if (sram := options.pop("sram", None)) is not None:
+            if options.get("arena_bytes") is not None:
+                raise InputError(f"sram={sram} and arena_bytes={options['arena_bytes']} say the same; give one")
+            options["arena_bytes"] = sram
+        design = Design(**{name: options.pop(name) for name in designs if name in options})
+        if accelerator is not None and accelerator not in ETHOS_U:
+            raise unknown("accelerator", accelerator, ETHOS_U)
         if accelerator is None:
-            wanted = design.macs or 256
-            able = sorted((count, name) for name in ETHOS_U if (count := _count(name)) >= wanted)
-            accelerator = able[0][1] if able else max(ETHOS_U, key=_count)
-        elif design.macs is not None and accelerator in ETHOS_U:
-            family = accelerator.rpartition("-")[0]
-            if f"{family}-{design.macs}" in ETHOS_U:  # a real one
-                accelerator, design = f"{family}-{design.macs}", replace(design, macs=None)
-        if design.macs == _count(accelerator):
+            least = design.macs or 256
+            large_enough = sorted((mac_count(name), name) for name in ETHOS_U if mac_count(name) >= least)
+            accelerator = large_enough[0][1] if large_enough else max(ETHOS_U, key=mac_count)
+        elif design.macs is not None:
+            namesake = f"{family_of(accelerator)}-{design.macs}"
+            accelerator = namesake if namesake in ETHOS_U else accelerator
+        if design.macs == mac_count(accelerator):
             design = replace(design, macs=None)
-        ini = given.get("ini")
-        return cls(accelerator, **{**given, "ini": str(ini) if ini is not None else None, "design": design})
+        if options.get("ini") is not None:
+            options["ini"] = str(options["ini"])
+        return cls(accelerator, **options, design=design)
+
+    # ---- what the target is ---------------------------------------------------------------------------------------
 
     @property
     def name(self) -> str:
         """The accelerator, and what differs from its defaults in brackets."""
-        own = [f for f in fields(self)[1:] if f.name != "design"]
-        changed = {f.name: getattr(self, f.name) for f in own if getattr(self, f.name) != f.default}
-        changed.update(self.design.changes)
-        said = ", ".join(f"{name}={value}" for name, value in changed.items())
-        return f"{self.accelerator} ({said})" if changed else self.accelerator
+        changes = ", ".join(f"{name}={value}" for name, value in self._changes.items())
+        return f"{self.accelerator} ({changes})" if changes else self.accelerator
+
+    @property
+    def _changes(self) -> dict[str, Any]:
+        """Options that differ from the accelerator's defaults, by name."""
+        options = {f.name: (getattr(self, f.name), f.default) for f in fields(self)[1:] if f.name != "design"}
+        return {name: value for name, (value, default) in options.items() if value != default} | dict(
+            self.design.changes
+        )
+
+    def describe(self) -> str | dict[str, Any]:
+        """The accelerator's name, or {"accelerator": its name, option: value, ...} where options differ."""
+        return {"accelerator": self.accelerator, **self._changes} if self._changes else self.accelerator
+
+    def configured(self, **options: Any) -> "EthosU":
+        """The same configuration with other options (those of `with_options`)."""
+        return self.with_options(self.accelerator, **{**self._changes, **options})
 
     @cached_property
     def digest(self) -> str:
@@ -148,16 +149,34 @@ class EthosU(Target):
 
     @property
     def compiler(self) -> str:
-        return f"vela {_vela()}"
+        return f"vela {_vela_version()}"
+
+    @property
+    def compiles_tflite(self) -> bool:
+        return True
+
+    @property
+    def latency_note(self) -> str:
+        return "Latencies are the compiler cycle model's or estimates of it, batch 1; no chip was measured."
 
     @property
     def macs(self) -> int:
         """8-bit multiply-accumulates a cycle."""
-        return self.design.macs or _count(self.accelerator)
+        return self.design.macs or mac_count(self.accelerator)
 
     @property
-    def _family(self) -> str:
-        return self.accelerator.split("-")[1]
+    def mac_array(self) -> MacArray:
+        return MacArray(self.macs, self.clock_hz)
+
+    @property
+    def channel_multiple(self) -> int:
+        """The multiple of channels that a sweep of compiled networks shows to pay (see `channel_multiple.py`)."""
+        return channel_multiple(self.digest, self.accelerator)
+
+    @property
+    def family(self) -> str:
+        """The accelerator's family, "ethos-u65"."""
+        return family_of(self.accelerator)
 
     @property
     def is_real(self) -> bool:
@@ -167,82 +186,82 @@ class EthosU(Target):
     @property
     def neighbours(self) -> "tuple[EthosU, EthosU]":
         """The two real accelerators of the family nearest in MACs, the smaller first, in the same system."""
-        family = self.accelerator.rpartition("-")[0]
-        counts = sorted(_count(name) for name in ETHOS_U if name.startswith(family))
+        counts = mac_counts(self.family)
         below = [n for n in counts if n <= self.macs][-1:] or counts[:1]
         above = [n for n in counts if n > below[0]][:1]
-        pair = (below[0], above[0]) if above else (counts[-2], counts[-1])
+        pair = (below[0], above[0]) if above else counts[-2:]
         design = replace(self.design, macs=None)
-        small, large = (replace(self, accelerator=f"{family}-{n}", design=design) for n in pair)
+        small, large = (replace(self, accelerator=f"{self.family}-{n}", design=design) for n in pair)
         return small, large
+
+    # ---- clocks and memories --------------------------------------------------------------------------------------
 
     @property
     def bus_bytes(self) -> int:
         """Width of a port in bytes, as the compiler sees it."""
         # It goes by the name of the section: a team's own Ethos-U55 called otherwise is given 16.
-        system = self.system_config or _DEFAULTS[self._family][0]
+        system = self.system_config or DEFAULT_SECTIONS[self.family][0]
         return 8 if system.startswith("Ethos_U55") else 16
 
     @property
     def clock_hz(self) -> float:
+        """The core's clock."""
         return float(self.configuration[0]["core_clock"])
 
     @cached_property
     def configuration(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
         """The sections in force, system and memory mode, with what they inherit; keys in lower case."""
-        system, memory = self._sections
-        return (
-            designed(system, self.design, self.bus_bytes, self.accelerator) if self.design.changes else system
-        ), memory
+        system, memory = self._ini_sections
+        if self.design.changes:
+            system = with_design(system, self.design, self.bus_bytes, self.accelerator)
+        return system, memory
 
     @property
-    def _sections(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
-        system, memory = _DEFAULTS[self._family]
-        sections = _sections(self.ini)
+    def _ini_sections(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        system, memory = DEFAULT_SECTIONS[self.family]
         return (
-            _inherited(sections, f"System_Config.{self.system_config or system}"),
-            _inherited(sections, f"Memory_Mode.{self.memory_mode or memory}"),
+            ini_section(self.ini, f"System_Config.{self.system_config or system}"),
+            ini_section(self.ini, f"Memory_Mode.{self.memory_mode or memory}"),
         )
 
     @property
-    def known_sections(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def section_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Names of the system configurations and of the memory modes in the ini."""
-        names = _sections(self.ini)
+        names = ini_sections(self.ini)
         systems, modes = (
             tuple(name.partition(".")[2] for name in names if name.startswith(kind))
             for kind in ("System_Config.", "Memory_Mode.")
         )
         return systems, modes
 
-    @property
-    def channel_multiple(self) -> int:
-        """The multiple of channels a sweep of measured networks found to pay (see `widths.py`)."""
-        return known_multiple(self.digest, self.accelerator)
+    # ---- measuring ------------------------------------------------------------------------------------------------
 
     def measure(self, source: bytes | str | PathLike[str], time_limit_s: float = TIME_LIMIT_S) -> Measurement:
-        """Compile a TFLite file (its path or its bytes). Never raises for what the compiler says: see `status`.
+        """Compile an int8 TFLite file (its path or its bytes). What the compiler refuses is a `status`, no exception.
 
-        `ops.source` is the number of the operator in the file, as text ("" where the compiler added it).
+        `ops.source` is the number of the operator in the file, as text ("" where the compiler added it). "refused"
+        with the reason is a file that is no int8 network: one whose layers read float maps, one that Vela already
+        compiled, one of which nothing runs on the accelerator. Raises InputError where there is no such file.
         """
         if not isinstance(source, bytes):
             path = Path(source)
             if not path.is_file():
                 raise InputError(f"there is no file {str(path)!r}; measure takes a .tflite file or its bytes")
             source = path.read_bytes()
-        if (refused := self._refused()) is not None:
-            return refused
+        if not self.is_real:
+            return self._refused(self._unbuilt)
         return self._measurement(shared_pool().compile(self._settings(), source, time_limit_s), None)
 
     def measure_graph(
         self, graph: Graph, weights: Weights | None = None, time_limit_s: float = TIME_LIMIT_S
     ) -> Measurement:
         """Write the graph as an int8 file and compile it; `ops.source` names graph operators."""
-        if (refused := self._refused()) is not None:
-            return refused
+        if not self.is_real:
+            return self._refused(self._unbuilt)
         try:
             file = write_tflite(graph, weights)
         except WorkbenchError as error:
-            return Measurement("refused", self.name, str(error), compiler=self.compiler)
+            return self._refused(str(error))
         return self._measurement(shared_pool().compile(self._settings(), file.data, time_limit_s), file.sources)
 
     def measure_graphs(self, graphs: Iterable[Graph]) -> Iterator[Measurement]:
@@ -265,45 +284,43 @@ class EthosU(Target):
     def _settings(self) -> dict[str, Any]:
         settings = asdict(self)
         if settings.pop("design") and self.design.changes:
+            section = "Ethos_U55_Design" if self.bus_bytes == 8 else "Design"
             path = home() / "designs" / f"{self.digest}.ini"
             if not path.is_file():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_atomic(path, ini_text(self._design_section, *self.configuration).encode())
-            settings.update(ini=str(path), system_config=self._design_section, memory_mode="Design")
+                write_atomic(path, ini_text(section, *self.configuration).encode())
+            settings.update(ini=str(path), system_config=section, memory_mode="Design")
         return settings
 
     @property
-    def _design_section(self) -> str:
-        return "Ethos_U55_Design" if self.bus_bytes == 8 else "Design"
+    def _unbuilt(self) -> str:
+        counts = ", ".join(map(str, mac_counts(self.family)))
+        return f"no compiler knows an accelerator of {self.macs} MACs; those of the family have {counts}"
 
-    def _refused(self) -> Measurement | None:
-        if self.is_real:
-            return None
-        family = self.accelerator.rpartition("-")[0]
-        known = ", ".join(str(_count(name)) for name in ETHOS_U if name.startswith(family))
-        reason = f"no compiler knows an accelerator of {self.macs} MACs; those of the family have {known}"
+    def _refused(self, reason: str) -> Measurement:
         return Measurement("refused", self.name, reason, compiler=self.compiler)
 
     def _measurement(self, answer: Mapping[str, Any], sources: tuple[str, ...] | None) -> Measurement:
         if answer["status"] != "compiled":
             return Measurement(answer["status"], self.name, answer["reason"], compiler=self.compiler)
-        used = answer["peak_bytes"]
+        peak = answer["peak_bytes"]
         return Measurement(
             "compiled",
             self.name,
             latency_ms=answer["cycles"] / self.clock_hz * 1e3,
             cycles=answer["cycles"],
-            sram_bytes=used.get("sram"),
-            dram_bytes=used.get("dram"),
-            flash_bytes=used.get("offchipflash", used.get("onchipflash")),
+            sram_bytes=peak.get("sram"),
+            dram_bytes=peak.get("dram"),
+            flash_bytes=peak.get("offchipflash", peak.get("onchipflash")),
             macs=answer["macs"],
             cpu_ops=tuple(f"{kind} {name}".strip() for kind, name in answer["cpu_ops"]),
-            ops=_table(answer["ops"], sources),
+            ops=_operator_table(answer["ops"], sources),
             compiler=self.compiler,
         )
 
 
-def _table(rows: Iterable[Mapping[str, Any]], sources: tuple[str, ...] | None) -> pd.DataFrame:
+def _operator_table(rows: Iterable[Mapping[str, Any]], sources: tuple[str, ...] | None) -> pd.DataFrame:
+    """`Measurement.ops`; sources: graph operators by the file operator's number, None to keep the numbers."""
     flat = []
     for row in rows:
         source = row["source"]
@@ -314,28 +331,5 @@ def _table(rows: Iterable[Mapping[str, Any]], sources: tuple[str, ...] | None) -
 
 
 @cache
-def _vela() -> str:
+def _vela_version() -> str:
     return version("ethos-u-vela")
-
-
-def _count(accelerator: str) -> int:
-    """MACs a cycle, from the name."""
-    return int(accelerator.rpartition("-")[2])
-
-
-def _inherited(sections: Mapping[str, Mapping[str, str]], name: str) -> Mapping[str, str]:
-    own = sections[name]
-    return {**_inherited(sections, own["inherit"]), **own} if "inherit" in own else own
-
-
-@cache
-def _sections(ini: str | None) -> Mapping[str, Mapping[str, str]]:
-    """The sections of a vela.ini, inheritance left alone (clocks are not inherited in the shipped file)."""
-    if ini is None:
-        spec = find_spec("ethosu")
-        assert spec is not None and spec.submodule_search_locations
-        ini = str(Path(next(iter(spec.submodule_search_locations))) / "config_files" / "Arm" / "vela.ini")
-    parser = ConfigParser()
-    if not parser.read(ini, encoding="utf-8"):
-        raise InputError(f"there is no readable configuration file {ini!r}")
-    return {name: dict(parser[name]) for name in parser.sections()}

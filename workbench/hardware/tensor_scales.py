@@ -3,9 +3,9 @@
     s, z    scale and zero point of a tensor: real value = s (q - z), q in [-128, 127]
     lo, hi  the real range a tensor covers, always with 0 inside: s = (hi - lo) / 255, z = round(-128 - lo / s)
 
-Ranges come from a calibration run where one was made. Without one they are made up, plausibly and always the same
-for the same tensor name: what the compiler sees (which tensors share a scale, which concatenations requantise)
-then has the structure of a calibrated file, if not its numbers.
+Ranges come from a calibration run where there is one. Without one they are plausible values that depend on the
+tensor's name alone: what the compiler sees (which tensors share a scale, which concatenations requantise) then has the
+structure of a calibrated file, if not its numbers.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ __all__ = ["Ranges", "Scale", "assign_scales", "requantised"]
 Ranges = Mapping[str, tuple[float, float]]
 
 # the file format demands one scale for input and output
-_KEEP = frozenset(
+_SHARED_SCALE = frozenset(
     "PAD PADV2 MAX_POOL_2D AVERAGE_POOL_2D SLICE STRIDED_SLICE RESHAPE TRANSPOSE RESIZE_BILINEAR "
     "RESIZE_NEAREST_NEIGHBOR REDUCE_MAX MAXIMUM MINIMUM MIRROR_PAD BROADCAST_TO".split()
 )
@@ -35,6 +35,7 @@ class Scale:
 
 
 _FIXED = {"LOGISTIC": Scale(1 / 256, -128), "SOFTMAX": Scale(1 / 256, -128), "TANH": Scale(1 / 128, 0)}
+_CANNOT_RESCALE = _SHARED_SCALE | _FIXED.keys() | {"CONCATENATION", "INPUT"}
 
 
 def scale_of(low: float, high: float) -> Scale:
@@ -50,61 +51,61 @@ def assign_scales(ops: tuple[HwOp, ...], ranges: Ranges | None = None) -> tuple[
     for op in ops:
         for name in set(op.inputs):
             users[name] = users.get(name, 0) + 1
-    made = {op.name: op for op in ops}
+    producers = {op.name: op for op in ops}
     scales: dict[str, Scale] = {}
     for op in ops:
         if op.kind in _FIXED:
             scales[op.name] = _FIXED[op.kind]
-        elif op.kind in _KEEP and op.inputs:
+        elif op.kind in _SHARED_SCALE and op.inputs:
             scales[op.name] = scales[op.inputs[0]]
         elif ranges is not None and op.name in ranges:
             scales[op.name] = scale_of(*ranges[op.name])
         elif op.kind == "CONCATENATION":
-            covered = [_covers(scales[name]) for name in op.inputs]
+            covered = [_range_of(scales[name]) for name in op.inputs]
             scales[op.name] = scale_of(min(low for low, _ in covered), max(high for _, high in covered))
         else:
-            scales[op.name] = scale_of(*_made_up(op))
+            scales[op.name] = scale_of(*_plausible_range(op))
         if op.kind == "CONCATENATION":
             for name in op.inputs:
-                # whoever can rescale for this reader alone writes at its scale
-                if users[name] == 1 and made[name].kind not in _KEEP | _FIXED.keys() | {"CONCATENATION", "INPUT"}:
+                # an operator that only this concatenation reads, and that can rescale, writes at its scale
+                if users[name] == 1 and producers[name].kind not in _CANNOT_RESCALE:
                     scales[name] = scales[op.name]
     return _requantised(ops, scales), scales
 
 
 def requantised(ops: tuple[HwOp, ...]) -> tuple[HwOp, ...]:
-    """The operators with QUANTIZE inserted before concatenations where scales of their own differ."""
+    """The operators with QUANTIZE inserted before concatenations whose inputs' scales differ (without calibration)."""
     if not any(op.kind == "CONCATENATION" for op in ops):
         return ops
     return assign_scales(ops)[0]
 
 
 def _requantised(ops: tuple[HwOp, ...], scales: dict[str, Scale]) -> tuple[HwOp, ...]:
-    out: list[HwOp] = []
-    known: dict[tuple[str, Scale], str] = {}
+    result: list[HwOp] = []
+    copies: dict[tuple[str, Scale], str] = {}  # (tensor, scale) -> the tensor at that scale
     shapes = {op.name: op.shape for op in ops}
     for op in ops:
         if op.kind == "CONCATENATION":
-            wanted, inputs = scales[op.name], []
+            scale, inputs = scales[op.name], []
             for name in op.inputs:
-                if scales[name] != wanted:
-                    if (name, wanted) not in known:
-                        known[name, wanted] = made = f"{name}.at.{op.name}"
-                        out.append(HwOp(made, "QUANTIZE", (name,), shapes[name], op.sources))
-                        scales[made] = wanted
-                    name = known[name, wanted]
+                if scales[name] != scale:
+                    if (name, scale) not in copies:
+                        copies[name, scale] = copy = f"{name}.at.{op.name}"
+                        result.append(HwOp(copy, "QUANTIZE", (name,), shapes[name], op.sources))
+                        scales[copy] = scale
+                    name = copies[name, scale]
                 inputs.append(name)
             op = op._replace(inputs=tuple(inputs))
-        out.append(op)
-    return tuple(out)
+        result.append(op)
+    return tuple(result)
 
 
-def _covers(scale: Scale) -> tuple[float, float]:
+def _range_of(scale: Scale) -> tuple[float, float]:
     return scale.scale * (-128 - scale.zero), scale.scale * (127 - scale.zero)
 
 
-def _made_up(op: HwOp) -> tuple[float, float]:
-    """A range like those of trained networks: a few units wide, never twice the same."""
+def _plausible_range(op: HwOp) -> tuple[float, float]:
+    """A range like those of trained networks, a few units wide and different for every name."""
     seed = crc32(op.name.encode())
     low, high = (2.5 * exp(0.4 * (((seed >> shift) & 0xFFFF) / 0x8000 - 1)) for shift in (0, 16))
     if op.act == "RELU6" or op.kind == "RELU6":

@@ -1,4 +1,4 @@
-"""Which multiple of channels a target likes, found in a sweep of measured networks: one width after the other.
+"""Which multiple of channels a target favours, found in a sweep of measured networks, one a width.
 
 Four equal convolutions at 56 x 56 with c channels, c = 12, 13, ..., 131, once 1 x 1 and once 3 x 3, each a network of
 its own. With y(c) the measured cycles,
@@ -11,18 +11,18 @@ first class that brings a fair part of what the best widths bring. Larger ones m
 """
 
 import json
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 
 from ..files import home, write_atomic
 from ..graph import Graph, Op, Param
-from .base import Target
+from .target import Target
 
-__all__ = ["CHANNELS", "KERNELS", "favourable_multiple", "known_multiple", "measure_multiple", "sweep_network"]
+__all__ = ["CHANNELS", "KERNELS", "channel_multiple", "favourable_multiple", "measure_multiple", "sweep_network"]
 
 CHANNELS = range(12, 132)
 KERNELS = (1, 3)
@@ -64,39 +64,32 @@ def favourable_multiple(cycles: Mapping[int, np.ndarray]) -> int:
 
 
 def measure_multiple(target: Target) -> int:
-    """Sweep the widths on the target and keep the multiple for `known_multiple`; some ten seconds on a compiler."""
+    """Sweep the widths on the target and keep the multiple for `channel_multiple`; some ten seconds on a compiler."""
     cycles: dict[int, np.ndarray] = {}
     for kernel in KERNELS:
-        found = [target.measure_graph(sweep_network(c, kernel)).latency_ms for c in CHANNELS]
-        cycles[kernel] = np.array([np.nan if ms is None else ms for ms in found])
+        latencies = [target.measure_graph(sweep_network(c, kernel)).latency_ms for c in CHANNELS]
+        cycles[kernel] = np.array([np.nan if ms is None else ms for ms in latencies])
     multiple = favourable_multiple(cycles)
-    path = home() / "multiples" / f"{target.digest}.json"
+    path = _own_file(target.digest)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, json.dumps({"target": target.name, "multiple": multiple}).encode())
     return multiple
 
 
-def known_multiple(digest: str, accelerator: str) -> int:
-    """What a sweep found: the user's own of this configuration, else the one that ships for the accelerator."""
-    path = home() / "multiples" / f"{digest}.json"
+def channel_multiple(digest: str, accelerator: str) -> int:
+    """The multiple of a configuration: the one the user's sweep gave, else the one shipped for the accelerator."""
+    path = _own_file(digest)
     if path.is_file():
         return int(json.loads(path.read_text(encoding="utf-8"))["multiple"])
     return _shipped()[accelerator]
 
 
+def _own_file(digest: str) -> Path:
+    return home() / "multiples" / f"{digest}.json"
+
+
 @cache
 def _shipped() -> Mapping[str, int]:
-    # made by `python -m workbench.hardware.widths`
-    data: Mapping[str, int] = json.loads((files(__package__) / "multiples.json").read_text(encoding="utf-8"))
+    # written by tools/channel_multiples.py
+    data: Mapping[str, int] = json.loads((files(__package__) / "channel_multiples.json").read_text(encoding="utf-8"))
     return data
-
-
-def _all() -> Iterator[tuple[str, int]]:
-    from .ethos_u import ETHOS_U, EthosU
-
-    for name in ETHOS_U:
-        yield name, measure_multiple(EthosU(name))
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(dict(_all()), indent=1) + "\n")
