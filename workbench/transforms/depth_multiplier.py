@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import lcm
+from typing import Self
 
 from ..errors import InputError, NotApplicable
 from ..graph import Graph, Plan, Resize, Segment
@@ -41,6 +42,10 @@ class DepthMultiplier(Transform):
         if not number or not 0 < self.ratio <= 4:
             raise InputError(f"ratio is {self.ratio!r}; it must be above 0 and at most 4, such as 0.75")
         check_blocks(self.blocks)
+
+    @classmethod
+    def network_options(cls, graph: Graph) -> tuple[Self, ...]:
+        return cls(0.9), cls(0.75)
 
     def plan(self, graph: Graph, target: Target) -> Plan:
         segments = movable(graph, self.blocks)

@@ -1,12 +1,15 @@
 """Residual blocks taken out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from ..errors import NotApplicable
 from ..graph import Block, Graph, Plan, Replace
 from ..hardware import Target
 from .base import Blocks, Transform
-from .select import check_blocks, named, select
+from .per_block import per_block
+from .select import check_blocks
 
 __all__ = ["DropBlock"]
 
@@ -34,27 +37,23 @@ class DropBlock(Transform):
     def __post_init__(self) -> None:
         check_blocks(self.blocks)
 
+    @classmethod
+    def block_options(cls, graph: Graph, block: Block) -> Mapping[str, Self]:
+        return {"drop": cls(block.name)}
+
     def plan(self, graph: Graph, target: Target) -> Plan:
-        edits, reasons = [], []
-        meant = named(self.blocks)
-        for block in select(graph, self.blocks):
+        def edits(block: Block) -> list[Replace]:
             reason = _stays(graph, block)
-            if not reason:
-                edits.append(Replace(block.ops, (), module=block.name))
-                continue
-            error = NotApplicable(f"{block.name} ({block.kind}) cannot be taken out: {reason}")
-            if block.name in meant:
-                raise error
-            reasons.append((not block.residual, error))
-        if not edits:
-            raise min(reasons, key=lambda pair: pair[0])[1]
-        return Plan(tuple(edits))
+            if reason:
+                raise NotApplicable(f"{block.name} ({block.kind}) cannot be taken out: {reason}")
+            return [Replace(block.ops, (), module=block.name)]
+
+        lack = "cannot be taken out: it has no residual addition"
+        return per_block(graph, self.blocks, lambda block: (block,) if block.residual else (), edits, lack)
 
 
 def _stays(graph: Graph, block: Block) -> str:
-    """Why the block cannot be taken out; "" where it can."""
-    if not block.residual:
-        return "it has no residual addition"
+    """Why the residual block cannot be taken out; "" where it can."""
     if graph.by_name[block.input].shape != graph.by_name[block.output].shape:
         return "its output has another shape than its input"
     inside = set(block.ops)

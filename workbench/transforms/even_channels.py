@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import lcm
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 from ..errors import InputError, NotApplicable, unknown
 from ..estimators import Budgets, is_calibrated
@@ -58,6 +58,14 @@ class EvenChannels(Transform):
         if self.multiple is not None and (not isinstance(self.multiple, int) or self.multiple < 1):
             raise InputError(f"multiple is {self.multiple!r}; it must be a whole number of at least 1, such as 16")
         check_blocks(self.blocks)
+
+    @classmethod
+    def network_options(cls, graph: Graph) -> tuple[Self, ...]:
+        return cls("nearest"), cls("up"), cls("down"), cls("cost")
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        return cls("up", 24), cls("nearest", 16), cls("cost", 16)
 
     def plan(self, graph: Graph, target: Target) -> Plan:
         multiple = self.multiple or target.channel_multiple

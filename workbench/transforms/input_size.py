@@ -1,6 +1,7 @@
 """Another input resolution."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from ..errors import InputError, NotApplicable
 from ..graph import Graph, Plan, SetInput
@@ -37,6 +38,10 @@ class InputSize(Transform):
                 raise InputError(
                     f"{name} is {value!r}; it must be a whole number of pixels from 16 to 4096, such as 192"
                 )
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        return (cls(128),)
 
     def plan(self, graph: Graph, target: Target) -> Plan:
         if len(graph.inputs) != 1 or len(graph.inputs[0].shape) != 4:
