@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 from workbench.estimators.candidates import block_costs
+
 from workbench.estimators.ethos_u import modelled
 from workbench.graph import rewrite
 from workbench.hardware import EthosU
