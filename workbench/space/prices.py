@@ -57,7 +57,7 @@ class Prices:
         slots, widest = changes.shape
         if candidates.ndim != 2 or candidates.shape[1] != slots:
             raise InputError(
-                f"candidates of shape {list(candidates.shape)}; they must be [n, {slots}], a column a slot"
+                f"candidates of shape {list(candidates.shape)}; a column a slot makes [n, {slots}]"
             )
         if candidates.size and (candidates.min() < 0 or candidates.max() >= widest):
             outside = candidates.min() if candidates.min() < 0 else candidates.max()
