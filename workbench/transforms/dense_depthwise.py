@@ -7,7 +7,7 @@ from typing import Self
 from ..graph import Block, Graph, Op, Plan, Replace
 from ..hardware import Target
 from .base import Blocks, Transform
-from .layers import own_weight, sharing
+from .layer_weights import own_weight, sharing
 from .per_block import per_block
 from .select import check_blocks
 

@@ -65,10 +65,10 @@ def _stays(graph: Graph, block: Block) -> str:
     own = {op.name for op in graph.ops if op.module == block.name or op.module.startswith(f"{block.name}.")}
     if block.name not in graph.classes or own != inside:
         return "it is no module of its own"
-    kept = {p.name: op.module for op in graph.ops if op.name not in inside for p in op.params}
-    shared = next((p.name for name in block.ops for p in graph.by_name[name].params if p.name in kept), None)
+    outside = {p.name: op.module for op in graph.ops if op.name not in inside for p in op.params}
+    shared = next((p.name for name in block.ops for p in graph.by_name[name].params if p.name in outside), None)
     if shared is not None:
-        return f"{kept[shared]} uses its layers too"
+        return f"{outside[shared]} uses its layers too"
     if block.cls in _HAND_ON_MORE:
         return f"the code of {block.cls} hands on more than its output"
     if block.ops[-1] != block.output:

@@ -10,9 +10,9 @@ from ..estimators import Budgets, is_calibrated
 from ..graph import Graph, Plan, Resize, Segment
 from ..hardware import Target
 from .base import Blocks, Transform
-from .cheapest import cheapest
+from .cheapest_widths import cheapest_widths
+from .movable_widths import Importance, keep_by, movable, why_no_growth
 from .select import check_blocks
-from .widths import Importance, keep_by, kept, movable
 
 __all__ = ["EvenChannels"]
 
@@ -75,13 +75,13 @@ class EvenChannels(Transform):
         if self.direction == "cost":
             chosen = self._cheapest(graph, target, choices)
         else:
-            chosen = {name: self._one(some, graph.channels.segments[name].width) for name, some in choices.items()}
+            chosen = {name: self._nearest(even, graph.channels.segments[name].width) for name, even in choices.items()}
         keep = keep_by(self.importance)
         edits = [Resize(s.name, chosen[s.name], keep) for s in segments if chosen[s.name] != s.width]
         if not edits:
             for segment in segments:
                 if segment.no_pad and segment.width % lcm(multiple, segment.multiple):
-                    raise NotApplicable(kept(segment))
+                    raise NotApplicable(why_no_growth(segment))
             raise NotApplicable(
                 f"the widths in {self.blocks!r} are already even: multiples of {multiple}, too small to move, or fixed"
             )
@@ -103,7 +103,7 @@ class EvenChannels(Transform):
         # of a width below one multiple only maps are worth padding
         return (up,) if spatial and self.direction != "down" and 2 * width >= up else (width,)
 
-    def _one(self, choices: tuple[int, ...], width: int) -> int:
+    def _nearest(self, choices: tuple[int, ...], width: int) -> int:
         smaller, larger = choices[0], choices[-1]
         if self.direction == "down" or larger == width:
             return smaller
@@ -115,8 +115,8 @@ class EvenChannels(Transform):
                 f'direction "cost" asks estimates of {target.name}, which is not calibrated; "nearest" asks none'
             )
         together = {names: choices[names[0]] for names in graph.channels.together(choices)}
-        found = cheapest(graph, target, together, Budgets(sram_kib=self.sram_kib, model_kib=self.model_kib))
-        return {name: width for names, width in found.items() for name in names}
+        widths = cheapest_widths(graph, target, together, Budgets(sram_kib=self.sram_kib, model_kib=self.model_kib))
+        return {name: width for names, width in widths.items() for name in names}
 
 
 def _spatial(graph: Graph) -> set[str]:

@@ -9,9 +9,9 @@ from ..errors import InputError
 from ..graph import Block, Graph, Plan, Resize, Segment
 from ..hardware import Target
 from .base import Blocks, Transform
+from .movable_widths import Importance, keep_by, why_no_growth
 from .per_block import per_block
 from .select import check_blocks, select
-from .widths import Importance, keep_by, kept
 
 __all__ = ["ExpandRatio"]
 
@@ -61,13 +61,13 @@ class ExpandRatio(Transform):
 
     def plan(self, graph: Graph, target: Target) -> Plan:
         inner = {block: _inner(graph, block) for block in select(graph, self.blocks)}
-        targets = {s: s.width * self.ratio * b.width / b.mid_width for b, segments in inner.items() for s in segments}
+        scaled = {s: s.width * self.ratio * b.width / b.mid_width for b, segments in inner.items() for s in segments}
 
         def edits(segment: Segment) -> list[Resize]:
-            width = _rounded(segment, targets[segment], target.channel_multiple)
+            width = _rounded(segment, scaled[segment], target.channel_multiple)
             return [] if width == segment.width else [Resize(segment.name, width, keep_by(self.importance))]
 
-        fixed = next((f": {kept(s)}" for s, width in targets.items() if s.no_pad and width > s.width), "")
+        fixed = next((f": {why_no_growth(s)}" for s, width in scaled.items() if s.no_pad and width > s.width), "")
         none = f"a ratio of {self.ratio} changes no width inside the blocks {self.blocks!r}{fixed}"
         return per_block(graph, self.blocks, lambda block: inner[block], edits, "has no width of its own inside", none)
 
@@ -79,7 +79,7 @@ def _inner(graph: Graph, block: Block) -> list[Segment]:
     joined = any(graph.by_name[name].kind == "concat" for name in block.ops)
     if block.kind == "head" or (joined and block.kind == "other"):
         return []  # branches side by side: none of their widths is what the block expands to
-    found = {
+    segments = {
         name: None
         for tensor in block.ops
         if tensor in channels.layout and _is_map(graph, tensor)
@@ -88,8 +88,8 @@ def _inner(graph: Graph, block: Block) -> list[Segment]:
     for tensor, layout in channels.layout.items():
         if tensor not in inside and graph.by_name[tensor].kind != "param":
             for name in layout.segments:
-                found.pop(name, None)
-    free = channels.together(name for name in found if not channels.segments[name].frozen)
+                segments.pop(name, None)
+    free = channels.together(name for name in segments if not channels.segments[name].frozen)
     return [channels.segments[name] for names in free for name in names]
 
 
@@ -98,7 +98,7 @@ def _is_map(graph: Graph, tensor: str) -> bool:
     return op.elements > op.shape[graph.channels.layout[tensor].axis]
 
 
-def _rounded(segment: Segment, wanted: float, multiple: int) -> int:
+def _rounded(segment: Segment, scaled: float, multiple: int) -> int:
     step = lcm(multiple, segment.multiple)
-    width = max(step, round(wanted / step) * step)
-    return min(width, segment.width) if segment.no_pad or wanted < segment.width else max(width, segment.width)
+    width = max(step, round(scaled / step) * step)
+    return min(width, segment.width) if segment.no_pad or scaled < segment.width else max(width, segment.width)

@@ -8,7 +8,7 @@ from ..graph import Block, Graph, Op, Param, Plan, Replace
 from ..graph.paths import is_inside
 from ..hardware import Target
 from .base import Blocks, Transform
-from .expansion import ACTIVATIONS, dense_expansion
+from .dense_expansion import ACTIVATIONS, dense_expansion
 from .per_block import per_block
 from .select import check_blocks
 
@@ -146,8 +146,8 @@ def _parts(graph: Graph, block: Block) -> _Parts | None:
     gated = se[-1].name if se else dw_act.name
     if not (normed and active and (behind(pad) if before else pad) is dw and project.inputs[0] == gated):
         return None
-    known = {op.name for op in (expand, norm, act, pad, dw, dw_norm, dw_act, *se, project, project_norm)}
-    rest = [op for op in ops if op.name not in known]
+    named_parts = {op.name for op in (expand, norm, act, pad, dw, dw_norm, dw_act, *se, project, project_norm)}
+    rest = [op for op in ops if op.name not in named_parts]
     add = rest[0] if len(rest) == 1 and rest[0].name == block.output else None
     whole = add is not None and add.kind == "add" and set(add.inputs) == {project_norm.name, block.input}
     if rest and not whole:

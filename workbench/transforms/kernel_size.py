@@ -9,7 +9,7 @@ from ..graph import Block, Graph, Op, Plan, Replace
 from ..graph.padding import pads_itself
 from ..hardware import Target
 from .base import Blocks, Transform
-from .layers import own_weight, sharing, standardised
+from .layer_weights import own_weight, sharing, standardised
 from .per_block import per_block
 from .select import check_blocks
 

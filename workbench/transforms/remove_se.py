@@ -96,16 +96,16 @@ def _gate(graph: Graph, product: Op) -> tuple[str, ...]:
 
 def _between(graph: Graph, start: str, end: str) -> set[str]:
     """The operators `end` is computed with from `start` and nothing else; none where it is not."""
-    found: set[str] = set()
+    operators: set[str] = set()
     pending, reached = [end], False
     while pending:
         name = pending.pop()
         reached = reached or name == start
-        if name == start or name in found:
+        if name == start or name in operators:
             continue
         op = graph.by_name[name]
         if op.kind == "input" or (not op.inputs and op.kind != "param"):
             return set()
-        found.add(name)
+        operators.add(name)
         pending += op.inputs
-    return found if reached else set()
+    return operators if reached else set()

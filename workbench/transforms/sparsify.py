@@ -9,7 +9,7 @@ from ..graph import Graph, Op, Plan, prune
 from ..graph.compress import Pattern
 from ..hardware import Target
 from .base import Blocks, Transform
-from .layers import compress_layers, weight_of
+from .layer_weights import compress_layers, weight_of
 from .select import check_blocks
 
 __all__ = ["Sparsify"]

@@ -56,8 +56,8 @@ def standardised(graph: Graph, op: Op) -> bool | None:
     for each (Brock et al. 2021), or g = 1.
     """
     weight = op.param("weight")
-    known = _STANDARDISED.get(graph.classes.get(op.module, ""))
-    return known if weight is not None and weight.computed and weight.name == f"{op.module}.weight" else None
+    gained = _STANDARDISED.get(graph.classes.get(op.module, ""))
+    return gained if weight is not None and weight.computed and weight.name == f"{op.module}.weight" else None
 
 
 def weight_of(op: Op) -> Param | None:

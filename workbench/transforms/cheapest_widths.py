@@ -21,7 +21,7 @@ from ..estimators import Budgets, delta_ms, estimate
 from ..graph import Graph, Plan, Resize, rewrite
 from ..hardware import Target
 
-__all__ = ["cheapest"]
+__all__ = ["cheapest_widths"]
 
 _ROUNDS = 6  # networks around which changes are taken
 _TRIES = 4  # programs a round, bounds tightened in between
@@ -31,7 +31,7 @@ Segments = tuple[str, ...]
 Widths = tuple[int, ...]
 
 
-def cheapest(
+def cheapest_widths(
     graph: Graph, target: Target, choices: Mapping[Segments, Sequence[int]], budgets: Budgets
 ) -> Mapping[Segments, int]:
     """Segments of one width -> one of their even widths (`choices`, one or two, the smaller first): the fastest.
@@ -74,8 +74,8 @@ class _Search:
     def run(self) -> Widths:
         current = [self.graph.channels.segments[names[0]].width for names in self.segments]
         nearest = tuple(
-            min(widths, key=lambda width: (abs(width - now), -width))
-            for widths, now in zip(self.choices, current, strict=True)
+            min(widths, key=lambda width: (abs(width - segment_width), -width))
+            for widths, segment_width in zip(self.choices, current, strict=True)
         )
         widest = tuple(max(widths) for widths in self.choices)
         centre = nearest
@@ -169,17 +169,17 @@ def _program(network: _Network, changes: np.ndarray, least: np.ndarray, most: np
     changes: of latency, parameters, multiply-accumulates, SRAM and weights, by each flip [5, flips]. least: of
     parameters and multiply-accumulates [2]. most: of SRAM and weights [2], infinite where there is no budget.
     """
-    now = _figures(network)
-    scale = np.maximum(np.abs(now), 1.0)
+    base = _figures(network)
+    scale = np.maximum(np.abs(base), 1.0)
 
     def table(row: np.ndarray) -> list[tuple[float, float]]:
         return [(0.0, change) for change in row]
 
-    bounds = [Bound(table(-changes[i] / scale[i]), (now[i] - least[i - 1]) / scale[i]) for i in (1, 2)]
+    bounds = [Bound(table(-changes[i] / scale[i]), (base[i] - least[i - 1]) / scale[i]) for i in (1, 2)]
     for i, budget in zip((3, 4), most, strict=True):
         if np.isfinite(budget):
             bounds.append(
-                Bound(table(changes[i] / scale[i]), (budget - now[i]) / scale[i], _MISSED * scale[i] / budget)
+                Bound(table(changes[i] / scale[i]), (budget - base[i]) / scale[i], _MISSED * scale[i] / budget)
             )
     chosen = choose(table(changes[0] / scale[0]), bounds, gap=1e-3)
     # where the changes say that no choice has enough work the widest do, which are estimated already
