@@ -5,7 +5,7 @@ import pytest
 from workbench.errors import InputError
 from workbench.hardware import resolve
 from workbench.space import Candidate, Choice, Slot, Space, catalogue
-from workbench.transforms import DepthMultiplier, ExpandRatio, FuseIBN, compose
+from workbench.transforms import TRANSFORMS, DepthMultiplier, ExpandRatio, FuseIBN, compose
 
 from ..graph.zoo import traced
 
@@ -57,6 +57,13 @@ def test_the_catalogue_of_a_network_is_a_space():
     assert space.size > 10**12
     labels = {choice.label for slot in space.slots for choice in slot.choices}
     assert {"fuse", "fuse, narrow 0.75", "narrow 0.5", "drop", "dense"} <= labels
+
+
+def test_what_transforms_offer_for_a_block_has_labels_of_its_own():
+    graph = traced("efficientnet_b0", 64)
+    for block in graph.blocks:
+        labels = [label for cls in TRANSFORMS.values() for label in cls.block_options(graph, block)]
+        assert len(labels) == len(set(labels))
 
 
 def test_nothing_offered_has_a_ratio_outside_the_rule():
