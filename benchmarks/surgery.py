@@ -45,25 +45,11 @@ from typing import Any
 
 import pandas as pd
 
-from workbench import (
-    ClusterWeights,
-    DenseDepthwise,
-    DepthMultiplier,
-    DropBlock,
-    EvenChannels,
-    ExpandRatio,
-    FuseIBN,
-    InputSize,
-    KernelSize,
-    OutputStride,
-    RemoveSE,
-    ReplaceActivation,
-    Sparsify,
-)
+from workbench import DenseDepthwise, DepthMultiplier, EvenChannels, FuseIBN, InputSize, KernelSize, RemoveSE
 from workbench.errors import NotApplicable, WorkbenchError
 from workbench.files import write_atomic
 from workbench.graph import Graph
-from workbench.transforms import describe
+from workbench.transforms import TRANSFORMS, describe
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nas-workbench"
@@ -72,27 +58,8 @@ LIMIT_S = 600  # for all transforms of one architecture, before it is started ag
 PEER_LIMIT_S = 60
 LARGEST = 200e6  # parameters: a bottleneck expanded threefold has billions of bytes, several times over in float64
 SIZE = 64  # pixels where the architecture takes them: structure does not depend on it
-ACTIVATIONS = ("relu", "silu", "gelu", "hard_swish", "mish", "leaky_relu")
 
-TRANSFORMS = (
-    FuseIBN(),
-    EvenChannels("up", 24),
-    EvenChannels("nearest", 16),
-    EvenChannels("cost", 16),
-    DepthMultiplier(0.75),
-    DenseDepthwise(),
-    ExpandRatio(3),
-    KernelSize(3),
-    KernelSize(7),
-    ReplaceActivation("relu6", of=ACTIVATIONS),
-    RemoveSE(),
-    DropBlock(),
-    InputSize(SIZE + 64),
-    OutputStride(16),
-    Sparsify(0.75),
-    Sparsify(0.5, "2:4"),
-    ClusterWeights(16),
-)
+EXAMPLES = tuple(example for transform in TRANSFORMS.values() for example in transform.examples())
 EXACT = (EvenChannels("up", 24), DenseDepthwise(), KernelSize(7))  # the last where no kernel is larger
 
 
@@ -109,7 +76,7 @@ def attempts(name: str, skip: set[str]) -> Iterator[dict[str, Any]]:
     target = resolve("ethos-u65-512")
     model, graph, size = subject(name)
     works = behaviour(model, size)
-    for transform in TRANSFORMS:
+    for transform in EXAMPLES:
         label = describe(transform)
         if label in skip:
             continue
@@ -392,7 +359,7 @@ def collect(names: list[str], cache: Path, anew: str = "") -> pd.DataFrame:
     """
     cache.mkdir(parents=True, exist_ok=True)
     code = commit()
-    wanted = {describe(t) for t in TRANSFORMS} | {"again"}
+    wanted = {describe(t) for t in EXAMPLES} | {"again"}
     tables: list[dict[str, Any]] = []
     for ours in (True, False):
         for i, name in enumerate(names):

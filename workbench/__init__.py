@@ -9,79 +9,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
-    from . import errors
-    from .estimators.estimate import Estimate
-    from .hardware import Target
-    from .hardware.measurement import Measurement
-    from .recipe import Recipe
-    from .session import Session, load, open
-    from .session.bundle_check import check as verify
-    from .transforms import (
-        ClusterWeights,
-        DenseDepthwise,
-        DepthMultiplier,
-        DropBlock,
-        EvenChannels,
-        ExpandRatio,
-        FuseIBN,
-        InputSize,
-        KernelSize,
-        OutputStride,
-        RemoveSE,
-        ReplaceActivation,
-        Sparsify,
-    )
+    from . import errors as errors
+    from .estimators.estimate import Estimate as Estimate
+    from .hardware import Target as Target
+    from .hardware.measurement import Measurement as Measurement
+    from .recipe import Recipe as Recipe
+    from .session import Session as Session
+    from .session import load as load
+    from .session import open as open
+    from .session.bundle_check import check
+    from .transforms.every import *  # noqa: F403
+
+    verify = check
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "ClusterWeights",
-    "DenseDepthwise",
-    "DepthMultiplier",
-    "DropBlock",
-    "Estimate",
-    "EvenChannels",
-    "ExpandRatio",
-    "FuseIBN",
-    "InputSize",
-    "KernelSize",
-    "Measurement",
-    "OutputStride",
-    "Recipe",
-    "RemoveSE",
-    "ReplaceActivation",
-    "Session",
-    "Sparsify",
-    "Target",
-    "__version__",
-    "errors",
-    "load",
-    "open",
-    "targets",
-    "verify",
-]
-
-# name -> (module, attribute): looked up on first use, so that `import workbench` costs no torch, timm or pandas.
+# name -> (module, attribute): looked up on first use, so that `import workbench` costs no torch, timm or pandas. The
+# transforms are exported beside them, by the names in `transforms/every.py`, and so is `targets`.
 _WHERE = {
-    "ClusterWeights": ("transforms", "ClusterWeights"),
-    "DenseDepthwise": ("transforms", "DenseDepthwise"),
-    "DepthMultiplier": ("transforms", "DepthMultiplier"),
-    "DropBlock": ("transforms", "DropBlock"),
     "Estimate": ("estimators.estimate", "Estimate"),
-    "EvenChannels": ("transforms", "EvenChannels"),
-    "ExpandRatio": ("transforms", "ExpandRatio"),
-    "FuseIBN": ("transforms", "FuseIBN"),
-    "InputSize": ("transforms", "InputSize"),
-    "KernelSize": ("transforms", "KernelSize"),
     "Measurement": ("hardware.measurement", "Measurement"),
-    "OutputStride": ("transforms", "OutputStride"),
     "Recipe": ("recipe", "Recipe"),
-    "RemoveSE": ("transforms", "RemoveSE"),
-    "ReplaceActivation": ("transforms", "ReplaceActivation"),
     "Session": ("session", "Session"),
-    "Sparsify": ("transforms", "Sparsify"),
     "Target": ("hardware", "Target"),
     "errors": ("errors", ""),
     "load": ("session", "load"),
@@ -91,15 +44,27 @@ _WHERE = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module 'workbench' has no attribute {name!r}")
-    module_name, attribute = _WHERE[name]
-    module = import_module(f".{module_name}", __name__)
-    return getattr(module, attribute) if attribute else module
+    if name in _WHERE:
+        module_name, attribute = _WHERE[name]
+        module = import_module(f".{module_name}", __name__)
+        return getattr(module, attribute) if attribute else module
+    if name == "__all__":
+        return sorted([*_WHERE, *_transforms(), "__version__", "targets"])
+    # classes begin with a capital; modules of the package, which are asked for here, too, do not
+    if name[:1].isupper() and name in _transforms():
+        return _transforms()[name]
+    raise AttributeError(f"module 'workbench' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    names: list[str] = __getattr__("__all__")
+    return names
+
+
+def _transforms() -> "Mapping[str, type]":
+    from .transforms import TRANSFORMS
+
+    return TRANSFORMS
 
 
 def targets() -> "pd.DataFrame":

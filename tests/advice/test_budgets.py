@@ -48,7 +48,7 @@ def test_the_wall_is_named_and_how_near_one_gets(session):
 
 def test_the_program_finds_what_trying_everything_finds():
     """Against enumeration, on made-up options."""
-    from workbench.advice.budgets import _program, _Row, _Space
+    from workbench.advice.budgets import _Network, _program, _Row
 
     random = np.random.default_rng(0)
 
@@ -64,7 +64,7 @@ def test_the_program_finds_what_trying_everything_finds():
         class Counted:
             params = 5000
 
-        space = _Space((), 0.0, Counted, blocks, Whole)
+        network = _Network((), 0.0, Counted, blocks, Whole)
         budgets = Budgets(latency_ms=7.0, model_kib=4000 / 1024)
         every = [
             (sum(r.loss**2 for r in rows), choice)
@@ -72,7 +72,7 @@ def test_the_program_finds_what_trying_everything_finds():
             if sum((rows := [b[c] for b, c in zip(blocks, choice, strict=True)])[i].latency_ms for i in range(4)) <= -3
             and sum(r.params for r in rows) <= -1000
         ]
-        chosen = _program(space, budgets)
+        chosen = _program(network, budgets)
         if not every:
             assert chosen is None
         else:

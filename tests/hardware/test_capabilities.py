@@ -6,10 +6,10 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from workbench.estimators.sampling import sample
 
 import workbench as wb
 from workbench.errors import InputError, UnknownName
+from workbench.estimators.random_networks import sample
 from workbench.hardware import ETHOS_U, EthosU, Measurement, OnnxRuntimeCpu, Target, resolve
 
 

@@ -1,6 +1,8 @@
 """What all transforms have in common."""
 
+import re
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +22,10 @@ from workbench.transforms import (
     RemoveSE,
     ReplaceActivation,
     Sparsify,
+    select,
 )
+
+README = Path(__file__).parents[2] / "README.md"
 
 EACH = [
     FuseIBN(("blocks.1.*", "blocks.2.0")),
@@ -37,11 +42,29 @@ EACH = [
     OutputStride(8),
     Sparsify(0.75, "structured", "blocks.*"),
     ClusterWeights(32, ("blocks.1.*", "head")),
+    *(example for cls in TRANSFORMS.values() for example in cls.examples()),
 ]
 
 
 def test_every_transform_is_listed():
     assert {type(t).__name__ for t in EACH} == set(TRANSFORMS)
+
+
+@pytest.mark.parametrize("cls", TRANSFORMS.values(), ids=TRANSFORMS)
+def test_what_is_offered_names_a_block_in_full_or_a_pattern_that_fits(cls, mobilenet):
+    for block in mobilenet.blocks:
+        for transform in cls.block_options(mobilenet, block).values():
+            assert type(transform) is cls
+            assert transform.blocks == block.name
+    for transform in cls.network_options(mobilenet):
+        assert type(transform) is cls
+        if hasattr(transform, "blocks"):
+            assert select(mobilenet, transform.blocks)
+
+
+def test_the_readme_lists_every_transform():
+    text = README.read_text(encoding="utf-8").partition("**A transform**")[2].partition("It returns edits")[0]
+    assert re.findall(r"`([A-Z]\w+)`", text.partition("There are")[2]) == list(TRANSFORMS)
 
 
 @pytest.mark.parametrize("transform", EACH, ids=lambda t: type(t).__name__)

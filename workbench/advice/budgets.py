@@ -1,7 +1,7 @@
 """The plan that meets budgets at the least fidelity lost.
 
 Per block b one of its options c is taken (0: as it is). With t the change of latency, w of weights, e the loss, m the
-most feature maps alive in the block, each of the option alone, an integer program (HiGHS) finds
+most feature maps alive in the block, each of the option alone, an integer program (`choices.py`) finds
 
     min  sum e[b,c]^2 x[b,c]      so that   sum_c x[b,c] = 1,   sum t x <= T,   sum w x <= W,   m[b,c] > M: x[b,c] = 0
 
@@ -13,15 +13,14 @@ reach, or lose more, all widths are narrowed first, by ratios from 0.9 down.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
-
+from ..choices import Bound, choose
 from ..errors import BudgetError, InputError
 from ..estimators import Budgets, Estimate, WeightValues, delta_ms, estimate
 from ..graph import Graph
 from ..hardware import Target
+from ..space import Choice, Option, block_options, option
 from ..transforms import DepthMultiplier, Transform
-from .options import Loss, Option, block_options, option
+from .loss import Loss
 
 __all__ = ["Met", "meet"]
 
@@ -55,30 +54,33 @@ def meet(graph: Graph, target: Target, values: WeightValues, loss: Loss, budgets
     start = Met((), 0.0, estimate(graph, target, values))
     if not budgets.missed(start.estimate) and not check(start):
         return start
-    known = {one.key: loss.of(one.plans, one.block) for some in block_options(graph, target).values() for one in some}
+    losses = {o.key: loss.of(o.plans, o.block) for options in block_options(graph, target).values() for o in options}
     best: Met | None = None
     nearest: list[Met] = []
     for ratio in _RATIOS:
-        base = option(graph, target, () if ratio == 1 else (DepthMultiplier(ratio),))
-        if base is None:
+        narrowed = option(graph, target, Choice("", () if ratio == 1 else (DepthMultiplier(ratio),)))
+        if narrowed is None:
             continue
-        lost = loss.of(base.plans) if base.steps else 0.0
-        if best is not None and lost >= best.loss:
+        narrowing = loss.of(narrowed.plans) if narrowed.steps else 0.0
+        if best is not None and narrowing >= best.loss:
             break
-        space = _space(base, lost, known, target, values, budgets.sram_kib is not None)
-        found = _solved(space, target, values, budgets, check, nearest)
-        if found is not None and (best is None or found.loss < best.loss):
-            best = found
+        network = _network(narrowed, narrowing, losses, target, values, budgets.sram_kib is not None)
+        met = _solved(network, target, values, budgets, check, nearest)
+        if met is not None and (best is None or met.loss < best.loss):
+            best = met
     if best is None:
         raise _wall(budgets, nearest)
     return best
 
 
 @dataclass(frozen=True)
-class _Space:
-    """A network, narrowed or not, and the options of its blocks, the first always as it is."""
+class _Network:
+    """A network, narrowed or not, and the rows of its blocks, the first always as it is.
 
-    steps: tuple[Transform, ...]
+    transforms, loss: those that narrowed it, and what they lose.
+    """
+
+    transforms: tuple[Transform, ...]
     loss: float
     graph: Graph
     blocks: "tuple[tuple[_Row, ...], ...]"
@@ -96,102 +98,101 @@ class _Row:
     live_bytes: int
 
 
-def _space(
-    base: Option,
-    lost: float,
-    known: Mapping[tuple[str, ...], float],
+def _network(
+    narrowed: Option,
+    narrowing: float,
+    losses: Mapping[tuple[str, str], float],
     target: Target,
     values: WeightValues,
     memory: bool,
-) -> _Space:
-    """memory: feature maps matter, so that every option is estimated whole."""
-    whole = estimate(base.graph, target, values)
-    live = _live(base.graph, whole) if memory else {}
+) -> _Network:
+    """losses: of each block's options. memory: feature maps matter, so that every option is estimated whole."""
+    whole = estimate(narrowed.graph, target, values)
+    live = _live(narrowed.graph, whole) if memory else {}
     blocks = []
-    for block, some in block_options(base.graph, target).items():
+    for block, options in block_options(narrowed.graph, target).items():
         rows = [_Row(None, 0.0, 0.0, 0, live.get(block, 0))]
-        for one in some:
-            loss = known.get(one.key, float("inf"))
+        for o in options:
+            loss = losses.get(o.key, float("inf"))
             if loss <= _TOO_MUCH:
-                alive = _live(one.graph, estimate(one.graph, target, values)).get(block, 0) if memory else 0
-                change = delta_ms(base.graph, one.graph, target, values)
-                rows.append(_Row(one, loss, change, one.graph.params - base.graph.params, alive))
+                alive = _live(o.graph, estimate(o.graph, target, values)).get(block, 0) if memory else 0
+                change = delta_ms(narrowed.graph, o.graph, target, values)
+                rows.append(_Row(o, loss, change, o.graph.params - narrowed.graph.params, alive))
         blocks.append(tuple(rows))
-    return _Space(base.steps, lost, base.graph, tuple(blocks), whole)
+    return _Network(narrowed.transforms, narrowing, narrowed.graph, tuple(blocks), whole)
 
 
-def _live(graph: Graph, found: Estimate) -> dict[str, int]:
+def _live(graph: Graph, estimate: Estimate) -> dict[str, int]:
     """Most bytes of feature maps alive while a block runs."""
     home = {name: block.name for block in graph.blocks for name in block.ops}
     top: dict[str, int] = {}
-    for name, live, _ in found.detail.timeline():
+    for name, live, _ in estimate.detail.timeline():
         if name in home:
             top[home[name]] = max(top.get(home[name], 0), live)
     return top
 
 
 def _solved(
-    space: _Space, target: Target, values: WeightValues, budgets: Budgets, check: Check, nearest: list[Met]
+    network: _Network, target: Target, values: WeightValues, budgets: Budgets, check: Check, nearest: list[Met]
 ) -> Met | None:
-    """The best of a space that holds when it is estimated whole and checked; None where there is none."""
+    """The best of a network's options that holds when it is estimated whole and checked; None where there is none."""
     tight = budgets
     for _ in range(_ROUNDS):
-        chosen = _program(space, tight)
+        chosen = _program(network, tight)
         if chosen is None:
-            reach = _program(space, tight, fastest=True)
-            if reach is not None:
-                nearest.append(_whole(space, reach, target, values))
+            fastest = _program(network, tight, fastest=True)
+            if fastest is not None:
+                nearest.append(_whole(network, fastest, target, values))
             return None
-        found = _whole(space, chosen, target, values)
-        missed = budgets.missed(found.estimate)
+        met = _whole(network, chosen, target, values)
+        missed = budgets.missed(met.estimate)
         if not missed:
-            missed = dict(check(found))
+            missed = dict(check(met))
             if not missed:
-                return found
-        nearest.append(found)
+                return met
+        nearest.append(met)
         tight = tight.tightened(missed)
     return None
 
 
-def _program(space: _Space, budgets: Budgets, fastest: bool = False) -> list[int] | None:
-    """The options chosen, per block its number; None where no choice meets the budgets."""
-    sizes = [len(rows) for rows in space.blocks]
-    if not sizes:
-        return []
-    flat = [(r.loss, r.latency_ms, r.params, r.live_bytes) for rows in space.blocks for r in rows]
-    loss, latency, weights, live = np.array(flat, float).T
-    upper = np.ones(len(loss))
-    if budgets.sram_kib is not None and not fastest:
-        # cascades keep less alive than the feature maps of their steps; the share is taken to stay
-        share = max(space.estimate.peak_activation_bytes, 1) / max(space.estimate.sram_bytes, 1)
-        upper[live > budgets.sram_kib * 1024 * share + _SLACK] = 0
-    one_each = np.zeros((len(sizes), len(loss)))
-    for b, end in enumerate(np.cumsum(sizes)):
-        one_each[b, end - sizes[b] : end] = 1
-    rules = [LinearConstraint(one_each, 1, 1)]
-    if budgets.latency_ms is not None and not fastest:
-        rules.append(LinearConstraint(latency[None], -np.inf, budgets.latency_ms - space.estimate.latency_ms))
-    if budgets.model_kib is not None and not fastest:
-        bytes_each = space.estimate.weight_bytes / max(space.graph.params, 1)
-        left = (budgets.model_kib * 1024 - space.estimate.weight_bytes) / bytes_each
-        rules.append(LinearConstraint(weights[None], -np.inf, left))
+def _program(network: _Network, budgets: Budgets, fastest: bool = False) -> tuple[int, ...] | None:
+    """The options chosen, per block its number; None where no choice meets the budgets.
+
+    fastest: whatever the budgets and the losses.
+    """
+    whole = network.estimate
+    latency = [[row.latency_ms for row in rows] for rows in network.blocks]
     # among equal losses the faster; scaled so that it never outweighs one
-    faster = latency / max(space.estimate.latency_ms, 1e-9)
-    cost = faster if fastest else loss**2 + 1e-6 * faster
-    result = milp(cost, integrality=np.ones(len(loss)), bounds=Bounds(0, upper), constraints=rules)
-    if result.x is None:
-        return None
-    ends = np.cumsum(sizes)
-    return [int(np.argmax(result.x[end - size : end])) for size, end in zip(sizes, ends, strict=True)]
+    faster = [[ms / max(whole.latency_ms, 1e-9) for ms in row] for row in latency]
+    if fastest:
+        return choose(faster)
+    cost = [
+        [row.loss**2 + 1e-6 * share for row, share in zip(rows, shares, strict=True)]
+        for rows, shares in zip(network.blocks, faster, strict=True)
+    ]
+    bounds = []
+    if budgets.latency_ms is not None:
+        bounds.append(Bound(latency, budgets.latency_ms - whole.latency_ms))
+    if budgets.model_kib is not None:
+        bytes_each = whole.weight_bytes / max(network.graph.params, 1)
+        left = (budgets.model_kib * 1024 - whole.weight_bytes) / bytes_each
+        bounds.append(Bound([[row.params for row in rows] for rows in network.blocks], left))
+    forbidden = None
+    if budgets.sram_kib is not None:
+        # cascades keep less alive than the feature maps of their steps; the share is taken to stay
+        share = max(whole.peak_activation_bytes, 1) / max(whole.sram_bytes, 1)
+        most = budgets.sram_kib * 1024 * share + _SLACK
+        forbidden = [[row.live_bytes > most for row in rows] for rows in network.blocks]
+    return choose(cost, bounds, forbidden)
 
 
-def _whole(space: _Space, chosen: list[int], target: Target, values: WeightValues) -> Met:
-    picked = [rows[c] for rows, c in zip(space.blocks, chosen, strict=True)]
-    steps = [step for row in picked if row.option is not None for step in row.option.steps]
-    taken = option(space.graph, target, steps)
+def _whole(network: _Network, chosen: tuple[int, ...], target: Target, values: WeightValues) -> Met:
+    rows = [rows[c] for rows, c in zip(network.blocks, chosen, strict=True)]
+    transforms = tuple(step for row in rows if row.option is not None for step in row.option.transforms)
+    taken = option(network.graph, target, Choice("", transforms))
     assert taken is not None, "options of different blocks do not exclude each other"
-    loss = (space.loss**2 + sum(row.loss**2 for row in picked)) ** 0.5
-    return Met((*space.steps, *steps), loss, estimate(taken.graph, target, values))
+    loss = (network.loss**2 + sum(row.loss**2 for row in rows)) ** 0.5
+    return Met((*network.transforms, *transforms), loss, estimate(taken.graph, target, values))
 
 
 _WALLS = {"sram_kib": "SRAM", "model_kib": "flash"}

@@ -170,18 +170,14 @@ def _peak(graph: Graph, estimate: Estimate) -> Iterator[_Finding]:
     above = 1 - second / most
     if above > _NOTABLE:
         block = next(b for b in graph.blocks if b.name == name)
+        narrower = [step for label, step in ExpandRatio.block_options(graph, block).items() if label == "narrow 0.75"]
         yield _Finding(
             "memory peak",
             name,
             above,
             f"it alone needs {most / 1024:.0f} KiB of feature maps, any other block at most {second / 1024:.0f} KiB",
-            (FuseIBN(name), *_narrower(block), DepthMultiplier(0.75, name)),
+            (FuseIBN(name), *narrower, DepthMultiplier(0.75, name)),
         )
-
-
-def _narrower(block: Block) -> tuple[Transform, ...]:
-    ratio = 0.75 * block.mid_width / max(1, block.width)
-    return (ExpandRatio(round(ratio, 4), block.name),) if 0 < ratio <= 16 else ()
 
 
 def _outside(estimate: Estimate) -> Iterator[_Finding]:

@@ -7,8 +7,9 @@ import pandas as pd
 from ..estimators import Estimate, WeightValues, delta_ms, estimate
 from ..graph import Graph
 from ..hardware import Target
+from ..space import Choice, Option, block_options, network_options, option
 from ..transforms import describe
-from .options import Loss, Option, block_options, network_options, option
+from .loss import Loss
 
 __all__ = ["suggestions"]
 
@@ -27,24 +28,32 @@ def suggestions(graph: Graph, target: Target, values: WeightValues, loss: Loss, 
     incomplete is left out.
     """
     base = estimate(graph, target, values)
-    single = [o for some in block_options(graph, target).values() for o in some if len(o.steps) == 1]
+    single = [o for options in block_options(graph, target).values() for o in options if len(o.steps) == 1]
     every = {o.graph.digest: o for o in (*network_options(graph, target), *single)}  # the same by two names once
     gains = {o: -delta_ms(graph, o.graph, target, values) for o in every.values()}
     worth = [o for o in gains if gains[o] > _LEAST_GAIN * base.latency_ms]
     worth.sort(key=lambda o: -gains[o])
     rows = [_row(o, base, estimate(o.graph, target, values), loss.of(o.plans, o.block)) for o in worth[:_LOOKED_AT]]
     ranked = sorted(zip(rows, worth, strict=False), key=lambda pair: -float(str(pair[0]["gain_per_loss"])))
-    for (one, a), (two, b) in combinations(ranked[:_PAIRED], 2):
-        both = option(graph, target, (*a.steps, *b.steps)) if type(a.steps[0]) is not type(b.steps[0]) else None
+    for (row_a, a), (row_b, b) in combinations(ranked[:_PAIRED], 2):
+        both = _pair(graph, target, a, b)
         if both is None:
             continue
-        lost = (float(str(one["loss"])) ** 2 + float(str(two["loss"])) ** 2) ** 0.5
-        row = _row(both, base, estimate(both.graph, target, values), lost)
+        together = (float(str(row_a["loss"])) ** 2 + float(str(row_b["loss"])) ** 2) ** 0.5
+        row = _row(both, base, estimate(both.graph, target, values), together)
         if -float(str(row["latency_ms"])) > _MORE * (gains[a] + gains[b]):
             rows.append(row)
     table = pd.DataFrame([row for row in rows if row["complete"]], columns=list(_COLUMNS))
     table = table.sort_values("gain_per_loss", ascending=False, ignore_index=True).head(n)
     return table.drop(columns="complete")
+
+
+def _pair(graph: Graph, target: Target, a: Option, b: Option) -> Option | None:
+    """Two options of different transforms, one after the other; None where the second does not apply."""
+    if type(a.transforms[0]) is type(b.transforms[0]):
+        return None
+    transforms = (*a.transforms, *b.transforms)
+    return option(graph, target, Choice(" + ".join(map(describe, transforms)), transforms))
 
 
 _COLUMNS = (
@@ -64,8 +73,8 @@ def _row(option: Option, base: Estimate, after: Estimate, loss: float) -> dict[s
     change = after.latency_ms - base.latency_ms
     percent = 100 * change / base.latency_ms
     return {
-        "steps": option.steps,
-        "what": " + ".join(map(describe, option.steps)),
+        "steps": option.transforms,
+        "what": " + ".join(map(describe, option.transforms)),
         "latency_ms": change,
         "latency_percent": percent,
         "sram_bytes": after.sram_bytes - base.sram_bytes,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from ..errors import unknown
-from ..graph import Graph, Plan
+from ..graph import Block, Graph, Plan
 from ..hardware import Target
 
 __all__ = ["Blocks", "Transform", "describe"]
@@ -37,6 +37,25 @@ class Transform(ABC):
         Raises NotApplicable, naming a block and the rule, where none of the selected blocks can take it, and
         UnknownName where a selector names no block.
         """
+
+    @classmethod
+    def block_options(cls, graph: Graph, block: Block) -> Mapping[str, Self]:
+        """What advice and searches may try on this block alone: label -> transform that names the block in full.
+
+        A label says what the option is, whatever the widths of the network: "narrow 0.5". Whether the option applies
+        is found out by planning it. None by default.
+        """
+        return {}
+
+    @classmethod
+    def network_options(cls, graph: Graph) -> tuple[Self, ...]:
+        """What advice and searches may try on the network as a whole, or on a range of it. None by default."""
+        return ()
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        """The transform as the benchmarks and the tests of all transforms take it; by default without parameters."""
+        return (cls(),)
 
     def to_dict(self) -> dict[str, Any]:
         """The parameters as plain data; `from_dict` gives the same transform back."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ..graph import Graph, Plan, cluster
 from ..hardware import Target
 from .base import Blocks, Transform
-from .layers import compress_layers
+from .layer_weights import compress_layers
 from .select import check_blocks
 
 __all__ = ["ClusterWeights"]

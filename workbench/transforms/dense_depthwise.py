@@ -1,13 +1,15 @@
 """Dense in place of depthwise convolutions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Self
 
-from ..errors import NotApplicable
-from ..graph import ExchangeLayer, Graph, Op, Plan
+from ..graph import Block, ExchangeLayer, Graph, Op, Plan
 from ..hardware import Target
 from .base import Blocks, Transform
-from .layers import own_weight, sharing
-from .select import check_blocks, named, select
+from .layer_weights import own_weight, sharing
+from .per_block import per_block
+from .select import check_blocks
 
 __all__ = ["DenseDepthwise"]
 
@@ -31,18 +33,19 @@ class DenseDepthwise(Transform):
     def __post_init__(self) -> None:
         check_blocks(self.blocks)
 
+    @classmethod
+    def block_options(cls, graph: Graph, block: Block) -> Mapping[str, Self]:
+        return {"dense": cls(block.name)}
+
     def plan(self, graph: Graph, target: Target) -> Plan:
-        edits: dict[str, ExchangeLayer] = {}
-        meant = named(self.blocks)
-        for block in select(graph, self.blocks):
-            found = [op for op in (graph.by_name[name] for name in block.ops) if _is_layer(op)]
-            if not found and block.name in meant:
-                raise NotApplicable(f"{block.name} ({block.kind}) has no depthwise convolution")
-            layers = [op for first in found for op in sharing(graph, first)]
-            edits |= {op.name: ExchangeLayer(op.name, _dense(op)) for op in layers}
-        if not edits:
-            raise NotApplicable(f"none of the blocks {self.blocks!r} has a depthwise convolution")
-        return Plan(tuple(edits.values()))
+        def layers(block: Block) -> list[Op]:
+            return [op for op in (graph.by_name[name] for name in block.ops) if _is_layer(op)]
+
+        def edits(layer: Op) -> list[ExchangeLayer]:
+            return [ExchangeLayer(op.name, _dense(op)) for op in sharing(graph, layer)]
+
+        none = f"none of the blocks {self.blocks!r} has a depthwise convolution"
+        return per_block(graph, self.blocks, layers, edits, "has no depthwise convolution", none)
 
 
 def _is_layer(op: Op) -> bool:

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from math import lcm
+from typing import Self
 
 from ..errors import InputError, NotApplicable
 from ..graph import Graph, Plan, Resize, Segment
 from ..hardware import Target
 from .base import Blocks, Transform
+from .movable_widths import Importance, keep_by, movable, why_no_growth
 from .select import check_blocks
-from .widths import Importance, keep_by, kept, movable
 
 __all__ = ["DepthMultiplier"]
 
@@ -42,6 +43,10 @@ class DepthMultiplier(Transform):
             raise InputError(f"ratio is {self.ratio!r}; it must be above 0 and at most 4, such as 0.75")
         check_blocks(self.blocks)
 
+    @classmethod
+    def network_options(cls, graph: Graph) -> tuple[Self, ...]:
+        return cls(0.9), cls(0.75)
+
     def plan(self, graph: Graph, target: Target) -> Plan:
         segments = movable(graph, self.blocks)
         widths = ((segment, self._scaled(segment)) for segment in segments)
@@ -50,15 +55,16 @@ class DepthMultiplier(Transform):
         )
         if not edits:
             first = segments[0]
-            why = kept(first) if self.ratio > 1 and first.no_pad else f"{first.name} keeps its {first.width} channels"
+            stays = f"{first.name} keeps its {first.width} channels"
+            why = why_no_growth(first) if self.ratio > 1 and first.no_pad else stays
             raise NotApplicable(f"a ratio of {self.ratio} changes no width in {self.blocks!r}: {why}")
         return Plan(edits)
 
     def _scaled(self, segment: Segment) -> int:
-        wanted = segment.width * self.ratio
+        scaled = segment.width * self.ratio
         step = lcm(8 if segment.width >= 8 else 1, segment.multiple)
-        width = max(step, int(wanted + step / 2) // step * step)
-        if width < 0.9 * wanted:
+        width = max(step, int(scaled + step / 2) // step * step)
+        if width < 0.9 * scaled:
             width += step
         if self.ratio <= 1 or segment.no_pad:
             return min(width, segment.width) if self.ratio < 1 else segment.width

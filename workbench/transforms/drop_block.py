@@ -1,12 +1,15 @@
 """Residual blocks taken out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from ..errors import NotApplicable
 from ..graph import Block, Graph, Plan, RemoveModule
 from ..hardware import Target
 from .base import Blocks, Transform
-from .select import check_blocks, named, select
+from .per_block import per_block
+from .select import check_blocks
 
 __all__ = ["DropBlock"]
 
@@ -34,27 +37,23 @@ class DropBlock(Transform):
     def __post_init__(self) -> None:
         check_blocks(self.blocks)
 
+    @classmethod
+    def block_options(cls, graph: Graph, block: Block) -> Mapping[str, Self]:
+        return {"drop": cls(block.name)}
+
     def plan(self, graph: Graph, target: Target) -> Plan:
-        edits, reasons = [], []
-        meant = named(self.blocks)
-        for block in select(graph, self.blocks):
+        def edits(block: Block) -> list[RemoveModule]:
             reason = _stays(graph, block)
-            if not reason:
-                edits.append(RemoveModule(block.name, block.ops))
-                continue
-            error = NotApplicable(f"{block.name} ({block.kind}) cannot be taken out: {reason}")
-            if block.name in meant:
-                raise error
-            reasons.append((not block.residual, error))
-        if not edits:
-            raise min(reasons, key=lambda pair: pair[0])[1]
-        return Plan(tuple(edits))
+            if reason:
+                raise NotApplicable(f"{block.name} ({block.kind}) cannot be taken out: {reason}")
+            return [RemoveModule(block.name, block.ops)]
+
+        lack = "cannot be taken out: it has no residual addition"
+        return per_block(graph, self.blocks, lambda block: (block,) if block.residual else (), edits, lack)
 
 
 def _stays(graph: Graph, block: Block) -> str:
-    """Why the block cannot be taken out; "" where it can."""
-    if not block.residual:
-        return "it has no residual addition"
+    """Why the residual block cannot be taken out; "" where it can."""
     if graph.by_name[block.input].shape != graph.by_name[block.output].shape:
         return "its output has another shape than its input"
     inside = set(block.ops)
@@ -66,10 +65,10 @@ def _stays(graph: Graph, block: Block) -> str:
     own = {op.name for op in graph.ops if op.module == block.name or op.module.startswith(f"{block.name}.")}
     if block.name not in graph.classes or own != inside:
         return "it is no module of its own"
-    kept = {p.name: op.module for op in graph.ops if op.name not in inside for p in op.params}
-    shared = next((p.name for name in block.ops for p in graph.by_name[name].params if p.name in kept), None)
+    outside = {p.name: op.module for op in graph.ops if op.name not in inside for p in op.params}
+    shared = next((p.name for name in block.ops for p in graph.by_name[name].params if p.name in outside), None)
     if shared is not None:
-        return f"{kept[shared]} uses its layers too"
+        return f"{outside[shared]} uses its layers too"
     if block.cls in _HAND_ON_MORE:
         return f"the code of {block.cls} hands on more than its output"
     if block.ops[-1] != block.output:

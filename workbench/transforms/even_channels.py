@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import lcm
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 from ..errors import InputError, NotApplicable, unknown
 from ..estimators import Budgets, is_calibrated
 from ..graph import Graph, Plan, Resize, Segment
 from ..hardware import Target
 from .base import Blocks, Transform
-from .cheapest import cheapest
+from .cheapest_widths import cheapest_widths
+from .movable_widths import Importance, keep_by, movable, why_no_growth
 from .select import check_blocks
-from .widths import Importance, keep_by, kept, movable
 
 __all__ = ["EvenChannels"]
 
@@ -59,6 +59,14 @@ class EvenChannels(Transform):
             raise InputError(f"multiple is {self.multiple!r}; it must be a whole number of at least 1, such as 16")
         check_blocks(self.blocks)
 
+    @classmethod
+    def network_options(cls, graph: Graph) -> tuple[Self, ...]:
+        return cls("nearest"), cls("up"), cls("down"), cls("cost")
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        return cls("up", 24), cls("nearest", 16), cls("cost", 16)
+
     def plan(self, graph: Graph, target: Target) -> Plan:
         multiple = self.multiple or target.channel_multiple
         spatial = _spatial(graph)
@@ -67,13 +75,13 @@ class EvenChannels(Transform):
         if self.direction == "cost":
             chosen = self._cheapest(graph, target, choices)
         else:
-            chosen = {name: self._one(some, graph.channels.segments[name].width) for name, some in choices.items()}
+            chosen = {name: self._nearest(even, graph.channels.segments[name].width) for name, even in choices.items()}
         keep = keep_by(self.importance)
         edits = [Resize(s.name, chosen[s.name], keep) for s in segments if chosen[s.name] != s.width]
         if not edits:
             for segment in segments:
                 if segment.no_pad and segment.width % lcm(multiple, segment.multiple):
-                    raise NotApplicable(kept(segment))
+                    raise NotApplicable(why_no_growth(segment))
             raise NotApplicable(
                 f"the widths in {self.blocks!r} are already even: multiples of {multiple}, too small to move, or fixed"
             )
@@ -95,7 +103,7 @@ class EvenChannels(Transform):
         # of a width below one multiple only maps are worth padding
         return (up,) if spatial and self.direction != "down" and 2 * width >= up else (width,)
 
-    def _one(self, choices: tuple[int, ...], width: int) -> int:
+    def _nearest(self, choices: tuple[int, ...], width: int) -> int:
         smaller, larger = choices[0], choices[-1]
         if self.direction == "down" or larger == width:
             return smaller
@@ -107,8 +115,8 @@ class EvenChannels(Transform):
                 f'direction "cost" asks estimates of {target.name}, which is not calibrated; "nearest" asks none'
             )
         together = {names: choices[names[0]] for names in graph.channels.together(choices)}
-        found = cheapest(graph, target, together, Budgets(sram_kib=self.sram_kib, model_kib=self.model_kib))
-        return {name: width for names, width in found.items() for name in names}
+        widths = cheapest_widths(graph, target, together, Budgets(sram_kib=self.sram_kib, model_kib=self.model_kib))
+        return {name: width for names, width in widths.items() for name in names}
 
 
 def _spatial(graph: Graph) -> set[str]:

@@ -1,16 +1,22 @@
 """Another expansion ratio: the width inside a block."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import lcm
+from typing import Self
 
-from ..errors import InputError, NotApplicable
+from ..errors import InputError
 from ..graph import Block, Graph, Plan, Resize, Segment
 from ..hardware import Target
 from .base import Blocks, Transform
-from .select import check_blocks, named, select
-from .widths import Importance, keep_by, kept
+from .movable_widths import Importance, keep_by, why_no_growth
+from .per_block import per_block
+from .select import check_blocks, select
 
 __all__ = ["ExpandRatio"]
+
+_LARGEST = 16  # ratio
+_SHARES = (0.75, 0.5, 0.25)  # of the width inside, offered to advice and searches
 
 
 @dataclass(frozen=True)
@@ -39,27 +45,31 @@ class ExpandRatio(Transform):
     def __post_init__(self) -> None:
         keep_by(self.importance)
         number = isinstance(self.ratio, int | float) and not isinstance(self.ratio, bool)
-        if not number or not 0 < self.ratio <= 16:
-            raise InputError(f"ratio is {self.ratio!r}; it must be above 0 and at most 16, such as 4")
+        if not number or not 0 < self.ratio <= _LARGEST:
+            raise InputError(f"ratio is {self.ratio!r}; it must be above 0 and at most {_LARGEST}, such as 4")
         check_blocks(self.blocks)
 
+    @classmethod
+    def block_options(cls, graph: Graph, block: Block) -> Mapping[str, Self]:
+        """The block with shares of the width it has inside, where the ratio that gives them is one it can have."""
+        ratios = {share: round(share * block.mid_width / max(1, block.width), 4) for share in _SHARES}
+        return {f"narrow {share}": cls(ratio, block.name) for share, ratio in ratios.items() if 0 < ratio <= _LARGEST}
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        return (cls(3),)
+
     def plan(self, graph: Graph, target: Target) -> Plan:
-        edits: dict[str, Resize] = {}
-        meant, why = named(self.blocks), ""
-        for block in select(graph, self.blocks):
-            inner = _inner(graph, block)
-            if not inner and block.name in meant:
-                raise NotApplicable(f"{block.name} ({block.kind}) has no width of its own inside")
-            scale = self.ratio * block.width / block.mid_width
-            for segment in inner:
-                width = _rounded(segment, segment.width * scale, target.channel_multiple)
-                if segment.no_pad and segment.width * scale > segment.width:
-                    why = why or f": {kept(segment)}"
-                if width != segment.width:
-                    edits[segment.name] = Resize(segment.name, width, keep_by(self.importance))
-        if not edits:
-            raise NotApplicable(f"a ratio of {self.ratio} changes no width inside the blocks {self.blocks!r}{why}")
-        return Plan(tuple(edits.values()))
+        inner = {block: _inner(graph, block) for block in select(graph, self.blocks)}
+        scaled = {s: s.width * self.ratio * b.width / b.mid_width for b, segments in inner.items() for s in segments}
+
+        def edits(segment: Segment) -> list[Resize]:
+            width = _rounded(segment, scaled[segment], target.channel_multiple)
+            return [] if width == segment.width else [Resize(segment.name, width, keep_by(self.importance))]
+
+        fixed = next((f": {why_no_growth(s)}" for s, width in scaled.items() if s.no_pad and width > s.width), "")
+        none = f"a ratio of {self.ratio} changes no width inside the blocks {self.blocks!r}{fixed}"
+        return per_block(graph, self.blocks, lambda block: inner[block], edits, "has no width of its own inside", none)
 
 
 def _inner(graph: Graph, block: Block) -> list[Segment]:
@@ -69,7 +79,7 @@ def _inner(graph: Graph, block: Block) -> list[Segment]:
     joined = any(graph.by_name[name].kind == "concat" for name in block.ops)
     if block.kind == "head" or (joined and block.kind == "other"):
         return []  # branches side by side: none of their widths is what the block expands to
-    found = {
+    segments = {
         name: None
         for tensor in block.ops
         if tensor in channels.layout and _is_map(graph, tensor)
@@ -78,8 +88,8 @@ def _inner(graph: Graph, block: Block) -> list[Segment]:
     for tensor, layout in channels.layout.items():
         if tensor not in inside and graph.by_name[tensor].kind != "param":
             for name in layout.segments:
-                found.pop(name, None)
-    free = channels.together(name for name in found if not channels.segments[name].frozen)
+                segments.pop(name, None)
+    free = channels.together(name for name in segments if not channels.segments[name].frozen)
     return [channels.segments[name] for names in free for name in names]
 
 
@@ -88,7 +98,7 @@ def _is_map(graph: Graph, tensor: str) -> bool:
     return op.elements > op.shape[graph.channels.layout[tensor].axis]
 
 
-def _rounded(segment: Segment, wanted: float, multiple: int) -> int:
+def _rounded(segment: Segment, scaled: float, multiple: int) -> int:
     step = lcm(multiple, segment.multiple)
-    width = max(step, round(wanted / step) * step)
-    return min(width, segment.width) if segment.no_pad or wanted < segment.width else max(width, segment.width)
+    width = max(step, round(scaled / step) * step)
+    return min(width, segment.width) if segment.no_pad or scaled < segment.width else max(width, segment.width)

@@ -1,14 +1,16 @@
 """Fused inverted bottleneck: a dense KxK convolution in place of 1x1 expand and KxK depthwise."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Self
 
-from ..errors import NotApplicable
 from ..graph import Block, FuseLayers, Graph, Op, Param, Plan, ReplaceBlock
 from ..graph.paths import is_inside
 from ..hardware import Target
 from .base import Blocks, Transform
-from .expansion import ACTIVATIONS, dense_expansion
-from .select import check_blocks, named, select
+from .dense_expansion import ACTIVATIONS, dense_expansion
+from .per_block import per_block
+from .select import check_blocks
 
 __all__ = ["FuseIBN"]
 
@@ -48,19 +50,25 @@ class FuseIBN(Transform):
     def __post_init__(self) -> None:
         check_blocks(self.blocks)
 
+    @classmethod
+    def block_options(cls, graph: Graph, block: Block) -> Mapping[str, Self]:
+        return {"fuse": cls(block.name)} if block.kind == "ibn" else {}
+
+    @classmethod
+    def network_options(cls, graph: Graph) -> tuple[Self, ...]:
+        """The early blocks, where the maps are large, down to every size a bottleneck reads."""
+        sizes = {min(block.resolution) for block in graph.blocks if block.kind == "ibn"}
+        return tuple(cls(f"*[resolution>={size}]") for size in sorted(sizes, reverse=True))
+
     def plan(self, graph: Graph, target: Target) -> Plan:
-        edits, reasons = [], []
-        meant = named(self.blocks)
-        for block in select(graph, self.blocks):
-            try:
-                edits.append(_fused(graph, block))
-            except NotApplicable as error:
-                if block.name in meant:
-                    raise
-                reasons.append((block.kind != "ibn", error))
-        if not edits:
-            raise min(reasons, key=lambda pair: pair[0])[1]
-        return Plan(tuple(edits))
+        lack = "cannot be fused: it is no inverted bottleneck (1x1 expand, depthwise, 1x1 project)"
+        return per_block(
+            graph,
+            self.blocks,
+            lambda block: (block,) if block.kind == "ibn" else (),
+            lambda block: (_fused(graph, block),),
+            lack,
+        )
 
 
 @dataclass(frozen=True)
@@ -78,9 +86,6 @@ class _Parts:
 
 
 def _fused(graph: Graph, block: Block) -> ReplaceBlock | FuseLayers:
-    if block.kind != "ibn":
-        rule = "it is no inverted bottleneck (1x1 expand, depthwise, 1x1 project)"
-        raise NotApplicable(f"{block.name} ({block.kind}) cannot be fused: {rule}")
     parts = _parts(graph, block)
     return dense_expansion(graph, block) if parts is None else _edge_residual(graph, block, parts)
 
@@ -141,8 +146,8 @@ def _parts(graph: Graph, block: Block) -> _Parts | None:
     gated = se[-1].name if se else dw_act.name
     if not (normed and active and (behind(pad) if before else pad) is dw and project.inputs[0] == gated):
         return None
-    known = {op.name for op in (expand, norm, act, pad, dw, dw_norm, dw_act, *se, project, project_norm)}
-    rest = [op for op in ops if op.name not in known]
+    named_parts = {op.name for op in (expand, norm, act, pad, dw, dw_norm, dw_act, *se, project, project_norm)}
+    rest = [op for op in ops if op.name not in named_parts]
     add = rest[0] if len(rest) == 1 and rest[0].name == block.output else None
     whole = add is not None and add.kind == "add" and set(add.inputs) == {project_norm.name, block.input}
     if rest and not whole:

@@ -1,6 +1,7 @@
 """Another input resolution."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from ..errors import InputError, NotApplicable
 from ..graph import Graph, Plan, SetInput
@@ -38,11 +39,15 @@ class InputSize(Transform):
                     f"{name} is {value!r}; it must be a whole number of pixels from 16 to 4096, such as 192"
                 )
 
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        return (cls(128),)
+
     def plan(self, graph: Graph, target: Target) -> Plan:
         if len(graph.inputs) != 1 or len(graph.inputs[0].shape) != 4:
             raise NotApplicable("the network does not read one image [N, C, H, W]")
-        channels, *now = graph.inputs[0].shape[1:]
-        wanted = (self.height, self.width or self.height)
-        if tuple(now) == wanted:
-            raise NotApplicable(f"the network already reads images of {now[0]} x {now[1]}")
-        return Plan((SetInput((channels, *wanted)),))
+        channels, *size = graph.inputs[0].shape[1:]
+        new_size = (self.height, self.width or self.height)
+        if tuple(size) == new_size:
+            raise NotApplicable(f"the network already reads images of {size[0]} x {size[1]}")
+        return Plan((SetInput((channels, *new_size)),))

@@ -1,14 +1,17 @@
 """Another kernel size for spatial convolutions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Self
 
 from ..errors import InputError, NotApplicable
-from ..graph import ExchangeLayer, Graph, Op, Plan
+from ..graph import Block, ExchangeLayer, Graph, Op, Plan
 from ..graph.padding import pads_itself
 from ..hardware import Target
 from .base import Blocks, Transform
-from .layers import own_weight, sharing, standardised
-from .select import check_blocks, named, select
+from .layer_weights import own_weight, sharing, standardised
+from .per_block import per_block
+from .select import check_blocks
 
 __all__ = ["KernelSize"]
 
@@ -45,25 +48,27 @@ class KernelSize(Transform):
             raise InputError(f"size is {self.size!r}; it must be odd and from 3 to 15, such as 3")
         check_blocks(self.blocks)
 
+    @classmethod
+    def block_options(cls, graph: Graph, block: Block) -> Mapping[str, Self]:
+        return {"kernel": cls(3, block.name)} if block.kernel > 3 else {}
+
+    @classmethod
+    def network_options(cls, graph: Graph) -> tuple[Self, ...]:
+        return (cls(3, "*[kernel>3]") if any(block.kernel > 3 for block in graph.blocks) else cls(3),)
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        return cls(3), cls(7)
+
     def plan(self, graph: Graph, target: Target) -> Plan:
-        edits: dict[str, ExchangeLayer] = {}
-        reasons: list[NotApplicable] = []
-        meant = named(self.blocks)
-        for block in select(graph, self.blocks):
-            found = [op for op in (graph.by_name[name] for name in block.ops) if self._differs(op)]
-            if not found and block.name in meant:
-                raise NotApplicable(f"{block.name} ({block.kind}) has no other spatial kernel than {self._words}")
-            for op in found:
-                try:
-                    edits |= {other.name: self._edit(graph, other) for other in sharing(graph, op)}
-                except NotApplicable as error:
-                    if block.name in meant:
-                        raise
-                    reasons.append(error)
-        if not edits:
-            none = f"none of the blocks {self.blocks!r} has another spatial kernel than {self._words}"
-            raise reasons[0] if reasons else NotApplicable(none)
-        return Plan(tuple(edits.values()))
+        def layers(block: Block) -> list[Op]:
+            return [op for op in (graph.by_name[name] for name in block.ops) if self._differs(op)]
+
+        def edits(layer: Op) -> list[ExchangeLayer]:
+            return [self._edit(graph, op) for op in sharing(graph, layer)]
+
+        none = f"none of the blocks {self.blocks!r} has another spatial kernel than {self._words}"
+        return per_block(graph, self.blocks, layers, edits, f"has no other spatial kernel than {self._words}", none)
 
     @property
     def _words(self) -> str:

@@ -114,8 +114,8 @@ class OutputStride(Transform):
         if dilated_pool and not (goes or centred):
             raise NotApplicable(f"{name}: a {_size(op)} pool that makes its map smaller cannot stand apart")
         fronts = at.rate * pads[0][0], at.rate * pads[1][0]
-        now = [at.rate * span // 2 for span in spans] if same or dynamic else fronts
-        shift = tuple(t + new - old for t, new, old in zip(at.shift, now, fronts, strict=True))
+        new_fronts = [at.rate * span // 2 for span in spans] if same or dynamic else fronts
+        shift = tuple(t + new - old for t, new, old in zip(at.shift, new_fronts, fronts, strict=True))
         padding = None if same or dynamic or at.rate == 1 else fronts
         edit = SetSpatial(
             op.name,
@@ -131,15 +131,15 @@ class OutputStride(Transform):
 def _is_map(graph: Graph, op: Op, maps: Collection[str]) -> bool:
     """Whether it makes a map of the pixels it reads: [N, C, H, W], in groups [N, G, C, H, W], or flat [N, C, H W]."""
     read = [graph.by_name[name].shape for name in op.inputs if name in maps]
-    rank, made = len(read[0]), len(op.shape)
-    if made == rank == 4:
+    rank, out_rank = len(read[0]), len(op.shape)
+    if out_rank == rank == 4:
         return True
-    if made < 3 or op.kind == "permute":
+    if out_rank < 3 or op.kind == "permute":
         return False
     if op.kind != "reshape":
-        pixels = op.shape[-2:] if made > 3 else op.shape[-1:]
+        pixels = op.shape[-2:] if out_rank > 3 else op.shape[-1:]
         return any(shape[-len(pixels) :] == pixels for shape in read)
-    if made == 3:
+    if out_rank == 3:
         return op["dims"][-1] == ((rank - 2, rank - 1) if rank > 3 else (2,))
     if rank == 3:
         return op["dims"][-2:] == (None, None) and op.shape[-2] * op.shape[-1] == read[0][-1]

@@ -1,13 +1,16 @@
 """Squeeze-excite gates taken out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from ..errors import NotApplicable
-from ..graph import Graph, Op, Plan, RemoveModule
+from ..graph import Block, Graph, Op, Plan, RemoveModule
 from ..graph.paths import around
 from ..hardware import Target
 from .base import Blocks, Transform
-from .select import check_blocks, named, select
+from .per_block import per_block
+from .select import check_blocks
 
 __all__ = ["RemoveSE"]
 
@@ -33,29 +36,41 @@ class RemoveSE(Transform):
     def __post_init__(self) -> None:
         check_blocks(self.blocks)
 
+    @classmethod
+    def block_options(cls, graph: Graph, block: Block) -> Mapping[str, Self]:
+        return {"gate": cls(block.name)} if block.se else {}
+
+    @classmethod
+    def network_options(cls, graph: Graph) -> tuple[Self, ...]:
+        return (cls(),)
+
     def plan(self, graph: Graph, target: Target) -> Plan:
         inside: dict[str, list[str]] = {}
         for op in graph.ops:
             for path in around(op.module):
                 inside.setdefault(path, []).append(op.name)
-        edits, reasons = [], []
-        meant = named(self.blocks)
-        for block in select(graph, self.blocks):
-            gates = [gate for name in block.ops if (gate := _gate(graph, graph.by_name[name]))]
-            if not gates and block.name in meant:
-                raise NotApplicable(f"{block.name} ({block.kind}) has no squeeze-excite gate")
-            for gate in gates:
-                where = graph.by_name[gate[-1]].module
-                module = next((path for path in around(where) if set(inside[path]) == set(gate)), "")
-                if module:
-                    edits.append(RemoveModule(module, gate, "least-squares"))
-                    continue
-                reasons.append(NotApplicable(f"the gate of {block.name} is written into the code of {where or 'it'}"))
-                if block.name in meant:
-                    raise reasons[-1]
-        if not edits:
-            raise reasons[0] if reasons else NotApplicable(f"none of the blocks {self.blocks!r} has a gate")
-        return Plan(tuple(edits))
+
+        def gates(block: Block) -> list[_Gate]:
+            products = (graph.by_name[name] for name in block.ops)
+            return [_Gate(block.name, ops) for product in products if (ops := _gate(graph, product))]
+
+        def edits(gate: _Gate) -> list[RemoveModule]:
+            where = graph.by_name[gate.ops[-1]].module
+            module = next((path for path in around(where) if set(inside[path]) == set(gate.ops)), "")
+            if not module:
+                raise NotApplicable(f"the gate of {gate.block} is written into the code of {where or 'it'}")
+            return [RemoveModule(module, gate.ops, "least-squares")]
+
+        none = f"none of the blocks {self.blocks!r} has a gate"
+        return per_block(graph, self.blocks, gates, edits, "has no squeeze-excite gate", none)
+
+
+@dataclass(frozen=True)
+class _Gate:
+    """The operators of a gate, in execution order, and the block it stands in."""
+
+    block: str
+    ops: tuple[str, ...]
 
 
 _BOUNDED = frozenset("sigmoid hard_sigmoid softmax tanh relu6 clamp".split())  # what makes a gate's factor
@@ -81,16 +96,16 @@ def _gate(graph: Graph, product: Op) -> tuple[str, ...]:
 
 def _between(graph: Graph, start: str, end: str) -> set[str]:
     """The operators `end` is computed with from `start` and nothing else; none where it is not."""
-    found: set[str] = set()
+    operators: set[str] = set()
     pending, reached = [end], False
     while pending:
         name = pending.pop()
         reached = reached or name == start
-        if name == start or name in found:
+        if name == start or name in operators:
             continue
         op = graph.by_name[name]
         if op.kind == "input" or (not op.inputs and op.kind != "param"):
             return set()
-        found.add(name)
+        operators.add(name)
         pending += op.inputs
-    return found if reached else set()
+    return operators if reached else set()

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
 from ..errors import InputError, NotApplicable, unknown
-from ..graph import ExchangeLayer, Graph, Op, Plan
+from ..graph import Block, ExchangeLayer, Graph, Op, Plan
 from ..hardware import Target
 from .base import Blocks, Transform
-from .select import check_blocks, named, select
+from .per_block import per_block
+from .select import check_blocks
 
 __all__ = ["ReplaceActivation"]
 
@@ -48,31 +49,36 @@ class ReplaceActivation(Transform):
                 raise unknown("activation", kind, _KINDS)
         check_blocks(self.blocks)
 
+    @classmethod
+    def block_options(cls, graph: Graph, block: Block) -> Mapping[str, Self]:
+        return {"activation": cls("hard_swish", _SMOOTH, block.name)}
+
+    @classmethod
+    def network_options(cls, graph: Graph) -> tuple[Self, ...]:
+        return (cls("hard_swish", _SMOOTH),)
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        return (cls("relu6", of=("relu", "silu", "gelu", "hard_swish", "mish", "leaky_relu")),)
+
     def plan(self, graph: Graph, target: Target) -> Plan:
-        wanted = tuple(kind for kind in self.of or _SMOOTH if kind != self.to)
+        kinds = tuple(kind for kind in self.of or _SMOOTH if kind != self.to)
         calls: dict[str, list[Op]] = {}
         for op in graph.ops:
             calls.setdefault(op.module, []).append(op)
-        edits: dict[str, ExchangeLayer] = {}
-        meant, reasons = named(self.blocks), []
-        for block in select(graph, self.blocks):
-            found = [op for op in (graph.by_name[name] for name in block.ops) if op.kind in wanted]
-            if not found and block.name in meant:
-                raise NotApplicable(f"{block.name} ({block.kind}) has no {' or '.join(wanted)}")
-            for op in found:
-                if not op.module or any(other.kind != op.kind for other in calls[op.module]):
-                    reasons.append(
-                        NotApplicable(f"the {op.kind} of {op.module or 'the network'} is written into its code")
-                    )
-                    if block.name in meant:
-                        raise reasons[-1]
-                    continue
-                edits |= {other.name: self._edit(other) for other in calls[op.module]}
-        if not edits:
-            raise (
-                reasons[0] if reasons else NotApplicable(f"no block {self.blocks!r} names has a {' or '.join(wanted)}")
-            )
-        return Plan(tuple(edits.values()))
+
+        def activations(block: Block) -> list[Op]:
+            return [op for op in (graph.by_name[name] for name in block.ops) if op.kind in kinds]
+
+        def edits(activation: Op) -> list[ExchangeLayer]:
+            module, kind = activation.module, activation.kind
+            if not module or any(call.kind != kind for call in calls[module]):
+                raise NotApplicable(f"the {kind} of {module or 'the network'} is written into its code")
+            return [self._edit(call) for call in calls[module]]
+
+        words = " or ".join(kinds)
+        none = f"no block {self.blocks!r} names has a {words}"
+        return per_block(graph, self.blocks, activations, edits, f"has no {words}", none)
 
     def _edit(self, op: Op) -> ExchangeLayer:
         new = replace(op, kind=self.to, attrs=tuple(_ATTRS.get(self.to, {}).items()))

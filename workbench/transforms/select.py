@@ -45,15 +45,17 @@ def select(graph: Graph, blocks: str | tuple[str, ...]) -> tuple[Block, ...]:
     names = [block.name for block in graph.blocks]
     chosen: set[str] = set()
     for glob, conditions in _selectors(blocks):
-        found = [(i, block) for i, block in enumerate(graph.blocks) if fnmatchcase(block.name, glob)]
-        if not found:
+        matching = [(i, block) for i, block in enumerate(graph.blocks) if fnmatchcase(block.name, glob)]
+        if not matching:
             raise unknown("block pattern", glob, names)
         tests = _tests(conditions)
-        met = [block.name for i, block in found if all(test(i, block) for test in tests)]
-        if not met:
-            first = found[0][1].name
-            raise NotApplicable(f"none of the {len(found)} blocks {glob!r} names ({first} first) meets [{conditions}]")
-        chosen.update(met)
+        fitting = [block.name for i, block in matching if all(test(i, block) for test in tests)]
+        if not fitting:
+            first = matching[0][1].name
+            raise NotApplicable(
+                f"none of the {len(matching)} blocks {glob!r} names ({first} first) meets [{conditions}]"
+            )
+        chosen.update(fitting)
     return tuple(block for block in graph.blocks if block.name in chosen)
 
 
@@ -74,17 +76,17 @@ def check_blocks(blocks: object) -> None:
 
 def _selectors(blocks: object) -> list[tuple[str, str]]:
     """(glob, conditions) of every selector; commas separate them outside brackets."""
-    several = (blocks,) if isinstance(blocks, str) else blocks
-    if not several or not isinstance(several, tuple) or any(not isinstance(b, str) for b in several):
+    patterns = (blocks,) if isinstance(blocks, str) else blocks
+    if not patterns or not isinstance(patterns, tuple) or any(not isinstance(b, str) for b in patterns):
         raise InputError(f"blocks is {blocks!r}; it must be a pattern such as 'blocks.1.*' or a tuple of patterns")
-    found = []
-    for text in several:
+    selectors = []
+    for text in patterns:
         for part in re.split(r",(?![^\[]*\])", text):
             match = _SELECTOR.match(part.strip())
             if match is None or not part.strip() or part.count("[") != part.count("]"):
                 raise InputError(f"blocks is {blocks!r}; {part!r} is no pattern such as 'blocks.1.*'")
-            found.append((match["glob"].strip() or "*", match["conditions"] or ""))
-    return found
+            selectors.append((match["glob"].strip() or "*", match["conditions"] or ""))
+    return selectors
 
 
 def _tests(conditions: str) -> list[_Test]:

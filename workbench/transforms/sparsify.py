@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Self
 
 from ..graph import Graph, Op, Plan, prune
 from ..graph.compress import Pattern
 from ..hardware import Target
 from .base import Blocks, Transform
-from .layers import compress_layers, weight_of
+from .layer_weights import compress_layers, weight_of
 from .select import check_blocks
 
 __all__ = ["Sparsify"]
@@ -50,6 +51,10 @@ class Sparsify(Transform):
     def __post_init__(self) -> None:
         prune(self.amount, self.pattern)
         check_blocks(self.blocks)
+
+    @classmethod
+    def examples(cls) -> tuple[Self, ...]:
+        return cls(0.75), cls(0.5, "2:4")
 
     def plan(self, graph: Graph, target: Target) -> Plan:
         fits, what = _LAYERS[self.pattern]

@@ -49,11 +49,12 @@ def calibrate(target: Target, networks: int = NETWORKS, report: Report | None = 
     explains networks held out better than the model of totals alone, it is taken. A run that was stopped goes on where
     it was. report(count, networks, name) is called after every network.
     """
-    is_table = isinstance(target, TableTarget)
-    rows = rows_of_table(target) if is_table else measure(target, networks, cache_folder(target), report)
+    if isinstance(target, TableTarget):
+        rows, learn = rows_of_table(target), fit_accelerator
+    else:
+        rows, learn = measure(target, networks, cache_folder(target), report), fit_profiled
     model: Model = fit_totals(target, rows)
     ratio = _ratio(partial(fit_totals, target), rows)
-    learn = fit_accelerator if is_table else fit_profiled
     if (other := learn(target, rows)) is not None:
         other_ratio = _ratio(partial(learn, target), rows)
         if len(other_ratio) and np.abs(other_ratio - 1).mean() < np.abs(ratio - 1).mean():

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 
-from ..errors import NotApplicable
-from ..graph import Compress, Graph, Op, Param, Plan, Scheme
+from ..graph import Block, Compress, Graph, Op, Param, Plan, Scheme
 from .base import Blocks
-from .select import named, select
+from .per_block import per_block
 
 __all__ = ["compress_layers", "own_weight", "sharing", "standardised", "weight_of"]
 
@@ -22,18 +21,14 @@ def compress_layers(graph: Graph, blocks: Blocks, scheme: Scheme, fits: Callable
     Raises NotApplicable where a block named in full, or all of those a pattern selects, have no such layer.
     what: such a layer, in words.
     """
-    edits: dict[str, Compress] = {}
-    meant = named(blocks)
-    for block in select(graph, blocks):
-        ops = [graph.by_name[name] for name in block.ops]
-        found = [(weight.name, op) for op in ops if (weight := weight_of(op)) is not None and fits(op)]
-        if not found and block.name in meant:
-            raise NotApplicable(f"{block.name} ({block.kind}) has no {what}")
-        for name, op in found:
-            edits.setdefault(name, Compress(op.name, scheme))
-    if not edits:
-        raise NotApplicable(f"none of the blocks {blocks!r} has a {what}")
-    return Plan(tuple(edits.values()))
+
+    def layers(block: Block) -> list[Op]:
+        return [op for op in (graph.by_name[name] for name in block.ops) if weight_of(op) is not None and fits(op)]
+
+    def edits(layer: Op) -> list[Compress]:
+        return [Compress(sharing(graph, layer)[0].name, scheme)]
+
+    return per_block(graph, blocks, layers, edits, f"has no {what}", f"none of the blocks {blocks!r} has a {what}")
 
 
 def own_weight(op: Op) -> Param | None:
@@ -61,8 +56,8 @@ def standardised(graph: Graph, op: Op) -> bool | None:
     for each (Brock et al. 2021), or g = 1.
     """
     weight = op.param("weight")
-    known = _STANDARDISED.get(graph.classes.get(op.module, ""))
-    return known if weight is not None and weight.computed and weight.name == f"{op.module}.weight" else None
+    gained = _STANDARDISED.get(graph.classes.get(op.module, ""))
+    return gained if weight is not None and weight.computed and weight.name == f"{op.module}.weight" else None
 
 
 def weight_of(op: Op) -> Param | None:

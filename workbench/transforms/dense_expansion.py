@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from ..errors import NotApplicable
 from ..graph import Block, FuseLayers, Graph, Op, Param
 from ..graph.paths import around
-from .layers import own_weight
+from .layer_weights import own_weight
 
 __all__ = ["ACTIVATIONS", "dense_expansion"]
 
@@ -74,9 +74,9 @@ def _edit(graph: Graph, block: Block, dw: _Layer, need: _Need) -> FuseLayers:
     own = all(own_weight(op) is not None for op in (*expand.convs, *dw.convs))
     need(own, f"{expand.module} and {dw.module} must have plain weights of their own")
     need(_aligned(graph, dw), f"the kernels in {dw.module} must have one middle, stride and dilation")
-    going = {op.name for op in (*expand.ops, *between, *dw.ops)}
-    gone = going | {pad.name} if pad else going
-    _check_alone(graph, gone, dw.name, pad, need)
+    layers = {op.name for op in (*expand.ops, *between, *dw.ops)}
+    removed = layers | {pad.name} if pad else layers
+    _check_alone(graph, removed, dw.name, pad, need)
     straight = _straight(graph, block, dw.name)
     need(not straight, f"an activation must stand between {dw.module} and {straight}")
 
@@ -86,11 +86,11 @@ def _edit(graph: Graph, block: Block, dw: _Layer, need: _Need) -> FuseLayers:
         read = replace(pad, inputs=(read.name,), shape=(*read.shape[:2], *pad.shape[2:]))
         added.append(read)
     added.append(_dense(graph, expand, dw, read.name))
-    ops = tuple(op.name for op in graph.ops if op.name in gone)
+    ops = tuple(op.name for op in graph.ops if op.name in removed)
     return FuseLayers(ops, tuple(added), graph.classes.get(dw.convs[0].module, ""))
 
 
-# ---- what is there ----------------------------------------------------------------------------------------------
+# ---- layers and paths -------------------------------------------------------------------------------------------
 
 
 def _layer(graph: Graph, op: Op) -> _Layer | None:
@@ -118,12 +118,12 @@ def _layer(graph: Graph, op: Op) -> _Layer | None:
 
 def _back(graph: Graph, block: Block, start: str, need: _Need) -> tuple[_Layer, tuple[Op, ...]]:
     """The one layer that leads to this tensor, and the operators between, in execution order."""
-    found: dict[str, Op] = {}
+    between: dict[str, Op] = {}
     layers: dict[str, _Layer] = {}
     pending = [start]
     while pending:
         op = graph.by_name[pending.pop()]
-        if op.name in found or op.name in layers:
+        if op.name in between or op.name in layers:
             continue
         need(op.name in block.ops, "its depthwise convolution must follow an expansion of its own")
         layer = _layer(graph, op)
@@ -132,19 +132,19 @@ def _back(graph: Graph, block: Block, start: str, need: _Need) -> tuple[_Layer, 
             continue
         plain = op.kind in _BENDING | _NORMS | _WRITTEN_OUT
         need(plain, f"its {op.kind} in {op.module} stands between expansion and depthwise convolution")
-        found[op.name] = op
+        between[op.name] = op
         pending += op.inputs
     need(len(layers) == 1, f"{len(layers)} convolutions lead to its depthwise one, not the expansion alone")
     (expand,) = layers.values()
     same = graph.by_name[start].shape == graph.by_name[expand.name].shape
     need(same, f"the depthwise convolution must read a map of the size that {expand.module} makes")
-    return expand, tuple(op for op in graph.ops if op.name in found)
+    return expand, tuple(op for op in graph.ops if op.name in between)
 
 
 def _straight(graph: Graph, block: Block, start: str) -> str:
     """What would read this tensor with no activation on the way; "" where every way has one."""
     size = graph.by_name[start].elements
-    pending, seen = [start], {start}
+    pending, visited = [start], {start}
     while pending:
         name = pending.pop()
         users = graph.consumers[name]
@@ -156,8 +156,8 @@ def _straight(graph: Graph, block: Block, start: str) -> str:
             pooled = user.kind in _REDUCTIONS and user.elements < size
             maps = [graph.by_name[i] for i in user.inputs if graph.by_name[i].elements == size]
             product = user.kind == "mul" and len(maps) == 2 and len(graph.by_name[start].shape) == 4
-            if not pooled and not product and user.kind not in _BENDING and user.name not in seen:
-                seen.add(user.name)
+            if not pooled and not product and user.kind not in _BENDING and user.name not in visited:
+                visited.add(user.name)
                 pending.append(user.name)
     return ""
 
@@ -177,26 +177,26 @@ def _aligned(graph: Graph, dw: _Layer) -> bool:
     return len(dw.convs) == 1 or (len(facts) == 1 and cls in ("Conv2d", "Conv2dSame"))
 
 
-def _check_alone(graph: Graph, gone: Set[str], output: str, pad: Op | None, need: _Need) -> None:
+def _check_alone(graph: Graph, removed: Set[str], output: str, pad: Op | None, need: _Need) -> None:
     """Nothing else may read what goes or use its weights, and its modules may do nothing else."""
-    kept = {"": ""}  # the modules of all else and those around them -> what they do
+    staying = {"": ""}  # the modules of all else and those around them -> what they do
     weights: dict[str, str] = {}
     for op in graph.ops:
-        if op.name not in gone:
-            kept |= dict.fromkeys(around(op.module), op.kind)
+        if op.name not in removed:
+            staying |= dict.fromkeys(around(op.module), op.kind)
             weights |= {p.name: op.module for p in op.params}
-    for name in gone:
+    for name in removed:
         op = graph.by_name[name]
-        alone = name not in graph.outputs and all(user.name in gone for user in graph.consumers[name])
+        alone = name not in graph.outputs and all(user.name in removed for user in graph.consumers[name])
         need(alone or name == output, f"{op.module} must feed the depthwise convolution alone")
-        does = kept.get(op.module)
+        does = staying.get(op.module)
         why = "is called more than once" if does == op.kind else f"has the {op.kind} written into its code"
         need(does is None or op is pad, f"{op.module or 'the network'} {why}")
         other = next((weights[p.name] for p in op.params if p.name in weights), None)
         need(other is None, f"{other} uses the weights of {op.module} too")
 
 
-# ---- what is made -----------------------------------------------------------------------------------------------
+# ---- the new layer ----------------------------------------------------------------------------------------------
 
 
 def _dense(graph: Graph, expand: _Layer, dw: _Layer, read: str) -> Op:

@@ -6,7 +6,7 @@ from ..errors import NotApplicable, unknown
 from ..graph import Graph, Op, Segment
 from .select import select
 
-__all__ = ["Importance", "keep_by", "kept", "movable"]
+__all__ = ["Importance", "keep_by", "movable", "why_no_growth"]
 
 Importance = Literal["magnitude", "batch-norm", "taylor"]
 
@@ -36,16 +36,16 @@ def movable(graph: Graph, blocks: str | tuple[str, ...], read: bool = False) -> 
         layouts = [channels.layout[name] for name in tensors if name in channels.layout]
         reached = {segment for layout in layouts for segment in layout.segments}
         names = [name for name in channels.segments if name in reached]
-    found = [channels.segments[name] for name in names]
-    free = tuple(channels.segments[n] for ns in channels.together(s.name for s in found if not s.frozen) for n in ns)
-    if found and not free:
-        raise NotApplicable(f"{found[-1].name} keeps its {found[-1].width} channels: {found[-1].frozen}")
+    selected = [channels.segments[name] for name in names]
+    free = tuple(channels.segments[n] for ns in channels.together(s.name for s in selected if not s.frozen) for n in ns)
+    if selected and not free:
+        raise NotApplicable(f"{selected[-1].name} keeps its {selected[-1].width} channels: {selected[-1].frozen}")
     if not free:
         raise NotApplicable(f"no layer in {blocks!r} makes channels")
     return free
 
 
-def kept(segment: Segment) -> str:
+def why_no_growth(segment: Segment) -> str:
     """Why a segment that may shrink does not grow."""
     return f"{segment.name} keeps its {segment.width} channels, as more would change the function: {segment.no_pad}"
 
