@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from workbench.errors import InputError, NotApplicable, UnknownName
 from workbench.graph import Compress, Plan, SetInput, as_built, check_scheme, cluster, compressed, prune, rewrite
-from workbench.graph.document import graph_from_json, graph_to_json
+from workbench.graph.json_document import graph_from_json, graph_to_json
 from workbench.graph.trace import trace
 
 from .networks import Residual, Tied

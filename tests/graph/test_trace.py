@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from workbench.errors import InputError, TraceError
-from workbench.graph import Graph, aten
+from workbench.graph import Graph
+from workbench.graph.reshapes import Dims, reshape_dims
 from workbench.graph.trace import trace
 
 from .execute import execute
@@ -330,8 +331,8 @@ def test_every_input_stands_before_its_readers() -> None:
         ((1, 6, 4), (1, 4, 6), ((0,), None, None)),
     ],
 )
-def test_reshape_dims(before: tuple[int, ...], after: tuple[int, ...], dims: aten.Dims) -> None:
-    assert aten.reshape_dims(before, after) == dims
+def test_reshape_dims(before: tuple[int, ...], after: tuple[int, ...], dims: Dims) -> None:
+    assert reshape_dims(before, after) == dims
 
 
 def test_a_wrong_number_of_channels_names_both() -> None:

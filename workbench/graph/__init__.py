@@ -1,21 +1,25 @@
 """The frozen graph, its blocks, its channel segments, and plans that edit it."""
 
 from .blocks import Block
-from .channels import Channels, Layout, ParamAxis, Segment, param_axes, source_channels
-from .compress import Scheme, as_built, check_scheme, cluster, compressed, prune
-from .ir import Graph, Op, Param, is_computed
+from .channels import ChannelLayout, Channels, Segment, source_channels
+from .compress import Scheme, check_scheme, cluster, compressed, prune
+from .compress_edits import as_built
+from .graph import Graph, Origin
 from .liveness import live_ranges
+from .op import Op, Param, is_computed
+from .param_axes import ParamAxis, param_axes
 from .plan import Compress, Edit, Plan, Replace, Resize, SetInput, SetSpatial
 from .rewrite import rewrite
 
 __all__ = [
     "Block",
+    "ChannelLayout",
     "Channels",
     "Compress",
     "Edit",
     "Graph",
-    "Layout",
     "Op",
+    "Origin",
     "Param",
     "ParamAxis",
     "Plan",

@@ -8,7 +8,7 @@ new surgery.
 from dataclasses import dataclass
 
 from .compress import Scheme
-from .ir import Op
+from .op import Op
 
 __all__ = ["Compress", "Edit", "Plan", "Replace", "Resize", "SetInput", "SetSpatial"]
 

@@ -23,7 +23,7 @@ import pandas as pd
 from ..errors import FileFormatError, InputError, unknown
 from ..files import nearest_file
 from ..graph import Graph
-from ..graph.document import graph_from_json
+from ..graph.json_document import graph_from_json
 from .base import Measurement, Target, Weights
 
 __all__ = ["UNITS", "TableTarget", "read_table"]

@@ -10,7 +10,7 @@ from workbench.errors import InputError, WorkbenchError
 from workbench.estimators import device
 from workbench.estimators.device.measuring import cache_folder, emit, measure, rows_of_table
 from workbench.estimators.sampling import sample
-from workbench.graph.document import graph_to_json
+from workbench.graph.json_document import graph_to_json
 from workbench.hardware import OnnxRuntimeCpu, TableTarget
 
 QUICK = OnnxRuntimeCpu(rounds=1, seconds=0.01)

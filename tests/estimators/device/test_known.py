@@ -12,7 +12,7 @@ from workbench.estimators import device
 from workbench.estimators.device import KnownModel, Row, fit, fit_known, held_out
 from workbench.estimators.ethos_u import modelled
 from workbench.estimators.sampling import sample
-from workbench.graph.document import graph_to_json
+from workbench.graph.json_document import graph_to_json
 from workbench.hardware import EthosU, TableTarget, resolve
 
 TARGET = resolve("onnxruntime-cpu")

@@ -18,7 +18,7 @@ import pandas as pd
 from ...errors import InputError, UnknownName
 from ...files import home, write_atomic
 from ...graph import Graph
-from ...graph.document import graph_to_json
+from ...graph.json_document import graph_to_json
 from ...hardware import Measurement, OnnxRuntimeCpu, TableTarget, Target
 from ...hardware.onnx_file import write_onnx
 from ...hardware.tflite import write_tflite
