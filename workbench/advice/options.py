@@ -6,6 +6,7 @@ from typing import Protocol
 
 from ..errors import NotApplicable, UnknownName
 from ..graph import Block, Graph, Plan, rewrite
+from ..graph.kinds import SMOOTH_RECTIFIERS
 from ..hardware import Target
 from ..transforms import (
     DenseDepthwise,
@@ -23,7 +24,6 @@ from ..transforms import (
 __all__ = ["Loss", "Option", "block_options", "network_options", "option"]
 
 _NARROWER = (0.75, 0.5, 0.25)
-_SMOOTH = ("silu", "gelu", "mish", "elu")
 
 
 class Loss(Protocol):
@@ -84,7 +84,7 @@ def _of_block(block: Block) -> Iterator[tuple[str, tuple[Transform, ...]]]:
     if block.se:
         yield "gate", (RemoveSE(name),)
         yield "gate, narrow", (RemoveSE(name), narrow[0.5])
-    yield "activation", (ReplaceActivation("hard_swish", _SMOOTH, name),)
+    yield "activation", (ReplaceActivation("hard_swish", SMOOTH_RECTIFIERS, name),)
     yield "drop", (DropBlock(name),)
     if block.kind == "ibn":
         yield "fuse", (FuseIBN(name),)
@@ -107,7 +107,7 @@ def network_options(graph: Graph, target: Target) -> tuple[Option, ...]:
         EvenChannels("cost"),
         DepthMultiplier(0.9),
         DepthMultiplier(0.75),
-        ReplaceActivation("hard_swish", _SMOOTH),
+        ReplaceActivation("hard_swish", SMOOTH_RECTIFIERS),
         RemoveSE(),
         KernelSize(3, "*[kernel>3]") if any(block.kernel > 3 for block in graph.blocks) else KernelSize(3),
         *(FuseIBN(f"*[resolution>={size}]") for size in sizes),

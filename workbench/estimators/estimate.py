@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..graph import Graph
+from ..graph.kinds import SOURCES
 
 __all__ = ["Detail", "Estimate"]
 
@@ -40,7 +41,7 @@ class Detail:
                 "bound": self.bound.get(op.name, "compute"),
             }
             for op in self.graph.ops
-            if op.kind not in ("input", "param")
+            if op.kind not in SOURCES
         )
 
     @cached_property

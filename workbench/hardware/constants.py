@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Graph, Op
+from ..graph.kinds import AFFINE
 from .base import Weights
 from .lowering import HwOp
 from .values import value_of
@@ -56,7 +57,7 @@ class Constants:
             return gain, self._get(fold, "bias") - self._get(fold, "running_mean") * gain
         if fold.kind == "hard_sigmoid":
             return 1.0, 3.0
-        if fold.kind not in ("add", "sub", "mul", "div"):
+        if fold.kind not in AFFINE:
             return 1.0, 0.0  # the fused activation
         by = fold.get("scalar")
         if by is None:

@@ -4,10 +4,11 @@ from dataclasses import dataclass, replace
 
 from ..errors import NotApplicable
 from ..graph import Block, Graph, Op, Param, Plan, Replace
+from ..graph.kinds import NONLINEARITIES
 from ..graph.paths import is_inside
 from ..hardware import Target
 from .base import Blocks, Transform
-from .expansion import ACTIVATIONS, dense_expansion
+from .expansion import dense_expansion
 from .select import check_blocks, named, select
 
 __all__ = ["FuseIBN"]
@@ -137,7 +138,7 @@ def _parts(graph: Graph, block: Block) -> _Parts | None:
     dw_norm, project_norm = behind(dw), behind(project)
     dw_act = behind(dw_norm)
     normed = all(op.kind == "batch_norm" for op in (norm, dw_norm, project_norm))
-    active = act.kind in ACTIVATIONS and dw_act.kind in ACTIVATIONS
+    active = all(op.kind in NONLINEARITIES and not op.params for op in (act, dw_act))
     gated = se[-1].name if se else dw_act.name
     if not (normed and active and (behind(pad) if before else pad) is dw and project.inputs[0] == gated):
         return None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import InputError, NotApplicable
 from ..graph import Graph, Op, Plan, SetSpatial
-from ..graph.kinds import WINDOWS
+from ..graph.kinds import PADS, WINDOWS
 from ..graph.layer_padding import is_padding_of, pads_as_needed
 from ..hardware import Target
 from .base import Transform
@@ -163,7 +163,7 @@ def _lost(op: Op) -> NotApplicable:
 
 def _moves_pixels(graph: Graph, op: Op) -> bool:
     """Whether the operator counts pixels that would stand apart; padding a layer does for itself is seen to there."""
-    if op.kind in ("pad", "reflect_pad"):
+    if op.kind in PADS:
         return any(any(p) for p in op["pads"][2:]) and not any(is_padding_of(op, o) for o in graph.consumers[op.name])
     return op.kind == "resize"
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ..errors import NotApplicable
 from ..graph import Graph, Op, Plan, Replace
+from ..graph.kinds import BOUNDED
 from ..graph.paths import around
 from ..hardware import Target
 from .base import Blocks, Transform
@@ -58,9 +59,6 @@ class RemoveSE(Transform):
         return Plan(tuple(edits))
 
 
-_BOUNDED = frozenset("sigmoid hard_sigmoid softmax tanh relu6 clamp".split())  # what makes a gate's factor
-
-
 def _gate(graph: Graph, product: Op) -> tuple[str, ...]:
     """The operators of the gate that ends in this product, in execution order; () where it is no gate."""
     if product.kind != "mul" or len(product.inputs) != 2:
@@ -72,7 +70,7 @@ def _gate(graph: Graph, product: Op) -> tuple[str, ...]:
         if value.elements == source.elements:
             continue  # nothing was pooled
         gate = _between(graph, x, factor)
-        if not any(graph.by_name[name].kind in _BOUNDED for name in gate):
+        if not any(graph.by_name[name].kind in BOUNDED for name in gate):
             continue  # a norm written in code: it divides by what it pooled
         if all(user.name in gate or user is product for name in gate for user in graph.consumers[name]):
             return tuple(op.name for op in graph.ops if op.name in gate or op is product)

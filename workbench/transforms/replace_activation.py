@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from ..errors import InputError, NotApplicable, unknown
 from ..graph import Graph, Op, Plan, Replace
+from ..graph.kinds import SMOOTH_RECTIFIERS, STATELESS_ACTIVATIONS
 from ..hardware import Target
 from .base import Blocks, Transform
 from .select import check_blocks, named, select
@@ -14,8 +15,6 @@ __all__ = ["ReplaceActivation"]
 
 Activation = Literal["hard_swish", "hard_sigmoid", "relu", "relu6", "silu", "gelu", "leaky_relu"]
 
-_KINDS = ("relu", "relu6", "hard_swish", "hard_sigmoid", "silu", "sigmoid", "tanh", "gelu", "mish", "elu", "leaky_relu")
-_SMOOTH = ("silu", "gelu", "mish", "elu")
 _ATTRS: Mapping[str, dict[str, float]] = {"leaky_relu": {"slope": 0.01}}
 
 
@@ -44,12 +43,12 @@ class ReplaceActivation(Transform):
         if not isinstance(self.of, tuple):
             raise InputError(f"of is {self.of!r}; it must be a tuple of activations such as ('silu',)")
         for kind in self.of:
-            if kind not in _KINDS:
-                raise unknown("activation", kind, _KINDS)
+            if kind not in STATELESS_ACTIVATIONS:
+                raise unknown("activation", kind, STATELESS_ACTIVATIONS)
         check_blocks(self.blocks)
 
     def plan(self, graph: Graph, target: Target) -> Plan:
-        wanted = tuple(kind for kind in self.of or _SMOOTH if kind != self.to)
+        wanted = tuple(kind for kind in self.of or SMOOTH_RECTIFIERS if kind != self.to)
         calls: dict[str, list[Op]] = {}
         for op in graph.ops:
             calls.setdefault(op.module, []).append(op)
