@@ -1,6 +1,6 @@
 """The frozen graph, its blocks, its channel segments, and plans that edit it."""
 
-from .blocks import Block
+from .blocks import BLOCK_KINDS, Block
 from .channels import ChannelLayout, Channels, Segment, source_channels
 from .compress import Scheme, check_scheme, cluster, compressed, prune
 from .compress_edits import as_built
@@ -12,6 +12,7 @@ from .plan import Compress, Edit, Plan, Replace, Resize, SetInput, SetSpatial
 from .rewrite import rewrite
 
 __all__ = [
+    "BLOCK_KINDS",
     "Block",
     "ChannelLayout",
     "Channels",

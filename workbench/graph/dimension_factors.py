@@ -11,7 +11,7 @@ network's code knows.
 from collections.abc import Sequence
 from math import gcd, prod
 
-from .kinds import REDUCTIONS
+from .kinds import PRODUCTS, REDUCTIONS
 from .op import Op
 
 __all__ = ["Factors", "output_factors", "reshape_factors", "single_factors", "splits_merged"]
@@ -94,7 +94,7 @@ def output_factors(op: Op, recorded: Shape, inputs: Sequence[Factors]) -> Factor
         dims = [*(reshape_factors(first, recorded) or ())]
     elif op.kind == "permute":
         dims = [first[a] for a in op["axes"]]
-    elif op.kind in ("matmul", "attention"):
+    elif op.kind in PRODUCTS:
         dims = [*first[:-1], inputs[-1 if op.kind == "matmul" else 2][-1]]
     elif op.kind in _KEEP_ALL_BUT_LAST:
         dims = [*first[:-1], None]

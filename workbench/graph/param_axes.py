@@ -31,21 +31,21 @@ def param_axes(graph: Graph, op: Op) -> tuple[ParamAxis, ...]:
     An axis whose channels cannot be followed (behind attention, say) is left out: its segments are frozen.
     """
     layout = graph.channels.layout
-    made = layout.get(op.name)
+    output = layout.get(op.name)
     read = layout.get(op.inputs[0]) if op.inputs else None
     axes: list[ParamAxis] = []
     for param in op.params:
         if op.kind == "param":
-            if made is not None:
-                axes.append(ParamAxis(param, made.axis, "out", made.segments, made.repeat))
+            if output is not None:
+                axes.append(ParamAxis(param, output.axis, "out", output.segments, output.repeat))
         elif op.kind in LAYERS:
-            if op.kind == "conv1d" and (made is None or made.axis != 1):
+            if op.kind == "conv1d" and (output is None or output.axis != 1):
                 continue  # runs across the channels, as ECA does: its kernel does not count them
             out_axis, in_axis = (1, 0) if op.kind == "conv_transpose2d" and param.role == "weight" else (0, 1)
-            if made is not None:
-                axes.append(ParamAxis(param, out_axis, "out", made.segments, made.repeat))
+            if output is not None:
+                axes.append(ParamAxis(param, out_axis, "out", output.segments, output.repeat))
             if param.role == "weight" and read is not None and not op.is_depthwise:
                 axes.append(ParamAxis(param, in_axis, "in", read.segments, read.repeat, op.get("groups", 1)))
-        elif param.shape and param.shape[0] > 1 and made is not None:  # norms, PReLU
-            axes.append(ParamAxis(param, 0, "out", made.segments, made.repeat))
+        elif param.shape and param.shape[0] > 1 and output is not None:  # norms, PReLU
+            axes.append(ParamAxis(param, 0, "out", output.segments, output.repeat))
     return tuple(axes)

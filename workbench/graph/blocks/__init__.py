@@ -13,7 +13,7 @@ stands. Layers that stand loose between blocks are grouped: each convolution wit
 it. What computes on globally pooled features up to the output is the head.
 """
 
-from .block import Block
+from .block import BLOCK_KINDS, Block
 from .finding import find_blocks
 
-__all__ = ["Block", "find_blocks"]
+__all__ = ["BLOCK_KINDS", "Block", "find_blocks"]

@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterator
 
 from ..structure import Structure
+from .block import BLOCK_KINDS
 from .chains import Chain, block_kind, main_chain
 from .layers import Layers
 
 __all__ = ["ModuleTree"]
 
-_MULTI = frozenset(("ibn", "fused-ibn", "depthwise-separable", "universal-ib", "bottleneck", "basic"))
+_OF_SEVERAL_LAYERS = frozenset(BLOCK_KINDS) - {"conv", "head", "other"}
 _STAGE = re.compile(r"Stage|Sequential|Backbone|Trunk|Encoder$|Tree$")
 _WHOLE = re.compile(r"Block|Bottleneck|Module|Att|Downsample")
 
@@ -90,7 +91,7 @@ class ModuleTree:
         chain = self.chain(path)
         if len(chain.letters) < 2:
             return False
-        return block_kind(self.layers, self.under[path], chain, self.class_name(path)) in _MULTI
+        return block_kind(self.layers, self.under[path], chain, self.class_name(path)) in _OF_SEVERAL_LAYERS
 
     def _adds(self, path: str) -> bool:
         """Whether its own code adds feature maps."""

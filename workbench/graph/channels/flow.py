@@ -69,14 +69,14 @@ class ChannelFlow:
     def make(self, op: Op, axis: int, width: int, multiple: int = 1) -> None:
         """Give the operator's output channels of its own; a layer called twice makes the same ones again."""
         weight = op.param("weight")
-        made = [Span(width, multiple)]
-        read = self.leaves(op.inputs[0])
+        output = [Span(width, multiple)]
         if weight is not None:
-            first_read, first_made = self._calls.setdefault(weight.name, (read, made))
-            if first_made is not made:
+            read = self.leaves(op.inputs[0])
+            first_read, first_output = self._calls.setdefault(weight.name, (read, output))
+            if first_output is not output:
                 align(first_read, read)
-                made = first_made
-        self.layouts[op.name] = SpanLayout(axis, made)
+                output = first_output
+        self.layouts[op.name] = SpanLayout(axis, output)
 
     # ---- equal parts --------------------------------------------------------------------------------------------
 

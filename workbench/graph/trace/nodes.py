@@ -7,7 +7,7 @@ from torch import Tensor, fx
 
 from .values import tensors
 
-__all__ = ["base_name", "changes_nothing", "is_same_sort", "namespace", "plain_arguments"]
+__all__ = ["base_name", "changes_nothing", "keeps_number_sort", "namespace", "plain_arguments"]
 
 
 def base_name(node: fx.Node) -> str:
@@ -21,13 +21,13 @@ def namespace(node: fx.Node) -> str:
     return str(getattr(node.target, "namespace", "call"))
 
 
-def is_same_sort(node: fx.Node) -> bool:
-    """A conversion between number formats of one sort, which the deployed network does not have."""
-    read = next((n.meta["val"] for n in node.all_input_nodes if isinstance(n.meta.get("val"), Tensor)), None)
-    made = node.meta.get("val")
-    if read is None or not isinstance(made, Tensor):
+def keeps_number_sort(node: fx.Node) -> bool:
+    """Whether it is no conversion, or one between floating-point formats, which the deployed network does not have."""
+    before = next((n.meta["val"] for n in node.all_input_nodes if isinstance(n.meta.get("val"), Tensor)), None)
+    after = node.meta.get("val")
+    if before is None or not isinstance(after, Tensor):
         return True
-    return read.dtype == made.dtype or (read.is_floating_point() and made.is_floating_point())
+    return before.dtype == after.dtype or (before.is_floating_point() and after.is_floating_point())
 
 
 def plain_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from torch.utils import _pytree as pytree
 from ...errors import TraceError
 from ..op import Op, Param
 from .aten import BROADCASTING, PARAMETERS, PASS_THROUGH, RULES, VIEWS
-from .nodes import base_name, changes_nothing, is_same_sort, namespace, plain_arguments
+from .nodes import base_name, changes_nothing, keeps_number_sort, namespace, plain_arguments
 from .values import Constant, FeatureMap, Pieces, tensors
 
 __all__ = ["Tracer"]
@@ -133,7 +133,7 @@ class Tracer:
         in_place = base.endswith("_") and not base.startswith("_")
         base = base.rstrip("_") if in_place else base
         subject = next(tensors(arguments.values()))
-        if base in PASS_THROUGH and is_same_sort(node):
+        if base in PASS_THROUGH and keeps_number_sort(node):
             return FeatureMap(self._read(subject), subject.shape) if base == "clone" else subject
         if in_place and isinstance(subject, Constant) and subject.view:
             raise TraceError(f"{self.model} writes into a slice of a constant ({self._module(node) or base})")
