@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from workbench.errors import NotApplicable
 from workbench.graph import Graph, Plan, SetInput, rewrite
+from workbench.graph import shapes as shape_rules
 from workbench.graph.channels import rules
 from workbench.graph.kinds import KINDS, SMOOTH_RECTIFIERS
-from workbench.graph.shapes import RULES as SHAPE_RULES
 from workbench.graph.trace import trace
 from workbench.hardware import onnx_rules
 from workbench.hardware.lowering import attention, elementwise, layers, normalisation, pooling, shapes
@@ -85,7 +85,8 @@ def test_operators_have_the_attributes_and_parameters_of_their_row(everything):
 
 def test_rules_for_channels_and_shapes_name_every_kind_or_say_which_they_lack():
     assert set(rules.RULES) == set(KINDS) - NO_CHANNEL_RULE
-    assert set(SHAPE_RULES) == set(KINDS) - NO_SHAPE_RULE
+    assert not set(shape_rules.RULES) & set(shape_rules.RECORDED_RULES)
+    assert set(shape_rules.RULES) | set(shape_rules.RECORDED_RULES) == set(KINDS) - NO_SHAPE_RULE
 
 
 FILES = (attention, elementwise, layers, normalisation, pooling, shapes, onnx_rules)

@@ -10,35 +10,24 @@ are the textbook formulas, in elements:
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from types import MappingProxyType
-from typing import NamedTuple
 
 from ..errors import NotApplicable
 from .dimension_factors import Factors, reshape_factors, splits_merged
 from .kinds import ACTIVATIONS, ADAPTIVE_POOLS, ARITHMETIC, FUNCTIONS, LAYERS, NORMS, PADS, REDUCTIONS, WINDOW_POOLS
 from .op import Op
 
-__all__ = ["RULES", "infer_shape"]
+__all__ = ["RECORDED_RULES", "RULES", "infer_shape"]
 
 Shape = tuple[int, ...]
 
 
-class _Reads(NamedTuple):
-    """What an operator reads; the arguments of `infer_shape`."""
-
-    shapes: Sequence[Shape]
-    traced: Sequence[Shape] | None
-    factors: Callable[[], Factors] | None
+_Rule = Callable[[Op, Sequence[Shape]], Shape]  # the operator and the shapes it reads
+_Traced = Sequence[Shape] | None
+_FactorsRead = Callable[[], Factors] | None
+_RecordedRule = Callable[[Op, Sequence[Shape], _Traced, _FactorsRead], Shape]  # as in infer_shape
 
 
-_Rule = Callable[[Op, Shape, _Reads], Shape]  # op, the shape of its first input, all of them
-
-
-def infer_shape(
-    op: Op,
-    inputs: Sequence[Shape],
-    traced: Sequence[Shape] | None = None,
-    factors: Callable[[], Factors] | None = None,
-) -> Shape:
+def infer_shape(op: Op, inputs: Sequence[Shape], traced: _Traced = None, factors: _FactorsRead = None) -> Shape:
     """The output shape of `op` on inputs of the given shapes.
 
     traced: the input shapes `op.shape` was recorded with; rules that exist only as a recorded size (a reshape
@@ -53,11 +42,12 @@ def infer_shape(
     """
     if not inputs or (traced is not None and list(traced) == list(inputs) and not _has_own_width(op)):
         return op.shape
-    rule = RULES.get(op.kind)
-    if rule is None or (op.kind == "resize" and traced is None):
-        name = op.module or op.name
-        raise NotApplicable(f"{name}: no rule says how {op.kind} changes when its input becomes {inputs[0]}")
-    return rule(op, inputs[0], _Reads(inputs, traced, factors))
+    if op.kind in RULES:
+        return RULES[op.kind](op, inputs)
+    if op.kind in RECORDED_RULES and (op.kind != "resize" or traced is not None):
+        return RECORDED_RULES[op.kind](op, inputs, traced, factors)
+    name = op.module or op.name
+    raise NotApplicable(f"{name}: no rule says how {op.kind} changes when its input becomes {inputs[0]}")
 
 
 def _has_own_width(op: Op) -> bool:
@@ -67,17 +57,20 @@ def _has_own_width(op: Op) -> bool:
 # ---- layers -----------------------------------------------------------------------------------------------------
 
 
-def _linear(op: Op, first: Shape, reads: _Reads) -> Shape:
+def _linear(op: Op, shapes: Sequence[Shape]) -> Shape:
+    first = shapes[0]
     weight = op.param("weight")
     return (*first[:-1], weight.shape[0] if weight is not None else op.shape[-1])
 
 
-def _conv1d(op: Op, first: Shape, reads: _Reads) -> Shape:
+def _conv1d(op: Op, shapes: Sequence[Shape]) -> Shape:
+    first = shapes[0]
     k, s, p, d = (int(op[key]) for key in ("kernel", "stride", "padding", "dilation"))
     return (first[0], op.weight_shape[0], (first[2] + 2 * p - d * (k - 1) - 1) // s + 1)
 
 
-def _conv_transpose2d(op: Op, first: Shape, reads: _Reads) -> Shape:
+def _conv_transpose2d(op: Op, shapes: Sequence[Shape]) -> Shape:
+    first = shapes[0]
     sizes = [
         (n - 1) * op["stride"][i] - 2 * op["padding"][i] + op["dilation"][i] * (op["kernel"][i] - 1)
         + op["output_padding"][i] + 1
@@ -86,7 +79,8 @@ def _conv_transpose2d(op: Op, first: Shape, reads: _Reads) -> Shape:
     return (first[0], op.weight_shape[1] * op["groups"], *sizes)
 
 
-def _conv2d(op: Op, first: Shape, reads: _Reads) -> Shape:
+def _conv2d(op: Op, shapes: Sequence[Shape]) -> Shape:
+    first = shapes[0]
     sizes = [
         (n + 2 * op["padding"][i] - op["dilation"][i] * (op["kernel"][i] - 1) - 1) // op["stride"][i] + 1
         for i, n in enumerate(first[2:])
@@ -99,7 +93,8 @@ def _conv2d(op: Op, first: Shape, reads: _Reads) -> Shape:
 # ---- pooling and reductions -------------------------------------------------------------------------------------
 
 
-def _window_pool(op: Op, first: Shape, reads: _Reads) -> Shape:
+def _window_pool(op: Op, shapes: Sequence[Shape]) -> Shape:
+    first = shapes[0]
     return (*first[:-2], *(_pooled(op, first, i) for i in (0, 1)))
 
 
@@ -114,15 +109,18 @@ def _pooled(op: Op, first: Shape, i: int) -> int:
     return int(size - 1 if (size - 1) * s >= n + p else size)  # the last window must start inside the map
 
 
-def _avg_pool1d(op: Op, first: Shape, reads: _Reads) -> Shape:
+def _avg_pool1d(op: Op, shapes: Sequence[Shape]) -> Shape:
+    first = shapes[0]
     return (*first[:-1], (first[-1] - op["kernel"]) // op["stride"] + 1)
 
 
-def _adaptive_pool(op: Op, first: Shape, reads: _Reads) -> Shape:
+def _adaptive_pool(op: Op, shapes: Sequence[Shape]) -> Shape:
+    first = shapes[0]
     return (*first[:-2], *op["size"])
 
 
-def _reduction(op: Op, first: Shape, reads: _Reads) -> Shape:
+def _reduction(op: Op, shapes: Sequence[Shape]) -> Shape:
+    first = shapes[0]
     axes = {a % len(first) for a in op["axes"]}
     if op["keepdim"]:
         return tuple(1 if i in axes else d for i, d in enumerate(first))
@@ -132,12 +130,12 @@ def _reduction(op: Op, first: Shape, reads: _Reads) -> Shape:
 # ---- elementwise and products -----------------------------------------------------------------------------------
 
 
-def _same(op: Op, first: Shape, reads: _Reads) -> Shape:
-    return first
+def _same(op: Op, shapes: Sequence[Shape]) -> Shape:
+    return shapes[0]
 
 
-def _arithmetic(op: Op, first: Shape, reads: _Reads) -> Shape:
-    return _broadcast(op, reads.shapes) if len(reads.shapes) > 1 else first
+def _arithmetic(op: Op, shapes: Sequence[Shape]) -> Shape:
+    return _broadcast(op, shapes) if len(shapes) > 1 else shapes[0]
 
 
 def _broadcast(op: Op, shapes: Sequence[Shape]) -> Shape:
@@ -153,47 +151,55 @@ def _broadcast(op: Op, shapes: Sequence[Shape]) -> Shape:
     return tuple(out)
 
 
-def _matmul(op: Op, first: Shape, reads: _Reads) -> Shape:
-    return (*_broadcast(op, [s[:-2] for s in reads.shapes]), first[-2], reads.shapes[1][-1])
+def _matmul(op: Op, shapes: Sequence[Shape]) -> Shape:
+    first = shapes[0]
+    return (*_broadcast(op, [s[:-2] for s in shapes]), first[-2], shapes[1][-1])
 
 
-def _attention(op: Op, first: Shape, reads: _Reads) -> Shape:
-    for mask in reads.shapes[3:]:
-        _broadcast(op, [mask, (*first[:-1], reads.shapes[1][-2])])
-    return (*first[:-1], reads.shapes[2][-1])
+def _attention(op: Op, shapes: Sequence[Shape]) -> Shape:
+    first = shapes[0]
+    for mask in shapes[3:]:
+        _broadcast(op, [mask, (*first[:-1], shapes[1][-2])])
+    return (*first[:-1], shapes[2][-1])
 
 
 # ---- layout -----------------------------------------------------------------------------------------------------
 
 
-def _permute(op: Op, first: Shape, reads: _Reads) -> Shape:
+def _permute(op: Op, shapes: Sequence[Shape]) -> Shape:
+    first = shapes[0]
     return tuple(first[a] for a in op["axes"])
 
 
-def _concat(op: Op, first: Shape, reads: _Reads) -> Shape:
+def _concat(op: Op, shapes: Sequence[Shape]) -> Shape:
+    first = shapes[0]
     axis = op["axis"] % len(first)
-    return tuple(sum(s[i] for s in reads.shapes) if i == axis else d for i, d in enumerate(first))
+    return tuple(sum(s[i] for s in shapes) if i == axis else d for i, d in enumerate(first))
 
 
-def _slice(op: Op, first: Shape, reads: _Reads) -> Shape:
+def _slice(op: Op, shapes: Sequence[Shape], traced: _Traced, factors: _FactorsRead) -> Shape:
+    first = shapes[0]
     axis = op["axis"] % len(first)
-    if reads.factors and reads.traced is not None and first[axis] != (size := reads.traced[0][axis]):
+    if factors and traced is not None and first[axis] != (size := traced[0][axis]):
         raise NotApplicable(f"{op.module or op.name}: its slice of {size} is written for one input size")
     size = len(range(op["start"], min(op["stop"], first[axis]), op["step"]))
     return tuple(size if i == axis else d for i, d in enumerate(first))
 
 
-def _pad(op: Op, first: Shape, reads: _Reads) -> Shape:
+def _pad(op: Op, shapes: Sequence[Shape]) -> Shape:
+    first = shapes[0]
     return tuple(d + sum(p) for d, p in zip(first, op["pads"], strict=True))
 
 
-def _resize(op: Op, first: Shape, reads: _Reads) -> Shape:
-    assert reads.traced is not None
-    sizes = zip(first[2:], op.shape[2:], reads.traced[0][2:], strict=True)
+def _resize(op: Op, shapes: Sequence[Shape], traced: _Traced, factors: _FactorsRead) -> Shape:
+    first = shapes[0]
+    assert traced is not None
+    sizes = zip(first[2:], op.shape[2:], traced[0][2:], strict=True)
     return (*first[:2], *(round(n * out / old) for n, out, old in sizes))
 
 
-def _reshape(op: Op, first: Shape, reads: _Reads) -> Shape:
+def _reshape(op: Op, shapes: Sequence[Shape], traced: _Traced, factors: _FactorsRead) -> Shape:
+    first = shapes[0]
     out = []
     for merged, recorded in zip(op["dims"], op.shape, strict=True):
         n = recorded if merged is None else 1
@@ -201,11 +207,12 @@ def _reshape(op: Op, first: Shape, reads: _Reads) -> Shape:
             n *= first[d]
         out.append(n)
     # dimensions the reshape splits are known only as recorded sizes: right while nothing it splits has changed
-    factors = reads.factors() if reads.factors and (prod(out) != prod(first) or len(out) > len(first)) else None
-    if prod(out) != prod(first) or (factors and splits_merged(factors, op.shape)):
-        by_dim = reshape_factors(factors, op.shape) if factors else None
+    differs = prod(out) != prod(first)
+    read = factors() if factors and (differs or len(out) > len(first)) else None
+    if differs or (read and splits_merged(read, op.shape)):
+        by_dim = reshape_factors(read, op.shape) if read else None
         out = [prod(now for _, now in dim) for dim in by_dim or ()]
-    if not out or (reads.factors and _may_be_windows(op, first, out)):
+    if not out or (factors and _may_be_windows(op, first, out)):
         raise NotApplicable(f"{op.module or op.name}: its reshape to {op.shape} is written for one input size")
     return tuple(out)
 
@@ -217,7 +224,8 @@ def _may_be_windows(op: Op, first: Shape, out: Sequence[int]) -> bool:
     return len(ones) > 1 or (len(ones) == 1 and len(out) != len(first) + 1)
 
 
-# No rule: `input` and `param`, which read nothing, and `expand`, whose size is told by its module's other tensors.
+# Neither table has `input` and `param`, which read nothing, and `expand`, which takes the size of other tensors of its
+# module.
 RULES: Mapping[str, _Rule] = MappingProxyType(
     {
         "conv2d": _conv2d,
@@ -233,12 +241,13 @@ RULES: Mapping[str, _Rule] = MappingProxyType(
         **dict.fromkeys(PADS, _pad),
         "softmax": _same,
         "roll": _same,
-        "reshape": _reshape,
         "permute": _permute,
         "concat": _concat,
-        "slice": _slice,
-        "resize": _resize,
         "matmul": _matmul,
         "attention": _attention,
     }
+)
+# Rules for kinds whose attributes hold sizes of the recorded input.
+RECORDED_RULES: Mapping[str, _RecordedRule] = MappingProxyType(
+    {"reshape": _reshape, "slice": _slice, "resize": _resize}
 )
