@@ -92,8 +92,8 @@ def _row(
 ) -> tuple[str, Kind]:
     if "weight" in params:
         optional += " compress"
-    sets = (frozenset(text.split()) for text in (attrs, optional))
-    return name, Kind(name, family, *sets, tuple(params.split()), frozenset(traits.split()))
+    sets = [frozenset(names.split()) for names in (attrs, optional, traits)]
+    return name, Kind(name, family, sets[0], sets[1], tuple(params.split()), sets[2])
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(

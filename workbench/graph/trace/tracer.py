@@ -157,7 +157,7 @@ class Tracer:
         if base in ("expand", "expand_as"):
             users = [user for user in node.users if user.op == "call_function"]
             if shape == arguments["self"].shape or all(base_name(user) in BROADCASTING for user in users):
-                return arguments["self"]  # type: ignore[no-any-return]
+                return arguments["self"]
         if base == "select":
             source, axis = arguments["self"], arguments["dim"] % len(arguments["self"].shape)
             return self._select(node.name, source, axis, arguments["index"] % source.shape[axis], 1, True, module)
@@ -208,7 +208,7 @@ class Tracer:
             label = f"{name}_slice" if drop else name
             cut = self._emit(label, "slice", (read,), tuple(shape), attrs, (), module)
         if not drop:
-            return cut  # type: ignore[no-any-return]
+            return cut
         dims = tuple((d,) for d in range(len(shape)) if d != axis)
         shape.pop(axis)
         return self._emit(name, "reshape", (self._read(cut),), tuple(shape), {"dims": dims}, (), module)
