@@ -32,8 +32,7 @@ import pandas as pd
 
 from workbench import graph
 from workbench.errors import WorkbenchError
-from workbench.graph import Graph, Op
-from workbench.graph.ir import Param
+from workbench.graph import Graph, Op, Param
 from workbench.hardware.lowering import lower, unsupported
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nas-workbench" / "coverage"
@@ -149,8 +148,9 @@ class Worker:
 def tracer_key() -> str:
     """Changes with the tracer, torch and timm."""
     digest = hashlib.sha256(f"{version('torch')} {version('timm')}".encode())
-    for name in ("aten.py", "trace.py", "ir.py"):
-        digest.update((Path(graph.__file__).parent / name).read_bytes())
+    package = Path(graph.__file__).parent
+    for file in (package / "op.py", package / "reshapes.py", *sorted((package / "trace").glob("*.py"))):
+        digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
 
 

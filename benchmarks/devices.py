@@ -35,7 +35,7 @@ from workbench.estimators.measured_networks import DATA, read_rows
 from workbench.estimators.random_networks import sample
 from workbench.files import write_atomic
 from workbench.graph import Graph
-from workbench.graph.document import graph_from_json, graph_to_json
+from workbench.graph.json_document import graph_from_json, graph_to_json
 from workbench.hardware import EthosU, OnnxRuntimeCpu, Target
 from workbench.hardware.onnxruntime_cpu import processor
 

@@ -22,7 +22,7 @@ PARTS = (
 )  # fmt: skip
 ORDER = {part: place for place, part in enumerate(PARTS)}
 KNOW_TORCH = (
-    "graph/trace/", "graph/aten.py", "estimators/calibration_networks.py", "hardware/torch_cuda.py",
+    "graph/trace/", "estimators/calibration_networks.py", "hardware/torch_cuda.py",
     "state/", "surgery/", "training/", "deploy/", "forecast/", "search/", "session/",
 )  # fmt: skip
 HEAVY = ("torch", "torchvision", "timm", "pandas", "sklearn", "scipy", "seaborn", "matplotlib", "IPython", "onnx")

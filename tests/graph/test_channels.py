@@ -92,10 +92,10 @@ def test_reshape_that_mixes_channels_freezes_them():
 class Taken(nn.Module):
     """A convolution whose channels a middle takes apart into equal parts."""
 
-    def __init__(self, middle: Callable[[Tensor], Tensor], width: int = 8, made: int = 8) -> None:
+    def __init__(self, middle: Callable[[Tensor], Tensor], width: int = 8, output: int = 8) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, width, 3)
-        self.head = nn.Conv2d(made * width // 8, 4, 1)
+        self.head = nn.Conv2d(output * width // 8, 4, 1)
         self.middle = middle
 
     def forward(self, x: Tensor) -> Tensor:
@@ -123,14 +123,14 @@ def glanced(x: Tensor) -> Tensor:
     return x + (flat @ flat.mean(1, keepdim=True).softmax(-1).transpose(1, 2)).unsqueeze(3)
 
 
-@pytest.mark.parametrize(("middle", "made"), [(shuffled, 8), (selected, 4)])
-def test_parts_that_meet_move_as_one(middle, made):
+@pytest.mark.parametrize(("middle", "output"), [(shuffled, 8), (selected, 4)])
+def test_parts_that_meet_move_as_one(middle, output):
     """A channel shuffle, a choice between two halves: what happens to a channel of one half happens to the other's."""
-    graph = trace(Taken(middle, made=made), (3, 16, 16))
+    graph = trace(Taken(middle, output=output), (3, 16, 16))
     assert layout(graph, "stem") == ("stem", "stem")
     assert graph.channels.segments["stem"].width == 4
     edited = rewrite(graph, Plan((Resize("stem", 6),)))
-    assert edited == trace(Taken(middle, 12, made), (3, 16, 16))
+    assert edited == trace(Taken(middle, 12, output), (3, 16, 16))
 
 
 def test_parts_with_statistics_of_their_own_stay_whole():
@@ -198,9 +198,9 @@ def test_layouts_add_up_to_the_tensor(name):
         model = timm.create_model(name)
     graph = trace(model.to_empty(device="cpu"), (3, 64, 64))
     channels = graph.channels
-    for tensor, found in channels.layout.items():
-        widths = sum(channels.segments[s].width for s in found.segments)
-        assert widths * found.repeat == graph.by_name[tensor].shape[found.axis], tensor
+    for tensor, layout in channels.layout.items():
+        widths = sum(channels.segments[s].width for s in layout.segments)
+        assert widths * layout.repeat == graph.by_name[tensor].shape[layout.axis], tensor
     free = [s for s in channels.segments.values() if not s.frozen]
     assert len(free) > 0.8 * len(channels.segments)
 

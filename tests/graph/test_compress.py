@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 from workbench.errors import InputError, NotApplicable, UnknownName
 from workbench.graph import Compress, Plan, SetInput, as_built, check_scheme, cluster, compressed, prune, rewrite
-from workbench.graph.document import graph_from_json, graph_to_json
+from workbench.graph.json_document import graph_from_json, graph_to_json
 from workbench.graph.trace import trace
 
 from .networks import Residual, Tied
@@ -87,13 +87,13 @@ def test_the_smallest_of_a_layer_go(weight, amount):
     flat = np.abs(weight.reshape(len(weight), -1)).astype(np.float64)
     relative = flat / np.maximum(flat.max(axis=1, keepdims=True), 1e-9)
     pruned = compressed(weight, prune(amount)).reshape(flat.shape)
-    gone = pruned == 0
-    wanted = round(amount * flat.size)
+    zeroed = pruned == 0
+    count = round(amount * flat.size)
     tops = int((relative == 1).sum())
     zeros = int((relative == 0).sum())
-    assert gone.sum() == max(zeros, min(wanted, flat.size - tops))
-    assert relative[gone].max(initial=0) <= relative[~gone].min(initial=2) + 1e-6
-    assert not gone[relative == 1].any()  # every channel keeps its scale
+    assert zeroed.sum() == max(zeros, min(count, flat.size - tops))
+    assert relative[zeroed].max(initial=0) <= relative[~zeroed].min(initial=2) + 1e-6
+    assert not zeroed[relative == 1].any()  # every channel keeps its scale
 
 
 def test_of_equal_weights_the_first_go():

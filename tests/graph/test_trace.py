@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from workbench.errors import InputError, TraceError
-from workbench.graph import Graph, aten
+from workbench.graph import Graph
+from workbench.graph.reshapes import Dims, reshape_dims
 from workbench.graph.trace import trace
 
 from .execute import execute
@@ -46,10 +47,10 @@ class Wrapped(nn.Module):
 
 def assert_computes_the_same(model: nn.Module, graph: Graph, *inputs: Tensor, tolerance: float = 1e-5) -> None:
     with torch.no_grad():
-        wanted = torch.utils._pytree.tree_leaves(model(*inputs))
-        made = execute(graph, model.state_dict(), *inputs)
-    assert len(made) == len(wanted)
-    for got, want in zip(made, wanted, strict=True):
+        expected = torch.utils._pytree.tree_leaves(model(*inputs))
+        outputs = execute(graph, model.state_dict(), *inputs)
+    assert len(outputs) == len(expected)
+    for got, want in zip(outputs, expected, strict=True):
         assert got.shape == want.shape
         torch.testing.assert_close(got, want, rtol=tolerance, atol=tolerance * float(want.abs().max()))
 
@@ -95,9 +96,9 @@ def test_transposed_convolution_macs_agree_with_torch() -> None:
 
 def test_layers_stand_at_their_module_with_the_shapes_hooks_see() -> None:
     model = lively("mobilenetv2_100")
-    seen: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     handles = [
-        module.register_forward_hook(lambda m, i, out, path=path: seen.update({path: tuple(out.shape)}))
+        module.register_forward_hook(lambda m, i, out, path=path: shapes.update({path: tuple(out.shape)}))
         for path, module in model.named_modules()
         if isinstance(module, nn.Conv2d | nn.BatchNorm2d | nn.Linear)
     ]
@@ -107,9 +108,9 @@ def test_layers_stand_at_their_module_with_the_shapes_hooks_see() -> None:
     graph = traced("mobilenetv2_100", 64)
     layers = {op.module: op for op in graph.ops if op.kind in ("conv2d", "linear", "batch_norm")}
     last = {op.module: op for op in graph.ops}  # a norm with its activation: the hook sees the activation's output
-    assert set(layers) <= set(seen)
+    assert set(layers) <= set(shapes)
     for path, op in layers.items():
-        assert last[path].shape == seen[path]
+        assert last[path].shape == shapes[path]
         state = model.state_dict()
         assert {p.name: p.shape for p in op.params} == {
             f"{path}.{p.role}": tuple(state[f"{path}.{p.role}"].shape) for p in op.params
@@ -309,11 +310,11 @@ def test_a_layer_called_twice_counts_its_parameters_once() -> None:
 
 def test_every_input_stands_before_its_readers() -> None:
     graph = traced("mobilevit_xxs", 64)
-    seen: set[str] = set()
+    names: set[str] = set()
     for op in graph.ops:
-        assert set(op.inputs) <= seen
-        assert op.name not in seen
-        seen.add(op.name)
+        assert set(op.inputs) <= names
+        assert op.name not in names
+        names.add(op.name)
 
 
 @pytest.mark.parametrize(
@@ -330,8 +331,8 @@ def test_every_input_stands_before_its_readers() -> None:
         ((1, 6, 4), (1, 4, 6), ((0,), None, None)),
     ],
 )
-def test_reshape_dims(before: tuple[int, ...], after: tuple[int, ...], dims: aten.Dims) -> None:
-    assert aten.reshape_dims(before, after) == dims
+def test_reshape_dims(before: tuple[int, ...], after: tuple[int, ...], dims: Dims) -> None:
+    assert reshape_dims(before, after) == dims
 
 
 def test_a_wrong_number_of_channels_names_both() -> None:
@@ -361,6 +362,6 @@ def test_what_torch_cannot_export_is_one_sentence() -> None:
 
 def test_ops_are_in_the_order_of_the_model() -> None:
     convs = [op.module for op in traced("resnet18", 64).ops if op.kind == "conv2d"]
-    wanted = [path for path, module in lively("resnet18").named_modules() if isinstance(module, nn.Conv2d)]
-    assert convs == wanted
+    expected = [path for path, module in lively("resnet18").named_modules() if isinstance(module, nn.Conv2d)]
+    assert convs == expected
     assert all(a != b for a, b in pairwise(convs))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from workbench.errors import FileFormatError, InputError, WorkbenchError
 from workbench.estimators.random_networks import sample
-from workbench.graph.document import graph_to_json
+from workbench.graph.json_document import graph_to_json
 from workbench.hardware import resolve
 from workbench.hardware.table import UNITS, TableTarget, read_table
 

@@ -8,6 +8,7 @@ import pandas as pd
 from ..errors import NotApplicable
 from ..estimators import Estimate
 from ..graph import Block, Graph, Op
+from ..graph.kinds import PLAIN_LAYERS, SEPARATE_ACTIVATIONS
 from ..hardware import Target
 from ..transforms import (
     DenseDepthwise,
@@ -27,7 +28,6 @@ _NOTABLE = 0.02
 _LOW_UTILISATION = 0.15
 _SMALL = 0.01  # of the multiply-accumulates
 _LITTLE = 0.002  # of the latency
-_SMOOTH = ("silu", "gelu", "mish", "elu", "hard_swish", "softplus", "hard_sigmoid", "sigmoid", "tanh")
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _gates(graph: Graph, estimate: Estimate) -> Iterator[_Finding]:
         if not block.se:
             continue
         ops = [graph.by_name[name] for name in block.ops]
-        tiny = [op for op in ops if op.kind in ("conv2d", "linear") and op.elements == max(op.shape)]
+        tiny = [op for op in ops if op.kind in PLAIN_LAYERS and op.elements == max(op.shape)]
         around = [op for op in ops if op.kind in ("mean", "mul", "sigmoid", "hard_sigmoid")]
         took = sum(by_op.get(op.name, 0.0) for op in (*tiny, *around))
         macs = sum(op.macs for op in tiny) / max(1, graph.macs)
@@ -143,7 +143,8 @@ def _activations(graph: Graph, estimate: Estimate) -> Iterator[_Finding]:
     """Activations that are not folded into the layer before them: a pass over the map, or several."""
     by_op = estimate.ops.set_index("name")["latency_ms"].to_dict()
     for block in graph.blocks:
-        ops = [op for op in (graph.by_name[name] for name in block.ops) if op.kind in _SMOOTH and by_op.get(op.name)]
+        ops = [graph.by_name[name] for name in block.ops if by_op.get(name)]
+        ops = [op for op in ops if op.kind in SEPARATE_ACTIVATIONS]
         took = sum(by_op[op.name] for op in ops)
         if took > _LITTLE * estimate.latency_ms:
             kind = ops[0].kind

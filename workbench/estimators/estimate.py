@@ -7,6 +7,7 @@ from functools import cached_property
 import pandas as pd
 
 from ..graph import Graph
+from ..graph.kinds import SOURCES
 from .block_table import block_table
 
 __all__ = ["Detail", "Estimate"]
@@ -40,7 +41,7 @@ class Detail:
                 "bound": self.bound.get(op.name, "compute"),
             }
             for op in self.graph.ops
-            if op.kind not in ("input", "param")
+            if op.kind not in SOURCES
         )
 
     @cached_property

@@ -1,10 +1,13 @@
 """The frozen graph, its blocks, its channel segments, and plans that edit it."""
 
-from .blocks import Block
-from .channels import Channels, Layout, ParamAxis, Segment, param_axes, source_channels
-from .compress import Scheme, as_built, check_scheme, cluster, compressed, prune
-from .ir import Graph, Op, Param, is_computed
+from .blocks import BLOCK_KINDS, Block
+from .channels import ChannelLayout, Channels, Segment, source_channels
+from .compress import Scheme, check_scheme, cluster, compressed, prune
+from .compress_edits import as_built
+from .graph import Graph, Origin
 from .liveness import live_ranges
+from .op import Op, Param, is_computed
+from .param_axes import ParamAxis, param_axes
 from .plan import (
     Compress,
     Edit,
@@ -20,15 +23,17 @@ from .plan import (
 from .rewrite import rewrite
 
 __all__ = [
+    "BLOCK_KINDS",
     "Block",
+    "ChannelLayout",
     "Channels",
     "Compress",
     "Edit",
     "ExchangeLayer",
     "FuseLayers",
     "Graph",
-    "Layout",
     "Op",
+    "Origin",
     "Param",
     "ParamAxis",
     "Plan",

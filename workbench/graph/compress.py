@@ -1,4 +1,4 @@
-"""Compression schemes: what pruning and clustering make of a weight's values. The only place that knows.
+"""Compression schemes: what pruning and clustering make of a weight's values; this is the one implementation.
 
 Symbols   w  weight [outputs, inputs, ...]     p  largest |w| of an output channel     r = w / p, in -1..1
 
@@ -21,16 +21,14 @@ zeros, and changes nothing when it is applied again.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from ..errors import InputError, unknown
-from .ir import Graph, Op
 
-__all__ = ["Pattern", "Scheme", "Schemes", "as_built", "check_scheme", "cluster", "compressed", "prune"]
+__all__ = ["Pattern", "Scheme", "Schemes", "check_scheme", "cluster", "compressed", "prune"]
 
 # One way to change values, as plain data: (("method", "prune"), ("amount", 0.5), ("pattern", "2:4")).
 Scheme = tuple[tuple[str, Any], ...]
@@ -68,14 +66,14 @@ def cluster(values: int = 16) -> Scheme:
 
 def check_scheme(scheme: Scheme) -> None:
     """Raise InputError (UnknownName) for what is no scheme, in one sentence."""
-    given = dict(scheme)
-    method = given.pop("method", "")
-    if method not in _MAKE:
-        raise unknown("compression method", method, _MAKE)
+    options = dict(scheme)
+    method = options.pop("method", "")
+    if method not in _METHODS:
+        raise unknown("compression method", method, _METHODS)
     try:
-        _MAKE[method](**given)
+        _METHODS[method](**options)
     except TypeError:
-        raise InputError(f"{scheme!r} is no scheme; one is {_MAKE[method]()!r}") from None
+        raise InputError(f"{scheme!r} is no scheme; one is {_METHODS[method]()!r}") from None
 
 
 def compressed(weight: np.ndarray, scheme: Scheme) -> np.ndarray:
@@ -95,17 +93,6 @@ def compressed(weight: np.ndarray, scheme: Scheme) -> np.ndarray:
         return _clustered(weight, options["values"])
     zero = _ZEROED[options["pattern"]](weight, options["amount"])
     return np.where(zero, weight.dtype.type(0), weight)
-
-
-def as_built(graph: Graph) -> Graph:
-    """The graph of a module the plan was carried out on: its weights are compressed, so no operator asks for it."""
-
-    def plain(op: Op) -> Op:
-        if "compress" not in dict(op.attrs):
-            return op
-        return replace(op, attrs=tuple(attr for attr in op.attrs if attr[0] != "compress"))
-
-    return Graph(tuple(plain(op) for op in graph.ops), graph.outputs, graph.modules)
 
 
 # ---- prune: which weights become zero -----------------------------------------------------------------------------
@@ -189,15 +176,15 @@ def _centres(at: np.ndarray, count: np.ndarray, fixed: np.ndarray, k: int) -> np
         split = best[:-1, None] + cost[1:]
         starts.append(np.argmin(split, axis=0) + 1)
         best = split.min(axis=0)
-    found, end = np.empty(len(at)), len(at)
+    centres, end = np.empty(len(at)), len(at)
     for start in [*reversed(starts), np.zeros(len(at), dtype=int)]:
         first = int(start[end - 1])
-        found[first:end] = centre[first, end - 1]
+        centres[first:end] = centre[first, end - 1]
         end = first
-    return found
+    return centres
 
 
-_MAKE: Mapping[str, Callable[..., Scheme]] = MappingProxyType({"prune": prune, "cluster": cluster})
+_METHODS: Mapping[str, Callable[..., Scheme]] = MappingProxyType({"prune": prune, "cluster": cluster})
 _ZEROED: Mapping[str, Callable[[np.ndarray, float], np.ndarray]] = MappingProxyType(
     {"unstructured": _smallest, "2:4": _two_in_four, "structured": _weakest}
 )

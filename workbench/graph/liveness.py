@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from .ir import Graph
+from .structure import Structure
 
 __all__ = ["live_ranges"]
 
 
-def live_ranges(graph: Graph) -> Mapping[str, tuple[int, int]]:
+def live_ranges(graph: Structure) -> Mapping[str, tuple[int, int]]:
     """Tensor name -> (step that makes it, last step that reads it), counting operators in execution order.
 
     Parameters are not feature maps and are left out; what leaves the network lives to the end, what enters it

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 from ..errors import InputError, unknown
 from .compress import Scheme
-from .ir import Op
+from .op import Op
 
 __all__ = [
     "Compress",

@@ -6,10 +6,12 @@ from functools import partial
 from math import prod
 
 from ..errors import NotApplicable
-from .aten import reshape_dims
-from .factors import Factors, follow
-from .ir import Graph, Op
-from .padding import own_padding, pads_itself
+from .dimension_factors import Factors, output_factors
+from .graph import Graph
+from .kinds import PLAIN_LAYERS
+from .layer_padding import is_padding_of, pads_as_needed
+from .op import Op
+from .reshapes import reshape_dims
 from .shapes import infer_shape
 
 __all__ = ["propagate"]
@@ -22,11 +24,11 @@ def propagate(graph: Graph, changed: Mapping[str, Op], fresh: bool = False, maps
     """
     before = graph.by_name
     done: dict[str, Op] = {}
-    factors: dict[str, Factors] = {}  # of all that is done, once a reshape asks
+    factors: dict[str, Factors] = {}  # of every tensor so far, once a reshape needs them
     for op in graph.ops:
         new = changed.get(op.name, op)
         moved = any(i not in before or done[i].shape != before[i].shape for i in new.inputs)
-        if (op.name in changed or moved) and pads_itself(graph, new):
+        if (op.name in changed or moved) and pads_as_needed(graph, new):
             new = _padded(new, done)
             moved = True
         if op.kind == "expand":
@@ -35,21 +37,22 @@ def propagate(graph: Graph, changed: Mapping[str, Op], fresh: bool = False, maps
             fixed = (fresh and op.name in changed) or new.attrs != op.attrs
             traced = None if fixed else [before[i].shape for i in op.inputs]
             shapes = [done[i].shape for i in new.inputs]
-            made_of = partial(_factors, before, done, new, factors) if maps else None
-            shape = infer_shape(new, shapes, traced, made_of)
+            factors_read = partial(_factors_read, before, done, new, factors) if maps else None
+            shape = infer_shape(new, shapes, traced, factors_read)
             if shape != new.shape:
                 new = _recorded(replace(new, shape=shape), shapes)
         done[op.name] = _checked(new, done)
     return Graph(tuple(done.values()), graph.outputs, graph.modules)
 
 
-def _factors(before: Mapping[str, Op], done: Mapping[str, Op], op: Op, known: dict[str, Factors]) -> Factors:
-    """The factors of what `op` reads."""
-    for name, made in done.items():
-        if name not in known:
-            was = before[name].shape if name in before and len(before[name].shape) == len(made.shape) else made.shape
-            known[name] = follow(made, was, [known[i] for i in made.inputs])
-    return known[op.inputs[0]]
+def _factors_read(before: Mapping[str, Op], done: Mapping[str, Op], op: Op, factors: dict[str, Factors]) -> Factors:
+    """The factors of what `op` reads, after those of all tensors so far have been added."""
+    for name, new in done.items():
+        if name not in factors:
+            old = before.get(name, new)
+            recorded = old.shape if len(old.shape) == len(new.shape) else new.shape
+            factors[name] = output_factors(new, recorded, [factors[i] for i in new.inputs])
+    return factors[op.inputs[0]]
 
 
 def _expanded(graph: Graph, op: Op, done: Mapping[str, Op], moved: bool) -> Op:
@@ -68,7 +71,7 @@ def _padded(op: Op, done: dict[str, Op]) -> Op:
     n' = ceil(n / s),   pad = max((n' - 1) s + d (k - 1) + 1 - n, 0), the smaller half in front
     """
     pad = done[op.inputs[0]]
-    if not own_padding(pad, op):
+    if not is_padding_of(pad, op):
         pad = Op(f"{op.name}.pad", "pad", op.inputs[:1], pad.shape, _no_pads(op), (), op.module)
     source = done[pad.inputs[0]]
     total = []
@@ -91,8 +94,8 @@ def _no_pads(op: Op) -> tuple[tuple[str, object], ...]:
 def _recorded(op: Op, inputs: Sequence[tuple[int, ...]]) -> Op:
     """Sizes that attributes repeat."""
     if op.kind == "reshape":
-        told = all(d is None or n == prod(inputs[0][i] for i in d) for d, n in zip(op["dims"], op.shape, strict=True))
-        return op if told else op.with_attrs(dims=reshape_dims(inputs[0], op.shape))
+        right = all(d is None or n == prod(inputs[0][i] for i in d) for d, n in zip(op["dims"], op.shape, strict=True))
+        return op if right else op.with_attrs(dims=reshape_dims(inputs[0], op.shape))
     sizes = {"resize": op.shape[2:], "expand": op.shape}
     return op.with_attrs(size=sizes[op.kind]) if op.kind in sizes else op
 
@@ -100,11 +103,11 @@ def _recorded(op: Op, inputs: Sequence[tuple[int, ...]]) -> Op:
 def _checked(op: Op, done: Mapping[str, Op]) -> Op:
     """Refuse what torch would refuse: a layer that expects another number of input channels."""
     weight = op.param("weight")
-    if weight is None or op.kind not in ("conv2d", "linear"):
+    if weight is None or op.kind not in PLAIN_LAYERS:
         return op
     shape = done[op.inputs[0]].shape
-    has = shape[1] if op.kind == "conv2d" else shape[-1]
-    wants = weight.shape[1] * (op["groups"] if op.kind == "conv2d" else 1)
-    if has != wants:
-        raise NotApplicable(f"{op.module or op.name} reads {has} channels where its weights want {wants}")
+    width = shape[1] if op.kind == "conv2d" else shape[-1]
+    expected = weight.shape[1] * (op["groups"] if op.kind == "conv2d" else 1)
+    if width != expected:
+        raise NotApplicable(f"{op.module or op.name} reads {width} channels where its weights want {expected}")
     return op

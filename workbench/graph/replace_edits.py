@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from ..errors import NotApplicable, unknown
-from .ir import Graph, Op
+from .graph import Graph
+from .op import Op
 from .paths import around
 from .plan import ExchangeLayer, FuseLayers, RemoveModule, ReplaceBlock, Replacement
 from .propagate import propagate

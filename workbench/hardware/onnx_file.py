@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import WorkbenchError
 from ..graph import Graph, Op
+from ..graph.kinds import ADAPTIVE_POOLS, LAYERS, PLAIN_LAYERS, RECTIFIERS
 from .onnx_rules import RULES
 from .tensor_scales import Ranges
 from .weight_values import Weights, parameter_values
@@ -53,9 +54,9 @@ def no_onnx_form(graph: Graph) -> tuple[str, ...]:
 
 
 def _known(graph: Graph, op: Op) -> bool:
-    if op.kind in ("adaptive_avg_pool2d", "adaptive_max_pool2d"):
+    if op.kind in ADAPTIVE_POOLS:
         return not any(n % m for n, m in zip(graph.by_name[op.inputs[0]].shape[2:], op["size"], strict=True))
-    if op.kind in ("conv2d", "conv1d", "conv_transpose2d", "linear"):
+    if op.kind in LAYERS:
         return op.param("weight") is not None
     return op.kind in RULES and not op.get("causal")
 
@@ -89,7 +90,7 @@ class _Writer:
             done.add(last.name)
             RULES[op.kind](self, op, last.name)
             users = self.graph.consumers[last.name]
-            if len(users) == 1 and users[0].kind in ("relu", "relu6") and last.name not in self.graph.outputs:
+            if len(users) == 1 and users[0].kind in RECTIFIERS and last.name not in self.graph.outputs:
                 self.at[last.name] = last.name  # the runtime's activation fusion wants nothing in between
             else:
                 self._quantised(op, last.name, last.name)
@@ -163,7 +164,7 @@ class _Writer:
     def _fold(self, op: Op) -> Op:
         """The operator whose tensor results: the batch norm that folds into `op`, or `op` itself."""
         users = self.graph.consumers[op.name]
-        fits = op.kind in ("conv2d", "linear") and len(users) == 1 and op.name not in self.graph.outputs
+        fits = op.kind in PLAIN_LAYERS and len(users) == 1 and op.name not in self.graph.outputs
         if not fits or users[0].kind != "batch_norm" or (op.kind == "linear" and len(op.shape) != 2):
             return op
         self.folded[op.name] = users[0]
@@ -176,7 +177,7 @@ class _Writer:
         if op.kind in _KEEP and op.inputs[0] in self.scales:
             scale, zero = self.scales[op.inputs[0]]
         else:
-            low, high = self.ranges.get(name, (0.0 if op.kind in ("relu", "relu6") else -4.0, 4.0))
+            low, high = self.ranges.get(name, (0.0 if op.kind in RECTIFIERS else -4.0, 4.0))
             low, high = min(low, 0.0), max(high, 0.0)
             scale = max(high - low, 1e-6) / 255
             zero = round(-low / scale)

@@ -23,7 +23,7 @@ import pandas as pd
 from ..errors import FileFormatError, InputError, unknown
 from ..files import nearest_file
 from ..graph import Graph
-from ..graph.document import graph_from_json
+from ..graph.json_document import graph_from_json
 from .measurement import Measurement
 from .target import Target
 from .weight_values import Weights

@@ -1,7 +1,7 @@
 """Prices of a space's candidates, by the thousand.
 
-What a choice changes is modelled once, in the window around its block (`estimators/edit_window.py`); a candidate costs the
-network plus what its choices change:
+What a choice changes is modelled once, in the window around its block (`estimators/edit_window.py`); a candidate costs
+the network plus what its choices change:
 
     p[f, c] = b[f] + sum over s of d[f, s, c[s]]
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from ..graph import Graph, Op
+from ..graph.kinds import PLAIN_LAYERS
 from ..graph.paths import is_inside
 
 __all__ = ["set_code_widths"]
@@ -251,7 +252,7 @@ def _pooled(graph: Graph) -> int:
 
 def _classified(graph: Graph) -> int:
     """Channels the classifier reads."""
-    layers = [op for op in graph.ops if op.kind in ("linear", "conv2d")]
+    layers = [op for op in graph.ops if op.kind in PLAIN_LAYERS]
     weight = layers[-1].param("weight") if layers else None
     return weight.shape[1] if weight is not None else 0
 

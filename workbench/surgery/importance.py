@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..graph import Graph, Op
+from ..graph.kinds import PLAIN_LAYERS
 from ..graph.trace import evaluating
 from .modules import get_parameter
 
@@ -61,7 +62,7 @@ def _summed(
 def _makers(graph: Graph, segment: str) -> Iterator[Op]:
     for op in graph.ops:
         layout = graph.channels.layout.get(op.name)
-        if op.kind in ("conv2d", "linear") and layout is not None and segment in layout.segments and op.param("weight"):
+        if op.kind in PLAIN_LAYERS and layout is not None and segment in layout.segments and op.param("weight"):
             yield op
 
 

@@ -12,17 +12,15 @@ from dataclasses import dataclass, replace
 
 from ..errors import NotApplicable
 from ..graph import Block, FuseLayers, Graph, Op, Param
+from ..graph.kinds import ADAPTIVE_POOLS, NONLINEARITIES, NORMS, PLAIN_LAYERS, REDUCTIONS
 from ..graph.paths import around
 from .layer_weights import own_weight
 
-__all__ = ["ACTIVATIONS", "dense_expansion"]
+__all__ = ["dense_expansion"]
 
-ACTIVATIONS = frozenset("relu relu6 hard_swish hard_sigmoid silu sigmoid tanh gelu mish elu leaky_relu clamp".split())
-_BENDING = ACTIVATIONS | {"prelu"}
-_NORMS = frozenset(("batch_norm", "layer_norm", "group_norm", "rms_norm"))
 # what norms with activations in them are written out as (EvoNorm, layer norm between permutations)
 _WRITTEN_OUT = frozenset("param permute reshape expand var mean pow sqrt rsqrt add sub mul div maximum".split())
-_REDUCTIONS = frozenset(("mean", "sum", "amax", "var", "adaptive_avg_pool2d", "adaptive_max_pool2d"))
+_STATISTICS = (REDUCTIONS - {"norm"}) | ADAPTIVE_POOLS  # of a map, where they make it smaller
 
 _Need = Callable[[bool, str], None]
 
@@ -130,7 +128,7 @@ def _back(graph: Graph, block: Block, start: str, need: _Need) -> tuple[_Layer, 
         if layer is not None:
             layers[op.name] = layer
             continue
-        plain = op.kind in _BENDING | _NORMS | _WRITTEN_OUT
+        plain = op.kind in NONLINEARITIES | NORMS | _WRITTEN_OUT
         need(plain, f"its {op.kind} in {op.module} stands between expansion and depthwise convolution")
         between[op.name] = op
         pending += op.inputs
@@ -151,12 +149,12 @@ def _straight(graph: Graph, block: Block, start: str) -> str:
         if not users or name in graph.outputs:
             return "the output"
         for user in users:
-            if user.name not in block.ops or user.kind in ("conv2d", "linear", "matmul"):
+            if user.name not in block.ops or user.kind in PLAIN_LAYERS | {"matmul"}:
                 return user.module or user.name
-            pooled = user.kind in _REDUCTIONS and user.elements < size
+            pooled = user.kind in _STATISTICS and user.elements < size
             maps = [graph.by_name[i] for i in user.inputs if graph.by_name[i].elements == size]
             product = user.kind == "mul" and len(maps) == 2 and len(graph.by_name[start].shape) == 4
-            if not pooled and not product and user.kind not in _BENDING and user.name not in visited:
+            if not pooled and not product and user.kind not in NONLINEARITIES and user.name not in visited:
                 visited.add(user.name)
                 pending.append(user.name)
     return ""

@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from ..graph import Block, FuseLayers, Graph, Op, Param, Plan, ReplaceBlock
+from ..graph.kinds import NONLINEARITIES
 from ..graph.paths import is_inside
 from ..hardware import Target
 from .base import Blocks, Transform
-from .dense_expansion import ACTIVATIONS, dense_expansion
+from .dense_expansion import dense_expansion
 from .per_block import per_block
 from .select import check_blocks
 
@@ -142,7 +143,7 @@ def _parts(graph: Graph, block: Block) -> _Parts | None:
     dw_norm, project_norm = behind(dw), behind(project)
     dw_act = behind(dw_norm)
     normed = all(op.kind == "batch_norm" for op in (norm, dw_norm, project_norm))
-    active = act.kind in ACTIVATIONS and dw_act.kind in ACTIVATIONS
+    active = all(op.kind in NONLINEARITIES and not op.params for op in (act, dw_act))
     gated = se[-1].name if se else dw_act.name
     if not (normed and active and (behind(pad) if before else pad) is dw and project.inputs[0] == gated):
         return None

@@ -6,7 +6,7 @@ from typing import Self
 
 from ..errors import InputError, NotApplicable
 from ..graph import Block, ExchangeLayer, Graph, Op, Plan
-from ..graph.padding import pads_itself
+from ..graph.layer_padding import pads_as_needed
 from ..hardware import Target
 from .base import Blocks, Transform
 from .layer_weights import own_weight, sharing, standardised
@@ -90,7 +90,7 @@ class KernelSize(Transform):
             why = "its weights are standardised without a gain, so that zeros around them would count"
             raise NotApplicable(f"{op.module} can have no {self._words} kernel: {why}; size={max(old)} is its largest")
         padding = op["padding"]
-        if not pads_itself(graph, op):
+        if not pads_as_needed(graph, op):
             less = [d * (k - n) // 2 for d, k, n in zip(op["dilation"], old, new, strict=True)]
             padding = tuple(p - n for p, n in zip(padding, less, strict=True))
             if min(padding) < 0:

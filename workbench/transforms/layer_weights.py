@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from ..graph import Block, Compress, Graph, Op, Param, Plan, Scheme
+from ..graph.kinds import PLAIN_LAYERS
 from .base import Blocks
 from .per_block import per_block
 
@@ -63,6 +64,6 @@ def standardised(graph: Graph, op: Op) -> bool | None:
 def weight_of(op: Op) -> Param | None:
     """The weight of a convolution or fully connected layer that is a parameter as it stands, no fixed filter."""
     weight = op.param("weight")
-    if op.kind not in ("conv2d", "linear") or weight is None or weight.computed or not weight.name.endswith("weight"):
+    if op.kind not in PLAIN_LAYERS or weight is None or weight.computed or not weight.name.endswith("weight"):
         return None
     return weight

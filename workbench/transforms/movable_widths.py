@@ -4,13 +4,12 @@ from typing import Literal, get_args
 
 from ..errors import NotApplicable, unknown
 from ..graph import Graph, Op, Segment
+from ..graph.kinds import LAYERS
 from .select import select
 
 __all__ = ["Importance", "keep_by", "movable", "why_no_growth"]
 
 Importance = Literal["magnitude", "batch-norm", "taylor"]
-
-_LAYERS = ("conv2d", "linear", "conv1d", "conv_transpose2d")
 
 
 def keep_by(importance: str) -> str:
@@ -52,4 +51,4 @@ def why_no_growth(segment: Segment) -> str:
 
 def _makes(op: Op) -> bool:
     """A layer that makes channels of its own; a depthwise convolution hands on those it reads."""
-    return op.kind in _LAYERS and not op.is_depthwise
+    return op.kind in LAYERS and not op.is_depthwise

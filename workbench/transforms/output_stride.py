@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from ..errors import InputError, NotApplicable
 from ..graph import Graph, Op, Plan, SetSpatial
-from ..graph.padding import WINDOWS, own_padding, pads_itself
+from ..graph.kinds import PADS, WINDOWS
+from ..graph.layer_padding import is_padding_of, pads_as_needed
 from ..hardware import Target
 from .base import Transform
 
@@ -100,9 +101,9 @@ class OutputStride(Transform):
         if op.kind == "avg_pool2d" and at.rate > 1:
             raise NotApplicable(f"{name}: an average over pixels that stand apart cannot be run")
         layer = graph.classes.get(op.module, "")
-        dynamic = pads_itself(graph, op)
+        dynamic = pads_as_needed(graph, op)
         before = graph.by_name[op.inputs[0]]
-        outside = own_padding(before, op)  # done by the layer's code
+        outside = is_padding_of(before, op)  # done by the layer's code
         pads = before["pads"][2:] if outside else tuple((p, p) for p in op["padding"])
         spans = [d * (k - 1) for d, k in zip(op.get("dilation") or (1, 1), op["kernel"], strict=True)]
         centred = all(2 * a == 2 * b == span for (a, b), span in zip(pads, spans, strict=True)) and not op.get("ceil")
@@ -162,8 +163,8 @@ def _lost(op: Op) -> NotApplicable:
 
 def _moves_pixels(graph: Graph, op: Op) -> bool:
     """Whether the operator counts pixels that would stand apart; padding a layer does for itself is seen to there."""
-    if op.kind in ("pad", "reflect_pad"):
-        return any(any(p) for p in op["pads"][2:]) and not any(own_padding(op, o) for o in graph.consumers[op.name])
+    if op.kind in PADS:
+        return any(any(p) for p in op["pads"][2:]) and not any(is_padding_of(op, o) for o in graph.consumers[op.name])
     return op.kind == "resize"
 
 

@@ -6,6 +6,7 @@ from typing import Self
 
 from ..errors import NotApplicable
 from ..graph import Block, Graph, Op, Plan, RemoveModule
+from ..graph.kinds import BOUNDED
 from ..graph.paths import around
 from ..hardware import Target
 from .base import Blocks, Transform
@@ -73,9 +74,6 @@ class _Gate:
     ops: tuple[str, ...]
 
 
-_BOUNDED = frozenset("sigmoid hard_sigmoid softmax tanh relu6 clamp".split())  # what makes a gate's factor
-
-
 def _gate(graph: Graph, product: Op) -> tuple[str, ...]:
     """The operators of the gate that ends in this product, in execution order; () where it is no gate."""
     if product.kind != "mul" or len(product.inputs) != 2:
@@ -87,7 +85,7 @@ def _gate(graph: Graph, product: Op) -> tuple[str, ...]:
         if value.elements == source.elements:
             continue  # nothing was pooled
         gate = _between(graph, x, factor)
-        if not any(graph.by_name[name].kind in _BOUNDED for name in gate):
+        if not any(graph.by_name[name].kind in BOUNDED for name in gate):
             continue  # a norm written in code: it divides by what it pooled
         if all(user.name in gate or user is product for name in gate for user in graph.consumers[name]):
             return tuple(op.name for op in graph.ops if op.name in gate or op is product)

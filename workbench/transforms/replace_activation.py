@@ -6,6 +6,7 @@ from typing import Literal, Self, get_args
 
 from ..errors import InputError, NotApplicable, unknown
 from ..graph import Block, ExchangeLayer, Graph, Op, Plan
+from ..graph.kinds import SMOOTH_RECTIFIERS, STATELESS_ACTIVATIONS
 from ..hardware import Target
 from .base import Blocks, Transform
 from .per_block import per_block
@@ -15,8 +16,6 @@ __all__ = ["ReplaceActivation"]
 
 Activation = Literal["hard_swish", "hard_sigmoid", "relu", "relu6", "silu", "gelu", "leaky_relu"]
 
-_KINDS = ("relu", "relu6", "hard_swish", "hard_sigmoid", "silu", "sigmoid", "tanh", "gelu", "mish", "elu", "leaky_relu")
-_SMOOTH = ("silu", "gelu", "mish", "elu")
 _ATTRS: Mapping[str, dict[str, float]] = {"leaky_relu": {"slope": 0.01}}
 
 
@@ -45,24 +44,24 @@ class ReplaceActivation(Transform):
         if not isinstance(self.of, tuple):
             raise InputError(f"of is {self.of!r}; it must be a tuple of activations such as ('silu',)")
         for kind in self.of:
-            if kind not in _KINDS:
-                raise unknown("activation", kind, _KINDS)
+            if kind not in STATELESS_ACTIVATIONS:
+                raise unknown("activation", kind, STATELESS_ACTIVATIONS)
         check_blocks(self.blocks)
 
     @classmethod
     def block_options(cls, graph: Graph, block: Block) -> Mapping[str, Self]:
-        return {"activation": cls("hard_swish", _SMOOTH, block.name)}
+        return {"activation": cls("hard_swish", SMOOTH_RECTIFIERS, block.name)}
 
     @classmethod
     def network_options(cls, graph: Graph) -> tuple[Self, ...]:
-        return (cls("hard_swish", _SMOOTH),)
+        return (cls("hard_swish", SMOOTH_RECTIFIERS),)
 
     @classmethod
     def examples(cls) -> tuple[Self, ...]:
         return (cls("relu6", of=("relu", "silu", "gelu", "hard_swish", "mish", "leaky_relu")),)
 
     def plan(self, graph: Graph, target: Target) -> Plan:
-        kinds = tuple(kind for kind in self.of or _SMOOTH if kind != self.to)
+        kinds = tuple(kind for kind in self.of or SMOOTH_RECTIFIERS if kind != self.to)
         calls: dict[str, list[Op]] = {}
         for op in graph.ops:
             calls.setdefault(op.module, []).append(op)

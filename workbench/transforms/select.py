@@ -17,7 +17,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ..errors import InputError, NotApplicable, unknown
-from ..graph import Block, Graph
+from ..graph import BLOCK_KINDS, Block, Graph
 
 __all__ = ["check_blocks", "named", "select"]
 
@@ -32,7 +32,6 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 _CONDITION = re.compile(r"^\s*(\w+)\s*(>=|<=|==|!=|>|<|=)\s*([\w.-]+)\s*$")
 _SELECTOR = re.compile(r"^(?P<glob>.*?)(?:\[(?P<conditions>[^\[\]]*[<>=][^\[\]]*)\])?$")
 _FACTS = ("kind", "resolution", "stride", "width", "mid_width", "out_width", "kernel", "residual", "se", "index")
-_KINDS = ("ibn", "fused-ibn", "depthwise-separable", "universal-ib", "bottleneck", "basic", "conv", "head", "other")
 
 _Test = Callable[[int, Block], bool]
 
@@ -104,8 +103,8 @@ def _condition(text: str) -> _Test:
     if fact == "kind":
         if sign not in ("=", "==", "!="):
             raise InputError(f"{text.strip()!r}: a kind is compared with == or !=")
-        if value not in _KINDS:
-            raise unknown("block kind", value, _KINDS)
+        if value not in BLOCK_KINDS:
+            raise unknown("block kind", value, BLOCK_KINDS)
         return lambda i, block: compare(block.kind, value)
     try:
         number = float({"true": "1", "false": "0"}.get(value.lower(), value))

@@ -12,7 +12,7 @@ from workbench.estimators import device
 from workbench.estimators.cycle_model import modelled
 from workbench.estimators.device import AcceleratorModel, Row, fit_accelerator, fit_totals, held_out
 from workbench.estimators.random_networks import sample
-from workbench.graph.document import graph_to_json
+from workbench.graph.json_document import graph_to_json
 from workbench.hardware import EthosU, TableTarget, resolve
 
 TARGET = resolve("onnxruntime-cpu")

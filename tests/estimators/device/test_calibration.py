@@ -11,7 +11,7 @@ from workbench.estimators import device
 from workbench.estimators.device.lab_table import emit, rows_of_table
 from workbench.estimators.device.measuring import cache_folder, measure
 from workbench.estimators.random_networks import sample
-from workbench.graph.document import graph_to_json
+from workbench.graph.json_document import graph_to_json
 from workbench.hardware import OnnxRuntimeCpu, TableTarget
 
 QUICK = OnnxRuntimeCpu(rounds=1, seconds=0.01)

@@ -1,6 +1,6 @@
 """Calibration of a device: measure networks on it, learn a model, keep it in the user's folder."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -49,6 +49,7 @@ def calibrate(target: Target, networks: int = NETWORKS, report: Report | None = 
     explains networks held out better than the model of totals alone, it is taken. A run that was stopped goes on where
     it was. report(count, networks, name) is called after every network.
     """
+    learn: Callable[[Target, Sequence[Row]], Model | None]
     if isinstance(target, TableTarget):
         rows, learn = rows_of_table(target), fit_accelerator
     else:

@@ -9,7 +9,7 @@ import pandas as pd
 from ...errors import InputError, UnknownName
 from ...files import write_atomic
 from ...graph import Graph
-from ...graph.document import graph_to_json
+from ...graph.json_document import graph_to_json
 from ...hardware import TableTarget
 from ...hardware.onnx_file import write_onnx
 from ...hardware.tflite import write_tflite

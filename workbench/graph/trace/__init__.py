@@ -1,7 +1,7 @@
 """torch.nn.Module -> Graph, through torch.export; the only package here that knows torch.
 
 1. `export.py` runs the exporter on zeros, in evaluation mode, and turns its refusals into one sentence.
-2. `tracer.py` makes operators of the exported nodes.
+2. `tracer.py` turns the exported nodes into operators, by the rules of `aten.py`.
 3. Operators nobody reads are dropped.
 4. What reads one image keeps a copy of the module without its weights, to be traced at other sizes.
 """
@@ -13,8 +13,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..ir import Graph, Op
-from ..origin import Origin
+from ..graph import Graph, Origin
+from ..op import Op
 from .export import evaluating, example, export, without_weights
 from .tracer import Tracer
 
@@ -66,10 +66,11 @@ def _qualified(module: nn.Module) -> str:
 
 
 def _reachable(ops: list[Op], outputs: Iterable[str]) -> tuple[Op, ...]:
-    wanted = set(outputs)
-    kept = []
+    """The operators that lead to the outputs, and the inputs."""
+    tensors = set(outputs)
+    reachable = []
     for op in reversed(ops):
-        if op.name in wanted or op.kind == "input":
-            wanted.update(op.inputs)
-            kept.append(op)
-    return tuple(reversed(kept))
+        if op.name in tensors or op.kind == "input":
+            tensors.update(op.inputs)
+            reachable.append(op)
+    return tuple(reversed(reachable))

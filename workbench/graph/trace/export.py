@@ -1,4 +1,4 @@
-"""What the exporter is given and what it answers."""
+"""Calls of torch.export: its example inputs, evaluation mode, its refusals in one sentence, copies without weights."""
 
 import copy
 import re
@@ -55,10 +55,10 @@ def export(model: nn.Module, inputs: tuple[Any, ...]) -> torch.export.ExportedPr
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         channels = re.search(r"expected input\[1, (\d+).* to have (\d+) channels", reason)
         first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
-        given = next((t.shape for t in inputs if isinstance(t, Tensor) and t.dim() == 4), None)
-        if channels and given is not None and first is not None and int(channels[1]) == given[1] != first.in_channels:
-            raise InputError(f"the input has {given[1]} channels, but {name} wants {first.in_channels}") from error
-        size = f" for an input of {tuple(given[1:])}" if given is not None else ""
+        shape = next((t.shape for t in inputs if isinstance(t, Tensor) and t.dim() == 4), None)
+        if channels and shape is not None and first is not None and int(channels[1]) == shape[1] != first.in_channels:
+            raise InputError(f"the input has {shape[1]} channels, but {name} wants {first.in_channels}") from error
+        size = f" for an input of {tuple(shape[1:])}" if shape is not None else ""
         raise TraceError(f"torch.export cannot trace {name}{size}: {reason.rstrip('.')}") from error
 
 

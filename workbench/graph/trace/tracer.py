@@ -10,8 +10,7 @@ graph cannot say what it holds.
 
 import operator
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from math import prod
 from typing import Any
 
@@ -20,91 +19,61 @@ from torch import Tensor, fx
 from torch.utils import _pytree as pytree
 
 from ...errors import TraceError
-from ..aten import ELEMENTWISE, PARAMETERS, PASS_THROUGH, RULES, VIEWS
-from ..ir import Op, Param
+from ..op import Op, Param
+from .aten import BROADCASTING, PARAMETERS, PASS_THROUGH, RULES, VIEWS
+from .nodes import base_name, changes_nothing, keeps_number_sort, namespace, plain_arguments
+from .values import Constant, FeatureMap, Pieces, tensors
 
 __all__ = ["Tracer"]
 
-
-@dataclass(eq=False)
-class _Storage:
-    version: int = 0
-
-
-@dataclass(eq=False)
-class _Value:
-    """A feature map: the operator that makes it, and the memory it stands in (views share one)."""
-
-    name: str
-    shape: tuple[int, ...]
-    storage: _Storage = field(default_factory=_Storage)
-    version: int = 0
-
-
-@dataclass(eq=False)
-class _Constant:
-    """Computed from parameters, buffers and literals only. key: its state_dict key where it is one itself."""
-
-    name: str
-    shape: tuple[int, ...]
-    module: str
-    roots: tuple[str, ...] = ()
-    key: str = ""
-    number: float | None = None
-    view: bool = False
-
-
-@dataclass(eq=False)
-class _Pieces:
-    """What split, chunk and unbind make; every piece becomes an operator when it is taken."""
-
-    source: Any
-    axis: int
-    sizes: tuple[tuple[int, ...], ...]
-    drop: bool
+_SPLITS = ("split", "split_with_sizes", "chunk", "unbind", "tensor_split")
 
 
 class Tracer:
-    """Operators from one exported program; model, paths: its class name and its modules."""
+    """Operators from one exported program.
+
+    model: its class name, for errors. paths: of its modules. ops: the operators so far.
+    """
 
     def __init__(self, model: str, paths: frozenset[str]) -> None:
         self.model = model
         self.paths = paths
         self.ops: list[Op] = []
-        self._taken: set[str] = set()
-        self._params: dict[str, _Value] = {}
+        self._names: set[str] = set()
+        self._params: dict[str, FeatureMap] = {}  # of the constants that are operands
 
     def run(self, exported: torch.export.ExportedProgram) -> tuple[str, ...]:
         """Fill `ops` and name the outputs."""
+        flat, _ = pytree.tree_flatten(self._walk(exported.graph_module, self._placeholders(exported)))
+        values = [v for v in flat if isinstance(v, FeatureMap | Constant)]
+        if not values:
+            raise TraceError(f"{self.model} returns no tensor")
+        return tuple(self._read(v) for v in values)
+
+    def _placeholders(self, exported: torch.export.ExportedProgram) -> dict[fx.Node, Any]:
+        """Inputs, parameters, buffers and constants by their nodes."""
         signature = exported.graph_signature
-        keys = {
-            **signature.inputs_to_parameters,
-            **signature.inputs_to_buffers,
-            **signature.inputs_to_lifted_tensor_constants,
-        }
+        lifted = signature.inputs_to_lifted_tensor_constants
+        keys = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **lifted}
         env: dict[fx.Node, Any] = {}
         for node in exported.graph.nodes:
             if node.op != "placeholder":
                 continue
             value = node.meta.get("val")
             if node.name in keys:
-                key = keys[node.name]
-                number = None
-                if node.name in signature.inputs_to_lifted_tensor_constants:
-                    held = exported.constants[key]
-                    number = held.item() if held.numel() == 1 and held.dim() == 0 else None
-                env[node] = _Constant(node.name, tuple(value.shape), self._known(key), (key,), key, number)
+                key, number = keys[node.name], None
+                if node.name in lifted:
+                    tensor = exported.constants[key]
+                    number = tensor.item() if tensor.numel() == 1 and tensor.dim() == 0 else None
+                env[node] = Constant(node.name, tuple(value.shape), self._module_of_key(key), (key,), key, number)
             elif isinstance(value, Tensor):
                 env[node] = self._emit(node.name, "input", (), tuple(value.shape))
             else:
                 env[node] = value
-        flat, _ = pytree.tree_flatten(self._walk(exported.graph_module, env))
-        values = [v for v in flat if isinstance(v, _Value | _Constant)]
-        if not values:
-            raise TraceError(f"{self.model} returns no tensor")
-        return tuple(self._read(v) for v in values)
+        return env
 
     def _walk(self, module: fx.GraphModule, env: dict[fx.Node, Any]) -> Any:
+        """Carry the nodes out on the values in `env`; returns what the module's output node holds."""
         for node in module.graph.nodes:
             if node.op == "output":
                 return fx.node.map_arg(node.args[0], env.__getitem__)
@@ -127,26 +96,27 @@ class Tracer:
         schema = getattr(node.target, "_schema", None)
         if schema is None:
             raise TraceError(f"{self.model} uses {node.target}, which is not an operator of the graph")
-        given = {a.name: v for a, v in zip(schema.arguments, args, strict=False)} | kwargs
+        values = {a.name: v for a, v in zip(schema.arguments, args, strict=False)} | kwargs
         # in the order of the schema, which is the order of the inputs: an attention's mask stands behind its value
-        bound = {
-            a.name: given.get(a.name, a.default_value if a.has_default_value() else None) for a in schema.arguments
+        arguments = {
+            a.name: values.get(a.name, a.default_value if a.has_default_value() else None) for a in schema.arguments
         }
         if not schema.returns:
             return None  # assertions
-        leaves = list(_tensors(bound.values()))
-        if not any(isinstance(v, _Value) for v in leaves):
+        leaves = list(tensors(arguments.values()))
+        if not any(isinstance(v, FeatureMap) for v in leaves):
             return self._constant(node, leaves)
-        return self._operator(node, bound)
+        return self._operator(node, arguments)
 
     def _constant(self, node: fx.Node, leaves: list[Any]) -> Any:
+        """What a node makes of constants only."""
         value = node.meta.get("val")
         roots = tuple(dict.fromkeys(root for leaf in leaves for root in leaf.roots))
-        module = self._known(roots[0]) if roots else self._module(node)
-        base = _base(node)
+        module = self._module_of_key(roots[0]) if roots else self._module(node)
+        base = base_name(node)
         if isinstance(value, list | tuple):
             return tuple(
-                _Constant(f"{node.name}_{i}", tuple(v.shape), module, roots, view=True) for i, v in enumerate(value)
+                Constant(f"{node.name}_{i}", tuple(v.shape), module, roots, view=True) for i, v in enumerate(value)
             )
         if not isinstance(value, Tensor):
             return value
@@ -155,93 +125,80 @@ class Tracer:
             return leaves[0]
         # the same values in another shape are still that parameter, with its key
         key = leaves[0].key if base in VIEWS and prod(shape) == prod(leaves[0].shape) else ""
-        return _Constant(node.name, shape, module, roots, key, view=base in VIEWS)
+        return Constant(node.name, shape, module, roots, key, view=base in VIEWS)
 
-    def _operator(self, node: fx.Node, bound: dict[str, Any]) -> Any:
-        base, out = _base(node), node.meta["val"]
+    def _operator(self, node: fx.Node, arguments: dict[str, Any]) -> Any:
+        """What a node makes of feature maps."""
+        base, out = base_name(node), node.meta["val"]
         in_place = base.endswith("_") and not base.startswith("_")
-        plain = base.rstrip("_") if in_place else base
-        subject = next(_tensors(bound.values()))
-        if plain in PASS_THROUGH and self._same_type(node):
-            return _Value(self._read(subject), subject.shape) if plain == "clone" else subject
-        if in_place and isinstance(subject, _Constant) and subject.view:
-            raise TraceError(f"{self.model} writes into a slice of a constant ({self._module(node) or plain})")
+        base = base.rstrip("_") if in_place else base
+        subject = next(tensors(arguments.values()))
+        if base in PASS_THROUGH and keeps_number_sort(node):
+            return FeatureMap(self._read(subject), subject.shape) if base == "clone" else subject
+        if in_place and isinstance(subject, Constant) and subject.view:
+            raise TraceError(f"{self.model} writes into a slice of a constant ({self._module(node) or base})")
         if isinstance(out, list | tuple):
-            return self._many(node, plain, bound, out)
+            return self._many(node, base, arguments, out)
         shape = tuple(out.shape)
-        if plain == "copy" and subject.shape == bound["src"].shape:
-            return self._written(subject, self._read(bound["src"]))
-        made = self._single(node, plain, bound, shape)
+        if base == "copy" and subject.shape == arguments["src"].shape:
+            return self._written(subject, self._read(arguments["src"]))
+        value = self._single(node, base, arguments, shape)
         if in_place:
-            return self._written(subject, made.name)
-        if plain in VIEWS and made is not subject and isinstance(subject, _Value):
-            made.storage, made.version = subject.storage, subject.version
-        return made
+            return self._written(subject, value.name)
+        if base in VIEWS and value is not subject and isinstance(subject, FeatureMap):
+            value.share(subject)
+        return value
 
-    def _single(self, node: fx.Node, base: str, bound: dict[str, Any], shape: tuple[int, ...]) -> _Value:
+    def _single(self, node: fx.Node, base: str, arguments: dict[str, Any], shape: tuple[int, ...]) -> FeatureMap:
+        """The one tensor an operator makes."""
         module = self._module(node)
         if base in VIEWS and base != "select":  # reshape_as and expand_as read only the shape of the other
-            bound = {k: v for k, v in bound.items() if k == "self" or not isinstance(v, _Value | _Constant)}
+            arguments = {k: v for k, v in arguments.items() if k == "self" or not isinstance(v, FeatureMap | Constant)}
         if base in ("expand", "expand_as"):
             users = [user for user in node.users if user.op == "call_function"]
-            if shape == bound["self"].shape or all(_base(user) in ELEMENTWISE for user in users):
-                return bound["self"]
+            if shape == arguments["self"].shape or all(base_name(user) in BROADCASTING for user in users):
+                return arguments["self"]
         if base == "select":
-            source, axis = bound["self"], bound["dim"] % len(bound["self"].shape)
-            return self._select(node.name, source, axis, bound["index"] % source.shape[axis], 1, True, module)
+            source, axis = arguments["self"], arguments["dim"] % len(arguments["self"].shape)
+            return self._select(node.name, source, axis, arguments["index"] % source.shape[axis], 1, True, module)
         if base == "stack":
-            return self._stack(node, bound, shape, module)
-        roles = PARAMETERS.get(base, ())
-        params = {role: bound[role] for role in roles if isinstance(bound.get(role), _Constant)}
-        dynamic = any(isinstance(bound.get(role), _Value) for role in roles)
-        for name, value in bound.items():
-            if isinstance(value, _Constant) and value.number is not None and name in ("self", "other"):
-                bound = {**bound, name: value.number}
-        found = None
-        if base in RULES and not dynamic:
-            found = RULES[base](pytree.tree_map(lambda v: getattr(v, "shape", v), bound), shape)
-        if found is None:
-            params = {}
-            found = f"{_namespace(node)}.{base}", _plain_attrs(bound)
-        kind, attrs = found
-        values = list(_tensors(v for name, v in bound.items() if name not in params))
-        if _changes_nothing(kind, attrs, values, shape):
-            return values[0] if base in VIEWS else _Value(self._read(values[0]), shape)
+            return self._stack(node, arguments, shape, module)
+        arguments = {name: _number(value) if name in ("self", "other") else value for name, value in arguments.items()}
+        kind, attrs, params = _kind(node, base, arguments, shape)
+        values = list(tensors(v for name, v in arguments.items() if name not in params))
+        if changes_nothing(kind, attrs, values, shape):
+            return values[0] if base in VIEWS else FeatureMap(self._read(values[0]), shape)
         names = tuple(self._read(v) for v in values)
-        return self._emit(node.name, kind, names, shape, attrs, self._parameters(params, module), module)
-
-    def _parameters(self, params: Mapping[str, _Constant], module: str) -> tuple[Param, ...]:
-        # a weight that is computed (standardised, say) has the path the layer would keep it at
-        return tuple(
-            Param(role, c.key or f"{module}.{role}", c.shape, computed=not c.key) for role, c in params.items()
-        )
+        return self._emit(node.name, kind, names, shape, attrs, _parameters(params, module), module)
 
     # ---- pieces -----------------------------------------------------------------------------------------------
 
-    def _many(self, node: fx.Node, base: str, bound: dict[str, Any], out: Iterable[Tensor]) -> Any:
+    def _many(self, node: fx.Node, base: str, arguments: dict[str, Any], out: Iterable[Tensor]) -> Any:
+        """The several tensors an operator makes."""
         shapes = tuple(tuple(t.shape) for t in out)
-        if base in ("split", "split_with_sizes", "chunk", "unbind", "tensor_split"):
-            source = bound["self"]
-            return _Pieces(source, bound["dim"] % len(source.shape), shapes, base == "unbind")
-        names = tuple(self._read(v) for v in _tensors(bound.values()))
-        kind, attrs, module = f"{_namespace(node)}.{base}", _plain_attrs(bound), self._module(node)
+        if base in _SPLITS:
+            source = arguments["self"]
+            return Pieces(source, arguments["dim"] % len(source.shape), shapes, base == "unbind")
+        names = tuple(self._read(v) for v in tensors(arguments.values()))
+        kind, attrs, module = f"{namespace(node)}.{base}", plain_arguments(arguments), self._module(node)
         return tuple(
             self._emit(f"{node.name}_{i}", kind, names, shape, {**attrs, "output": i}, (), module)
             for i, shape in enumerate(shapes)
         )
 
     def _piece(self, node: fx.Node, source: Any, index: Any) -> Any:
-        if not isinstance(source, _Pieces):
+        """One of several tensors."""
+        if not isinstance(source, Pieces):
             return source[index]
-        index %= len(source.sizes)
-        sizes = [1 if source.drop else shape[source.axis] for shape in source.sizes]
+        index %= len(source.shapes)
+        sizes = [1 if source.drop else shape[source.axis] for shape in source.shapes]
         start, module = sum(sizes[:index]), self._module(node)
-        made = self._select(node.name, source.source, source.axis, start, sizes[index], source.drop, module)
-        if made is not source.source:
-            made.storage, made.version = source.source.storage, source.source.version
-        return made
+        piece = self._select(node.name, source.source, source.axis, start, sizes[index], source.drop, module)
+        if piece is not source.source:
+            piece.share(source.source)
+        return piece
 
-    def _select(self, name: str, source: Any, axis: int, start: int, size: int, drop: bool, module: str) -> _Value:
+    def _select(self, name: str, source: Any, axis: int, start: int, size: int, drop: bool, module: str) -> FeatureMap:
         """A slice of `size` along `axis`; with `drop` the axis goes too."""
         shape = list(source.shape)
         read, cut = self._read(source), source
@@ -256,16 +213,16 @@ class Tracer:
         shape.pop(axis)
         return self._emit(name, "reshape", (self._read(cut),), tuple(shape), {"dims": dims}, (), module)
 
-    def _stack(self, node: fx.Node, bound: Mapping[str, Any], shape: tuple[int, ...], module: str) -> _Value:
-        axis, parts = bound["dim"] % len(shape), []
-        for i, value in enumerate(bound["tensors"]):
+    def _stack(self, node: fx.Node, arguments: Mapping[str, Any], shape: tuple[int, ...], module: str) -> FeatureMap:
+        """Every tensor with a new axis, then a concatenation along it."""
+        axis, parts = arguments["dim"] % len(shape), []
+        for i, value in enumerate(arguments["tensors"]):
             dims: list[tuple[int, ...]] = [(d,) for d in range(len(value.shape))]
             dims.insert(axis, ())
-            one = (*value.shape[:axis], 1, *value.shape[axis:])
-            made = self._emit(
-                f"{node.name}_{i}", "reshape", (self._read(value),), one, {"dims": tuple(dims)}, (), module
-            )
-            parts.append(made.name)
+            thin = (*value.shape[:axis], 1, *value.shape[axis:])
+            attrs = {"dims": tuple(dims)}
+            part = self._emit(f"{node.name}_{i}", "reshape", (self._read(value),), thin, attrs, (), module)
+            parts.append(part.name)
         return self._emit(node.name, "concat", tuple(parts), shape, {"axis": axis}, (), module)
 
     # ---- names and values -------------------------------------------------------------------------------------
@@ -279,100 +236,73 @@ class Tracer:
         attrs: Mapping[str, Any] | None = None,
         params: tuple[Param, ...] = (),
         module: str = "",
-    ) -> _Value:
+    ) -> FeatureMap:
+        """Add an operator, under another name where that one is taken."""
         unique, n = name, 1
-        while unique in self._taken:
+        while unique in self._names:
             unique, n = f"{name}_{n}", n + 1
-        self._taken.add(unique)
+        self._names.add(unique)
         shape = tuple(int(d) for d in shape)
         self.ops.append(Op(unique, kind, inputs, shape, tuple(sorted((attrs or {}).items())), params, module))
-        return _Value(unique, shape)
+        return FeatureMap(unique, shape)
 
     def _read(self, value: Any) -> str:
         """The name of the operator that makes the value; a constant becomes a `param` operator here."""
-        if isinstance(value, _Constant):
-            known = self._params.get(value.name)
-            if known is None:
+        if isinstance(value, Constant):
+            operand = self._params.get(value.name)
+            if operand is None:
                 key = value.key or f"{value.module}.{value.name}".lstrip(".")
                 params = (Param("value", key, value.shape),)
-                known = self._params[value.name] = self._emit(
-                    value.name, "param", (), value.shape, {}, params, value.module
-                )
-            return known.name
+                operand = self._emit(value.name, "param", (), value.shape, {}, params, value.module)
+                self._params[value.name] = operand
+            return operand.name
         if value.version != value.storage.version:
             raise TraceError(f"{self.model} writes into part of a tensor it reads again (the one {value.name!r} makes)")
         return str(value.name)
 
     def _written(self, subject: Any, name: str) -> Any:
-        if isinstance(subject, _Constant):
-            return _Value(name, subject.shape)
-        subject.storage.version += 1
-        subject.name, subject.version = name, subject.storage.version
+        """What a tensor is after an in-place operator of that name."""
+        if isinstance(subject, Constant):
+            return FeatureMap(name, subject.shape)
+        subject.write(name)
         return subject
 
     def _module(self, node: fx.Node) -> str:
+        """The deepest module whose code the node stands in."""
         stack = node.meta.get("nn_module_stack") or {}
         path = next(reversed(list(stack.values())), ("", ""))[0]
-        return self._known(re.sub(r"@\d+", "", path), whole=True)  # "@1": a module's second call
+        return self._nearest(re.sub(r"@\d+", "", path))  # "@1": a module's second call
 
-    def _known(self, path: str, whole: bool = False) -> str:
-        """The deepest module on the path (of a state_dict key, or a module's own where `whole`)."""
-        if not whole:
-            path = path.rpartition(".")[0]
+    def _module_of_key(self, key: str) -> str:
+        """The module that holds the parameter or buffer of this state_dict key."""
+        return self._nearest(key.rpartition(".")[0])
+
+    def _nearest(self, path: str) -> str:
+        """The deepest module on the path."""
         while path and path not in self.paths:
             path = path.rpartition(".")[0]
         return path
 
-    def _same_type(self, node: fx.Node) -> bool:
-        """A conversion between number formats of one sort, which the deployed network does not have."""
-        read = next((n.meta["val"] for n in node.all_input_nodes if isinstance(n.meta.get("val"), Tensor)), None)
-        made = node.meta.get("val")
-        if read is None or not isinstance(made, Tensor):
-            return True
-        return read.dtype == made.dtype or (read.is_floating_point() and made.is_floating_point())
+
+def _kind(
+    node: fx.Node, base: str, arguments: Mapping[str, Any], shape: tuple[int, ...]
+) -> tuple[str, Mapping[str, Any], Mapping[str, Constant]]:
+    """Kind, attributes and parameters by role; the exporter's own name where no rule applies."""
+    roles = PARAMETERS.get(base, ())
+    params = {role: arguments[role] for role in roles if isinstance(arguments.get(role), Constant)}
+    dynamic = any(isinstance(arguments.get(role), FeatureMap) for role in roles)
+    if base in RULES and not dynamic:
+        answer = RULES[base](pytree.tree_map(lambda v: getattr(v, "shape", v), arguments), shape)
+        if answer is not None:
+            return *answer, params
+    return f"{namespace(node)}.{base}", plain_arguments(arguments), {}
 
 
-def _base(node: fx.Node) -> str:
-    packet = getattr(node.target, "overloadpacket", None)
-    return packet.__name__ if packet is not None else str(node.target)
+def _number(value: Any) -> Any:
+    """A constant of one number as that number."""
+    return value.number if isinstance(value, Constant) and value.number is not None else value
 
 
-def _namespace(node: fx.Node) -> str:
-    return str(getattr(node.target, "namespace", "call"))
-
-
-def _tensors(values: Iterable[Any]) -> Iterator[Any]:
-    """The feature maps and constants among the arguments, lists included, in their order."""
-    for value in values:
-        if isinstance(value, _Value | _Constant):
-            yield value
-        elif isinstance(value, list | tuple):
-            yield from _tensors(value)
-
-
-def _plain_attrs(bound: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of an operator no rule knows, as far as they are plain values."""
-
-    def plain(value: Any) -> Any:
-        return tuple(map(plain, value)) if isinstance(value, list | tuple) else value
-
-    attrs = {}
-    for name, value in bound.items():
-        if not any(True for _ in _tensors([value])) and value is not None:
-            value = plain(value)
-            attrs[name] = value if isinstance(value, bool | int | float | str | tuple) else str(value)
-    return attrs
-
-
-def _changes_nothing(kind: str, attrs: Mapping[str, Any], values: list[Any], shape: tuple[int, ...]) -> bool:
-    if len(values) != 1 or values[0].shape != shape:
-        return False
-    if kind == "permute":
-        return attrs["axes"] == tuple(range(len(shape)))
-    if kind == "slice":
-        return bool(attrs["step"] == 1)
-    if kind == "pad":
-        return not any(any(pair) for pair in attrs["pads"])
-    if "scalar" in attrs:  # 1 / x is exported as a reciprocal times one
-        return not attrs.get("reverse") and attrs["scalar"] == {"mul": 1, "div": 1, "add": 0, "sub": 0}.get(kind)
-    return kind in ("reshape", "concat")
+def _parameters(params: Mapping[str, Constant], module: str) -> tuple[Param, ...]:
+    # a weight that is computed (standardised, say) has the path the layer would keep it at
+    return tuple(Param(role, c.key or f"{module}.{role}", c.shape, computed=not c.key) for role, c in params.items())

@@ -4,12 +4,11 @@ from functools import lru_cache
 from math import prod
 
 from ...graph import Op
+from ...graph.kinds import AFFINE
 from .hw_operator import HwOp, Shape
 from .network import Lowering, Rule, last
 
 __all__ = ["RULES", "is_same", "pad_map"]
-
-_FOLDED = frozenset("add sub mul div".split())
 
 
 def _conv2d(low: Lowering, op: Op) -> bool:
@@ -179,7 +178,7 @@ def _folds(low: Lowering, user: Op, axis: int) -> bool:
     """A batch norm over the layer's output channels (dimension `axis`), or arithmetic with one constant a channel."""
     if user.kind == "batch_norm":
         return axis == 1
-    if axis not in (1, 3) or user.kind not in _FOLDED or user.get("reverse"):
+    if axis not in (1, 3) or user.kind not in AFFINE or user.get("reverse"):
         return False
     if user.get("scalar") is not None:
         return True

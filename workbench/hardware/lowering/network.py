@@ -7,6 +7,7 @@ rank are always in torch's order.
 from collections.abc import Callable, Mapping
 
 from ...graph import Graph, Op
+from ...graph.kinds import ARITHMETIC, PRODUCTS
 from .hw_operator import HwOp, Shape
 
 __all__ = ["Lowering", "Rule", "last"]
@@ -163,4 +164,4 @@ class Lowering:
 Rule = Callable[[Lowering, Op], "bool | None"]
 
 # kinds whose rules take tensors of the model as operands
-_CONSTANTS = frozenset("add sub mul div maximum minimum addcmul concat matmul attention".split())
+_CONSTANTS = ARITHMETIC | PRODUCTS | {"concat"}

@@ -5,7 +5,7 @@ from timm.layers import BlurPool2d, StdConv2dSame, create_conv2d
 from torch import nn
 
 from workbench.graph import Graph, Op, Plan, Resize, SetInput, SetSpatial, rewrite
-from workbench.graph.padding import own_padding, pads_itself
+from workbench.graph.layer_padding import is_padding_of, pads_as_needed
 from workbench.graph.trace import trace
 
 
@@ -26,10 +26,10 @@ def graph() -> Graph:
 
 def test_who_pads_itself(graph):
     convs = [op for op in graph.ops if op.kind == "conv2d"]
-    assert [pads_itself(graph, op) for op in convs] == [True, False, True]
-    assert [own_padding(graph.by_name[op.inputs[0]], op) for op in convs] == [True, False, True]
+    assert [pads_as_needed(graph, op) for op in convs] == [True, False, True]
+    assert [is_padding_of(graph.by_name[op.inputs[0]], op) for op in convs] == [True, False, True]
     outside = Op("pad", "pad", ("x",), (1, 3, 34, 34), module="before")
-    assert not own_padding(outside, convs[0])
+    assert not is_padding_of(outside, convs[0])
 
 
 def test_another_width_leaves_a_fixed_padding_alone(graph):

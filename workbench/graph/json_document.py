@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from ..errors import FileFormatError
-from .ir import Graph, Op, Param
+from .graph import Graph
+from .op import Op, Param
 
 __all__ = ["graph_from_json", "graph_to_json"]
 
@@ -52,15 +53,15 @@ def graph_from_json(text: str, source: str) -> Graph:
             for op in data["ops"]
         )  # fmt: skip
         graph = Graph(ops, tuple(data["outputs"]))
-        known: set[str] = set()
+        names: set[str] = set()
         for op in ops:
-            if not all(isinstance(n, int) and n >= 0 for n in op.shape) or not known.issuperset(op.inputs):
+            if not all(isinstance(n, int) and n >= 0 for n in op.shape) or not names.issuperset(op.inputs):
                 raise ValueError(f"the operator {op.name!r} reads what nobody made, or its shape is not one")
-            known.add(op.name)
+            names.add(op.name)
         digest = graph.digest
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise FileFormatError(f"{source}: damaged ({type(error).__name__}: {error})") from None
-    if digest != data.get("digest") or not known.issuperset(graph.outputs):
+    if digest != data.get("digest") or not names.issuperset(graph.outputs):
         raise FileFormatError(f"{source}: its operators are not those it was written with (digest {digest})")
     return graph
 
