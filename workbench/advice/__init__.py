@@ -3,6 +3,6 @@
 from .budgets import Met, meet
 from .findings import findings
 from .losses import losses_of
-from .suggestions import suggestions
+from .suggestions import suggest
 
-__all__ = ["Met", "findings", "losses_of", "meet", "suggestions"]
+__all__ = ["Met", "findings", "losses_of", "meet", "suggest"]

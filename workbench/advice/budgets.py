@@ -15,12 +15,12 @@ from dataclasses import dataclass
 
 from ..choices import Bound, choose
 from ..errors import BudgetError, InputError
-from ..estimators import Budgets, Estimate, WeightValues, delta_ms, estimate
+from ..estimators import Budgets, Estimate, delta_ms, estimate
 from ..graph import Graph
-from ..hardware import Target
 from ..space import Choice, Option, block_options, option
+from ..state import State
+from ..surgery.losses import Losses
 from ..transforms import DepthMultiplier, Transform
-from .loss import Loss
 
 __all__ = ["Met", "meet"]
 
@@ -40,32 +40,41 @@ class Met:
 
 
 Check = Callable[[Met], Mapping[str, float]]
+Progress = Callable[[str, int, int], None]
 
 
-def meet(graph: Graph, target: Target, values: WeightValues, loss: Loss, budgets: Budgets, check: Check) -> Met:
+def meet(state: State, losses: Losses, budgets: Budgets, check: Check, progress: Progress) -> Met:
     """The steps that meet the budgets at the least loss.
 
-    check: called on what meets them by the estimate; answers with the budgets a compiler finds missed, as
-    `Budgets.missed` does. Raises InputError where there is no budget; BudgetError, naming the
-    wall and how near one gets, where nothing meets them.
+    losses: of edits of the state's network. progress: called with what is under way, steps done, steps in all.
+    check: called on what meets the budgets by the estimate; answers with those a compiler finds missed, as
+    `Budgets.missed` does.
+    Raises InputError where there is no budget; BudgetError, naming the wall and how near one gets, where nothing meets
+    them.
     """
     if not budgets:
         raise InputError("meet needs a budget: latency_ms, sram_kib or model_kib")
-    start = Met((), 0.0, estimate(graph, target, values))
+    graph, target = state.graph, state.target
+    start = Met((), 0.0, state.estimate)
     if not budgets.missed(start.estimate) and not check(start):
         return start
-    losses = {o.key: loss.of(o.plans, o.block) for options in block_options(graph, target).values() for o in options}
+    options = [o for of_block in block_options(graph, target).values() for o in of_block]
+    lost: dict[tuple[str, str], float] = {}
+    for number, o in enumerate(options):
+        progress(f"losses of {o.block}", number, len(options) + len(_RATIOS))
+        lost[o.key] = losses.of(o.plans, o.block)
     best: Met | None = None
     nearest: list[Met] = []
-    for ratio in _RATIOS:
+    for number, ratio in enumerate(_RATIOS):
+        progress(f"plans at widths x {ratio}", len(options) + number, len(options) + len(_RATIOS))
         narrowed = option(graph, target, Choice("", () if ratio == 1 else (DepthMultiplier(ratio),)))
         if narrowed is None:
             continue
-        narrowing = loss.of(narrowed.plans) if narrowed.steps else 0.0
+        narrowing = losses.of(narrowed.plans) if narrowed.steps else 0.0
         if best is not None and narrowing >= best.loss:
             break
-        network = _network(narrowed, narrowing, losses, target, values, budgets.sram_kib is not None)
-        met = _solved(network, target, values, budgets, check, nearest)
+        network = _network(state, narrowed, narrowing, lost, budgets.sram_kib is not None)
+        met = _solved(state, network, budgets, check, nearest)
         if met is not None and (best is None or met.loss < best.loss):
             best = met
     if best is None:
@@ -99,14 +108,10 @@ class _Row:
 
 
 def _network(
-    narrowed: Option,
-    narrowing: float,
-    losses: Mapping[tuple[str, str], float],
-    target: Target,
-    values: WeightValues,
-    memory: bool,
+    state: State, narrowed: Option, narrowing: float, losses: Mapping[tuple[str, str], float], memory: bool
 ) -> _Network:
     """losses: of each block's options. memory: feature maps matter, so that every option is estimated whole."""
+    target, values = state.target, state.weight_values
     whole = estimate(narrowed.graph, target, values)
     live = _live(narrowed.graph, whole) if memory else {}
     blocks = []
@@ -132,9 +137,7 @@ def _live(graph: Graph, estimate: Estimate) -> dict[str, int]:
     return top
 
 
-def _solved(
-    network: _Network, target: Target, values: WeightValues, budgets: Budgets, check: Check, nearest: list[Met]
-) -> Met | None:
+def _solved(state: State, network: _Network, budgets: Budgets, check: Check, nearest: list[Met]) -> Met | None:
     """The best of a network's options that holds when it is estimated whole and checked; None where there is none."""
     tight = budgets
     for _ in range(_ROUNDS):
@@ -142,9 +145,9 @@ def _solved(
         if chosen is None:
             fastest = _program(network, tight, fastest=True)
             if fastest is not None:
-                nearest.append(_whole(network, fastest, target, values))
+                nearest.append(_whole(state, network, fastest))
             return None
-        met = _whole(network, chosen, target, values)
+        met = _whole(state, network, chosen)
         missed = budgets.missed(met.estimate)
         if not missed:
             missed = dict(check(met))
@@ -186,13 +189,13 @@ def _program(network: _Network, budgets: Budgets, fastest: bool = False) -> tupl
     return choose(cost, bounds, forbidden)
 
 
-def _whole(network: _Network, chosen: tuple[int, ...], target: Target, values: WeightValues) -> Met:
+def _whole(state: State, network: _Network, chosen: tuple[int, ...]) -> Met:
     rows = [rows[c] for rows, c in zip(network.blocks, chosen, strict=True)]
     transforms = tuple(step for row in rows if row.option is not None for step in row.option.transforms)
-    taken = option(network.graph, target, Choice("", transforms))
+    taken = option(network.graph, state.target, Choice("", transforms))
     assert taken is not None, "options of different blocks do not exclude each other"
     loss = (network.loss**2 + sum(row.loss**2 for row in rows)) ** 0.5
-    return Met((*network.transforms, *transforms), loss, estimate(taken.graph, target, values))
+    return Met((*network.transforms, *transforms), loss, estimate(taken.graph, state.target, state.weight_values))
 
 
 _WALLS = {"sram_kib": "SRAM", "model_kib": "flash"}

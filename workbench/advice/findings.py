@@ -10,6 +10,7 @@ from ..estimators import Estimate
 from ..graph import Block, Graph, Op
 from ..graph.kinds import PLAIN_LAYERS, SEPARATE_ACTIVATIONS
 from ..hardware import Target
+from ..state import State
 from ..transforms import (
     DenseDepthwise,
     DepthMultiplier,
@@ -41,14 +42,15 @@ class _Finding:
     mends: tuple[Transform, ...] = ()
 
 
-def findings(graph: Graph, target: Target, estimate: Estimate) -> pd.DataFrame:
+def findings(state: State) -> pd.DataFrame:
     """One row per finding, the most severe first: severity, rule, block, share, finding, mend.
 
     severity: "high" from 10 % of the latency (of the memory peak) on, "medium" from 2 %, else "low". share: of the
     latency, between 0 and 1. finding: the numbers in words. mend: the step (a Transform) that applies, or None.
     """
+    graph, target, estimate = state.graph, state.target, state.estimate
     spent = dict(zip(estimate.blocks["name"], estimate.blocks["latency_ms"], strict=True))
-    found = [
+    raised = [
         *_unaligned(graph, target, spent, estimate.latency_ms),
         *_idle(graph, target, estimate),
         *_gates(graph, estimate),
@@ -57,7 +59,7 @@ def findings(graph: Graph, target: Target, estimate: Estimate) -> pd.DataFrame:
         *_outside(estimate),
     ]
     rows = []
-    for item in sorted(found, key=lambda f: -f.share):
+    for item in sorted(raised, key=lambda finding: -finding.share):
         severity = "high" if item.share >= _SEVERE else "medium" if item.share >= _NOTABLE else "low"
         mend = next((step for step in item.mends if _applies(step, graph, target)), None)
         rows.append((severity, item.rule, item.block, item.share, item.text, mend))

@@ -3,15 +3,16 @@
 from itertools import combinations
 
 import pandas as pd
+import torch
 
-from ..estimators import Estimate, WeightValues, delta_ms, estimate
-from ..graph import Graph
-from ..hardware import Target
+from ..errors import InputError
+from ..estimators import Estimate, delta_ms, estimate
 from ..space import Choice, Option, block_options, network_options, option
+from ..state import State
 from ..transforms import describe
-from .loss import Loss
+from .losses import losses_of
 
-__all__ = ["suggestions"]
+__all__ = ["suggest"]
 
 _LEAST_LOSS = 1e-3  # an exact step does not count as infinitely good
 _LEAST_GAIN = 2e-3  # of the latency
@@ -20,23 +21,26 @@ _PAIRED = 10
 _MORE = 1.05  # a pair is shown where it gains so much more than its parts
 
 
-def suggestions(graph: Graph, target: Target, values: WeightValues, loss: Loss, n: int) -> pd.DataFrame:
+def suggest(state: State, n: int, images: torch.Tensor | None) -> pd.DataFrame:
     """The n best: steps (to hand to `apply`), what, latency_ms and the other changes (estimated), loss, gain_per_loss.
 
-    latency_percent over loss ranks them: percent of the latency gained per unit of relative error. Steps are single
-    ones, of one block and of the network, and pairs that gain more together than apart. One that makes the estimate
-    incomplete is left out.
+    images: see `losses_of`. latency_percent over loss ranks them: percent of the latency gained per unit of relative
+    error. Steps are single ones, of one block and of the network, and pairs that gain more together than apart. One
+    that makes the estimate incomplete is left out.
     """
+    if not isinstance(n, int) or n < 1:
+        raise InputError(f"n is {n!r}; it must be a whole number of at least 1, such as 10")
+    graph, target, values, losses = state.graph, state.target, state.weight_values, losses_of(state, images)
     base = estimate(graph, target, values)
     single = [o for options in block_options(graph, target).values() for o in options if len(o.steps) == 1]
     every = {o.graph.digest: o for o in (*network_options(graph, target), *single)}  # the same by two names once
     gains = {o: -delta_ms(graph, o.graph, target, values) for o in every.values()}
     worth = [o for o in gains if gains[o] > _LEAST_GAIN * base.latency_ms]
     worth.sort(key=lambda o: -gains[o])
-    rows = [_row(o, base, estimate(o.graph, target, values), loss.of(o.plans, o.block)) for o in worth[:_LOOKED_AT]]
+    rows = [_row(o, base, estimate(o.graph, target, values), losses.of(o.plans, o.block)) for o in worth[:_LOOKED_AT]]
     ranked = sorted(zip(rows, worth, strict=False), key=lambda pair: -float(str(pair[0]["gain_per_loss"])))
     for (row_a, a), (row_b, b) in combinations(ranked[:_PAIRED], 2):
-        both = _pair(graph, target, a, b)
+        both = _pair(state, a, b)
         if both is None:
             continue
         together = (float(str(row_a["loss"])) ** 2 + float(str(row_b["loss"])) ** 2) ** 0.5
@@ -48,12 +52,12 @@ def suggestions(graph: Graph, target: Target, values: WeightValues, loss: Loss, 
     return table.drop(columns="complete")
 
 
-def _pair(graph: Graph, target: Target, a: Option, b: Option) -> Option | None:
+def _pair(state: State, a: Option, b: Option) -> Option | None:
     """Two options of different transforms, one after the other; None where the second does not apply."""
     if type(a.transforms[0]) is type(b.transforms[0]):
         return None
     transforms = (*a.transforms, *b.transforms)
-    return option(graph, target, Choice(" + ".join(map(describe, transforms)), transforms))
+    return option(state.graph, state.target, Choice(" + ".join(map(describe, transforms)), transforms))
 
 
 _COLUMNS = (

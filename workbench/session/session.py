@@ -16,7 +16,7 @@ from ..state import State, Verification
 from ..surgery import build_state
 from ..training import Score, Task
 from ..widgets import Bench
-from .advising import meet, suggest
+from .budgets import meet
 from .bundle import bundle
 from .export import export, int8_fidelity
 from .files import save
@@ -44,7 +44,7 @@ class Session(State):
         Columns: severity ("high", "medium", "low"), rule, block, share (of the latency), finding (the numbers in
         words), mend (a transform to `apply`, None where there is none).
         """
-        return advice.findings(self.graph, self.target, self.estimate)
+        return advice.findings(self)
 
     def suggest(self, n: int = 10, images: torch.Tensor | None = None) -> pd.DataFrame:
         """The n best steps, by percent of the latency gained per unit of fidelity lost (both predicted).
@@ -55,7 +55,7 @@ class Session(State):
 
         images: [N, C, H, W] to measure the loss on, a few are enough; noise as rough as photographs where not given.
         """
-        return suggest(self, n, images)
+        return advice.suggest(self, n, images)
 
     def meet(
         self,

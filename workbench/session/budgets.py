@@ -1,29 +1,22 @@
-"""Advice on a state's network: what `suggest` and `meet` ask of the estimate, the images and the compiler."""
+"""The plan that meets budgets, checked by the compiler where the target has one."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-import pandas as pd
 import torch
 
 from .. import advice
 from ..advice import Met, losses_of
-from ..errors import BudgetError, InputError
+from ..errors import BudgetError
 from ..estimators import Budgets
+from ..progress import shown
 from ..state import State
 from .verifying import verify
 
-__all__ = ["meet", "suggest"]
+__all__ = ["meet"]
 
 AnyState = TypeVar("AnyState", bound=State)
-
-
-def suggest(state: State, n: int, images: torch.Tensor | None) -> pd.DataFrame:
-    """See `Session.suggest`."""
-    if not isinstance(n, int) or n < 1:
-        raise InputError(f"n is {n!r}; it must be a whole number of at least 1, such as 10")
-    return advice.suggestions(state.graph, state.target, state.weight_values, losses_of(state, images), n)
 
 
 def meet(state: AnyState, budgets: Budgets, images: torch.Tensor | None) -> AnyState:
@@ -38,13 +31,12 @@ def meet(state: AnyState, budgets: Budgets, images: torch.Tensor | None) -> AnyS
         compiled = verify(after(met))
         if compiled.status != "compiled" or compiled.latency_ms is None:
             return {}
-        return budgets.missed(
-            replace(met.estimate, latency_ms=compiled.latency_ms, sram_bytes=compiled.sram_bytes or 0)
-        )
+        figures = replace(met.estimate, latency_ms=compiled.latency_ms, sram_bytes=compiled.sram_bytes or 0)
+        return budgets.missed(figures)
 
-    losses = losses_of(state, images)
     try:
-        met = advice.meet(state.graph, state.target, state.weight_values, losses, budgets, missed_when_compiled)
+        with shown("meeting budgets:") as progress:
+            met = advice.meet(state, losses_of(state, images), budgets, missed_when_compiled, progress)
     except BudgetError as error:
         if isinstance(error.nearest, Met):
             error.nearest = after(error.nearest)
