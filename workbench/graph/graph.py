@@ -55,7 +55,7 @@ class Graph(Structure):
 
     @cached_property
     def channels(self) -> Channels:
-        """Which channels move together (see `channels.py`)."""
+        """Which channels move together (see `channels`)."""
         return trace_channels(self)
 
     @cached_property
