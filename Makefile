@@ -19,11 +19,14 @@ help:  ## show the targets
 demo: $(CORE)  ## run the quickstart notebook, show before and after
 	@$(BIN)/python tools/run_notebook.py notebooks/01_quickstart.ipynb --out build
 
-test: $(FULL) chromium  ## all tests: fast ones first, then deploy, notebooks, browser
-	$(BIN)/python -m pytest --ignore=tests/browser
+test: $(FULL) chromium  ## all tests: fast ones first, then deploy, notebooks, browser; each part runs whatever came before
 	@rm -rf build/home
-	WORKBENCH_HOME=$(CURDIR)/build/home $(BIN)/python -m pytest --nbval notebooks
-	$(BIN)/python -m pytest tests/browser
+	@failed=; part() { echo "== $$1"; shift; echo "$$ $$*"; "$$@"; }; \
+	part pytest $(BIN)/python -m pytest --ignore=tests/browser || failed="$$failed pytest"; \
+	part notebooks env WORKBENCH_HOME=$(CURDIR)/build/home $(BIN)/python -m pytest --nbval notebooks \
+	  || failed="$$failed notebooks"; \
+	part browser $(BIN)/python -m pytest tests/browser || failed="$$failed browser"; \
+	if test -n "$$failed"; then echo "make test failed in:$$failed"; exit 1; fi
 
 lab: $(CORE)  ## JupyterLab on the quickstart
 	$(BIN)/python -m jupyter lab notebooks/01_quickstart.ipynb

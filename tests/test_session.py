@@ -9,6 +9,7 @@ import torch
 
 import workbench as wb
 from workbench.errors import FileFormatError, InputError, NotApplicable, UnknownName
+from workbench.hardware.onnx_timing import open_session
 from workbench.hardware.tflite import write_tflite
 
 SIZE = (3, 64, 64)
@@ -212,12 +213,10 @@ def test_what_a_device_took_is_no_compilers_word():
 
 
 def test_onnx_computes_what_the_model_computes(fused, tmp_path):
-    import onnxruntime
-
     path = tmp_path / "fused.onnx"
     assert list(fused.export(path)["file"]) == ["fused.onnx"]
     image = torch.randn(1, *SIZE)
-    run = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    run = open_session(str(path))
     (out,) = run.run(None, {run.get_inputs()[0].name: image.numpy()})
     with torch.no_grad():
         expected = fused.build()(image).numpy()

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,6 +15,7 @@ from workbench.estimators.random_networks import sample
 from workbench.graph.trace import trace
 from workbench.hardware import OnnxRuntimeCpu, resolve
 from workbench.hardware.onnx_file import no_onnx_form, write_onnx
+from workbench.hardware.onnx_timing import open_session
 
 from ..graph.execute import tensors
 from ..graph.networks import Concat, Grouped, PartialResidual, Residual, SqueezeExcite
@@ -39,7 +39,7 @@ def outputs(model: nn.Module, size: int, dtype: str) -> tuple[np.ndarray, np.nda
         graph, lambda name, shape: state[name].reshape(shape).numpy() if name in state else None, dtype, ranges
     )
     onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    session = open_session(data)
     feed = session.get_inputs()[0].name
     got = [session.run([graph.outputs[0]], {feed: image[None].numpy()})[0] for image in images]
     return np.ravel(got), np.ravel([run[graph.outputs[0]].numpy() for run in runs])

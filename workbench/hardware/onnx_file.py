@@ -3,8 +3,9 @@
 Batch norms fold into the convolution before them, in float64: W' = W g / sqrt(v + e), b' = (b - m) g / sqrt(v + e)
 + beta. Everything else stays one to one (a SiLU is Sigmoid and Mul): fusing is the runtime's business.
 
-int8: weights are int8 per output channel, feature maps uint8 per tensor with QuantizeLinear and DequantizeLinear
-behind every operator, which the runtime fuses into its integer kernels where it has them.
+int8: weights are int8 per output channel, in a range that no processor's kernels overflow in (`onnx_weights.py`),
+feature maps uint8 per tensor with QuantizeLinear and DequantizeLinear behind every operator, which the runtime fuses
+into its integer kernels where it has them.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from ..errors import WorkbenchError
 from ..graph import Graph, Op
 from ..graph.kinds import ADAPTIVE_POOLS, LAYERS, PLAIN_LAYERS, RECTIFIERS
 from .onnx_rules import RULES
+from .onnx_weights import quantise_weight
 from .tensor_scales import Ranges
 from .weight_values import Weights, parameter_values
 
@@ -50,10 +52,10 @@ def write_onnx(
 
 def no_onnx_form(graph: Graph) -> tuple[str, ...]:
     """Operators no rule is known for, as "kind path"."""
-    return tuple(f"{op.kind} {op.module or op.name}" for op in graph.ops if not _known(graph, op))
+    return tuple(f"{op.kind} {op.module or op.name}" for op in graph.ops if not _has_onnx_form(graph, op))
 
 
-def _known(graph: Graph, op: Op) -> bool:
+def _has_onnx_form(graph: Graph, op: Op) -> bool:
     if op.kind in ADAPTIVE_POOLS:
         return not any(n % m for n, m in zip(graph.by_name[op.inputs[0]].shape[2:], op["size"], strict=True))
     if op.kind in LAYERS:
@@ -125,16 +127,18 @@ class _Writer:
     def read(self, op: Op) -> list[str]:
         return [self.at[name] for name in op.inputs]
 
-    def weight(self, name: str, data: np.ndarray, axis: int) -> str:
+    def weight(self, name: str, data: np.ndarray, axis: int, depthwise: bool = False) -> str:
         """A weight with its output channels along `axis`; for int8 its dequantised form."""
         if self.ranges is None:
             return self.constant(name, data)
-        others = tuple(i for i in range(data.ndim) if i != axis)
-        scale = np.maximum(np.abs(data).max(axis=others), 1e-8) / 127
-        shape = [-1 if i == axis else 1 for i in range(data.ndim)]
-        self.constant(f"{name}.q", np.clip(np.rint(data / scale.reshape(shape)), -127, 127), np.int8)
-        self.constant(f"{name}.scale", scale)
-        return self.emit("DequantizeLinear", [f"{name}.q", f"{name}.scale"], name, axis=axis)
+        quantised, scale = quantise_weight(data, axis, depthwise)
+        grid = [
+            self.constant(f"{name}.q", quantised, np.int8),
+            self.constant(f"{name}.scale", scale),
+            # the runtime has no integer Gemm for a weight that leaves its zero points out
+            self.constant(f"{name}.zero", np.zeros(scale.shape), np.int8),
+        ]
+        return self.emit("DequantizeLinear", grid, name, axis=axis)
 
     def bias(self, op: Op, name: str, data: np.ndarray) -> str:
         """A bias; for int8 an int32 one at (input scale x weight scale)."""

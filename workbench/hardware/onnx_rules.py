@@ -27,8 +27,8 @@ class Writer(Protocol):
     def read(self, op: Op) -> list[str]:
         """The tensors the operator reads."""
 
-    def weight(self, name: str, data: np.ndarray, axis: int) -> str:
-        """A weight with its output channels along `axis`."""
+    def weight(self, name: str, data: np.ndarray, axis: int, depthwise: bool = False) -> str:
+        """A weight with its output channels along `axis`; depthwise: each has one input channel of its own."""
 
     def bias(self, op: Op, name: str, data: np.ndarray) -> str:
         """A bias."""
@@ -44,7 +44,8 @@ def _convolution(kind: str) -> Rule:
     def rule(w: Writer, op: Op, out: str) -> None:
         weight, bias = w.layer(op)
         x, axis = w.read(op)[0], int(kind == "ConvTranspose")
-        tensors = [x, w.weight(f"{op.name}.weight", weight, axis)]
+        depthwise = not axis and weight.shape[:2] == (op["groups"], 1)
+        tensors = [x, w.weight(f"{op.name}.weight", weight, axis, depthwise)]
         if bias is not None:
             tensors.append(w.bias(op, f"{op.name}.bias", bias))
         pair: Callable[[Any], list[int]] = lambda v: [v] if isinstance(v, int) else list(v)  # noqa: E731

@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter, perf_counter_ns, thread_time_ns
 from typing import Any
 
-__all__ = ["time_files"]
+__all__ = ["open_session", "time_files"]
 
 _DISTURBED = 1.02  # wall clock over the thread's own time
 _WARM_RUNS, _WARM_SECONDS = 1, 0.02
@@ -35,17 +35,14 @@ def time_files(
     files: list[str], threads: int, rounds: int, seconds: float, nodes: bool = False
 ) -> list[dict[str, Any]]:
     """Milliseconds of one inference, per file and round."""
-    import onnxruntime
-
-    options = _options(threads)
     if threads == 1 and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     answers: list[dict[str, Any]] = [{"rounds": [], "nodes": [], "error": ""} for _ in files]
     ready = []
     for file, answer in zip(files, answers, strict=True):
         try:
-            session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-            feed = {given.name: _values(given) for given in session.get_inputs()}
+            session = open_session(file, threads)
+            feed = {tensor.name: _values(tensor) for tensor in session.get_inputs()}
             session.run(None, feed)
         except Exception as error:  # whatever the runtime makes of a file is said, not raised
             answer["error"] = " ".join(str(error).split())[:500] or type(error).__name__
@@ -56,32 +53,33 @@ def time_files(
             answer["rounds"].append(_round(session, feed, threads, seconds))
     if nodes:
         timed = _profiled([(file, feed, min(answer["rounds"])) for _, feed, file, answer in ready], threads, seconds)
-        for (_, _, _, answer), found in zip(ready, timed, strict=True):
-            answer["nodes"] = found
+        for (_, _, _, answer), latencies in zip(ready, timed, strict=True):
+            answer["nodes"] = latencies
     return answers
 
 
-def _options(threads: int) -> Any:
+def open_session(source: str | bytes, threads: int = 0, profile_prefix: str = "") -> Any:
+    """The onnxruntime.InferenceSession of an ONNX file, a path or its bytes: the one place that decides its options.
+
+    threads: of one operator; 0 leaves them to the runtime. profile_prefix: path and start of the name of the file the
+    runtime's profiler writes; empty for none. Raises what the runtime raises of a file it cannot load.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 4
-    return options
+    if profile_prefix:
+        options.enable_profiling, options.profile_file_prefix = True, profile_prefix
+    return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
 
 def _profiled(
     networks: Sequence[tuple[str, Any, float]], threads: int, seconds: float
 ) -> list[list[tuple[str, str, float]]]:
     """(name, kind, milliseconds) of the nodes of every network, given as (file, feed, milliseconds), in their order."""
-    import onnxruntime
-
     with TemporaryDirectory() as folder:
-        sessions = []
-        for i, (file, _, _) in enumerate(networks):
-            options = _options(threads)
-            options.enable_profiling, options.profile_file_prefix = True, str(Path(folder) / f"{i}")
-            sessions.append(onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"]))
+        sessions = [open_session(file, threads, str(Path(folder) / f"{i}")) for i, (file, _, _) in enumerate(networks)]
         runs = [min(max(round(seconds / _PROFILED_ROUNDS * 1e3 / ms), 2), 200) for _, _, ms in networks]
         for _ in range(_PROFILED_ROUNDS):
             for session, (_, feed, _), count in zip(sessions, networks, runs, strict=True):
@@ -98,8 +96,8 @@ def _nodes(events: Sequence[Any], runs: int) -> list[tuple[str, str, float]]:
     taken: dict[tuple[int, str, str], list[float]] = {}
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith(_KERNEL):
-            said = event["args"]
-            key = int(said["node_index"]), event["name"].removesuffix(_KERNEL), said["op_name"]
+            details = event["args"]
+            key = int(details["node_index"]), event["name"].removesuffix(_KERNEL), details["op_name"]
             taken.setdefault(key, []).append(event["dur"] / 1e3)
     return [
         (name, kind, min(median(times[k + 1 : k + runs]) for k in range(0, len(times), runs)))
@@ -107,15 +105,15 @@ def _nodes(events: Sequence[Any], runs: int) -> list[tuple[str, str, float]]:
     ]
 
 
-def _values(given: Any) -> Any:
+def _values(tensor: Any) -> Any:
     import numpy as np
 
-    shape = [n if isinstance(n, int) else 1 for n in given.shape]  # a symbolic size is the batch
+    shape = [n if isinstance(n, int) else 1 for n in tensor.shape]  # a symbolic size is the batch
     types = {"tensor(float)": np.float32, "tensor(uint8)": np.uint8, "tensor(int8)": np.int8, "tensor(int64)": np.int64}
-    if given.type not in types:
-        raise ValueError(f"the input {given.name!r} is a {given.type}; {', '.join(types)} can be fed")
+    if tensor.type not in types:
+        raise ValueError(f"the input {tensor.name!r} is a {tensor.type}; {', '.join(types)} can be fed")
     values = np.random.default_rng(0).standard_normal(shape)
-    return (np.abs(values) if given.type != "tensor(float)" else values).astype(types[given.type])
+    return (np.abs(values) if tensor.type != "tensor(float)" else values).astype(types[tensor.type])
 
 
 def _round(session: Any, feed: Any, threads: int, seconds: float) -> float:

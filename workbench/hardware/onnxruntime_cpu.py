@@ -110,20 +110,20 @@ class OnnxRuntimeCpu(Target):
     def measure_graphs(self, graphs: Iterable[Graph], time_limit_s: float = 120.0) -> Iterator[Measurement]:
         """Measurements in order, with seeded random weights, eight networks in turn (for calibration)."""
         waiting = iter(graphs)
-        while some := list(islice(waiting, _TOGETHER)):
+        while batch := list(islice(waiting, _TOGETHER)):
             with TemporaryDirectory() as folder:
-                known: dict[int, Measurement] = {}
+                refused: dict[int, Measurement] = {}
                 paths = []
-                for i, graph in enumerate(some):
+                for i, graph in enumerate(batch):
                     try:
                         data = write_onnx(graph, None, self.dtype)
                     except WorkbenchError as error:
-                        known[i] = Measurement("refused", self.name, str(error), "measured", compiler=self.compiler)
+                        refused[i] = Measurement("refused", self.name, str(error), "measured", compiler=self.compiler)
                         continue
                     paths.append(Path(folder) / f"{i}.onnx")
                     paths[-1].write_bytes(data)
                 timed = iter(self._timed(paths, time_limit_s * len(paths)))
-                yield from [known[i] if i in known else next(timed) for i in range(len(some))]
+                yield from [refused[i] if i in refused else next(timed) for i in range(len(batch))]
 
     def _timed(self, paths: Sequence[Path], time_limit_s: float) -> list[Measurement]:
         if not paths:
@@ -141,9 +141,9 @@ class OnnxRuntimeCpu(Target):
             reason = f"the runtime was stopped after {time_limit_s:g} s"
             return [Measurement("timeout", self.name, reason, "measured", compiler=self.compiler) for _ in paths]
         if done.returncode:
-            said = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+            last_line = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
             how = signal.Signals(-done.returncode).name if done.returncode < 0 else f"exit code {done.returncode}"
-            reason = f"the runtime died ({how}): {said[0]}"
+            reason = f"the runtime died ({how}): {last_line[0]}"
             return [Measurement("crashed", self.name, reason, "measured", compiler=self.compiler) for _ in paths]
         return [self._measurement(**answer) for answer in json.loads(done.stdout)]
 
@@ -152,7 +152,7 @@ class OnnxRuntimeCpu(Target):
             return Measurement("refused", self.name, error, "measured", compiler=self.compiler)
         return Measurement(
             "measured", self.name, kind="measured", latency_ms=min(rounds), rounds_ms=tuple(rounds),
-            ops=pd.DataFrame([(_source(name), *said) for name, *said in nodes], columns=list(_NODE)),
+            ops=pd.DataFrame([(_source(name), *timed) for name, *timed in nodes], columns=list(_NODE)),
             compiler=self.compiler,
         )  # fmt: skip
 
@@ -171,5 +171,5 @@ def processor() -> str:
     """The processor's name as the system says it, and its architecture."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8", errors="replace").splitlines() if info.is_file() else []
-    said = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    return f"{said or platform.processor() or 'unknown'} ({platform.machine()})"
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return f"{model or platform.processor() or 'unknown'} ({platform.machine()})"

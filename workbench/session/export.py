@@ -13,6 +13,7 @@ from ..deploy import Int8File, check_activations, converted, culprit, layer_erro
 from ..errors import InputError
 from ..files import check_folder, write_atomic
 from ..hardware import Measurement
+from ..hardware.onnx_timing import open_session
 from ..state import State, check_images
 from ..surgery import build_state, example_inputs
 from ..training import Task, prepared, resolve_task, score, score_with
@@ -120,9 +121,7 @@ class _OnnxFile:
     """An ONNX file in ONNX Runtime; called as the module was."""
 
     def __init__(self, data: bytes) -> None:
-        import onnxruntime
-
-        self._runs = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+        self._runs = open_session(data)
         self._reads = self._runs.get_inputs()[0].name
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
