@@ -77,3 +77,17 @@ def test_errors_are_one_sentence_and_exit_code_2(arguments, said, capsys):
     err = capsys.readouterr().err
     assert said in err
     assert re.fullmatch(r"workbench: [^\n]+\n", err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("onnxruntime-cpu", "--arena-kib", "384"), "onnxruntime-cpu has no option 'arena_bytes'"),
+        (("ethos-u65-512", "--strategy", "speed"), "unknown strategy 'speed'"),
+        (("ethos-u", "--strategy", "size"), "strategy belongs to one configuration"),
+        (("onnxruntime-cpu", "--refresh"), "--refresh needs one Ethos-U configuration"),
+    ],
+)
+def test_options_are_those_of_the_target(capsys, arguments, words):
+    assert run("calibrate", *arguments) == 2
+    assert words in capsys.readouterr().err
