@@ -102,3 +102,17 @@ def test_a_wrong_option_is_refused_before_torch_is_imported(arguments):
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout.strip() == "False"
     assert re.fullmatch(r"workbench: [^\n]+\n", done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("onnxruntime-cpu", "--arena-kib", "384"), "onnxruntime-cpu has no option 'arena_bytes'"),
+        (("ethos-u65-512", "--strategy", "speed"), "unknown strategy 'speed'"),
+        (("ethos-u", "--strategy", "size"), "strategy belongs to one configuration"),
+        (("onnxruntime-cpu", "--refresh"), "--refresh needs one Ethos-U configuration"),
+    ],
+)
+def test_options_are_those_of_the_target(capsys, arguments, words):
+    assert run("calibrate", *arguments) == 2
+    assert words in capsys.readouterr().err

@@ -178,6 +178,8 @@ def calibrate(
     }  # fmt: skip
     options = {name: value for name, value in values.items() if value is not None}
     anywhere = target == "ethos-u"
+    if options and (anywhere or not target):
+        raise InputError(f"{next(iter(options))} belongs to one configuration; give its name, such as ethos-u65-512")
     measured: Target | None = None
     if target and not anywhere:
         measured = resolve(target).configured(**options)

@@ -27,7 +27,7 @@ _DTYPES = ("float16", "float32")
 @cache
 def gpu_name() -> str | None:
     """The first GPU's name, None where there is none."""
-    if shutil.which("nvidia-smi") is None:  # asked first: importing torch takes seconds
+    if shutil.which("nvidia-smi") is None:  # first of all: importing torch takes seconds
         return None
     import torch
 
@@ -144,82 +144,116 @@ def run_graph(graph: Graph, weights: Weights | None, device: str, dtype: str = "
     return call
 
 
+# (operator, its inputs, its parameters by role) -> its result
+_Rule = Callable[[Op, list[Any], Mapping[str, Any]], Any]
+
+
 @cache
-def _rules() -> Mapping[str, Callable[[Op, list[Any], Mapping[str, Any]], Any]]:
+def _rules() -> Mapping[str, _Rule]:
+    return {**_elementwise(), **_layers(), **_pools(), **_shapes()}
+
+
+def _elementwise() -> dict[str, _Rule]:
     import torch
     from torch.nn import functional as F
 
-    def pair(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    def unary(function: Callable[[Any], Any]) -> _Rule:
+        return lambda op, x, p: function(x[0])
+
+    def binary(function: Callable[[Any, Any], Any]) -> _Rule:
         def rule(op: Op, x: list[Any], p: Mapping[str, Any]) -> Any:
             left, right = (x[0], op["scalar"]) if op.get("scalar") is not None else (x[0], x[-1])
             return function(right, left) if op.get("reverse") else function(left, right)
 
         return rule
 
-    def conv(op: Op, x: list[Any], p: Mapping[str, Any]) -> Any:
-        return F.conv2d(x[0], p["weight"], p.get("bias"), op["stride"], op["padding"], op["dilation"], op["groups"])
-
-    def norm(op: Op, x: list[Any], p: Mapping[str, Any]) -> Any:
-        return F.batch_norm(x[0], p["running_mean"], p["running_var"], p.get("weight"), p.get("bias"), eps=op["eps"])
-
-    def layer_norm(op: Op, x: list[Any], p: Mapping[str, Any]) -> Any:
-        return F.layer_norm(x[0], [x[0].shape[a] for a in op["axes"]], p.get("weight"), p.get("bias"), op["eps"])
-
-    def mean_pool(op: Op, x: list[Any], p: Mapping[str, Any]) -> Any:
-        return F.avg_pool2d(x[0], op["kernel"], op["stride"], op["padding"], op["ceil"], op["count_include_pad"])
-
-    def cut(op: Op, x: list[Any], p: Mapping[str, Any]) -> Any:
-        return x[0][(slice(None),) * op["axis"] + (slice(op["start"], op["stop"], op["step"]),)]
-
-    # Python's own operators take a number on the left, which torch's functions do not
-    binary: Mapping[str, Callable[[Any, Any], Any]] = {
-        "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv,
-        "maximum": torch.maximum, "minimum": torch.minimum,
-    }  # fmt: skip
-
-    def single(function: Callable[[Any], Any]) -> Callable[..., Any]:
-        return lambda op, x, p: function(x[0])
-
-    unary: Mapping[str, Callable[[Any], Any]] = {
+    unary_functions: Mapping[str, Callable[[Any], Any]] = {
         "relu": F.relu, "relu6": F.relu6, "hard_swish": F.hardswish, "hard_sigmoid": F.hardsigmoid, "silu": F.silu,
         "sigmoid": torch.sigmoid, "tanh": torch.tanh, "mish": F.mish, "elu": F.elu, "exp": torch.exp, "abs": torch.abs,
         "neg": torch.neg, "sqrt": torch.sqrt, "softplus": F.softplus,
     }  # fmt: skip
+    # Python's own operators take a number on the left, which torch's functions do not
+    binary_functions: Mapping[str, Callable[[Any, Any], Any]] = {
+        "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv,
+        "maximum": torch.maximum, "minimum": torch.minimum,
+    }  # fmt: skip
     return {
-        **{name: single(function) for name, function in unary.items()},
-        **{name: pair(function) for name, function in binary.items()},
-        "param": lambda op, x, p: p["value"],
-        "conv2d": conv,
-        "linear": lambda op, x, p: F.linear(x[0], p["weight"], p.get("bias")),
-        "batch_norm": norm,
-        "layer_norm": layer_norm,
-        "group_norm": lambda op, x, p: F.group_norm(x[0], op["groups"], p.get("weight"), p.get("bias"), op["eps"]),
+        **{name: unary(function) for name, function in unary_functions.items()},
+        **{name: binary(function) for name, function in binary_functions.items()},
         "gelu": lambda op, x, p: F.gelu(x[0], approximate=op.get("approximate", "none")),
         "leaky_relu": lambda op, x, p: F.leaky_relu(x[0], op["slope"]),
         "clamp": lambda op, x, p: torch.clamp(x[0], op["low"], op["high"]),
         "prelu": lambda op, x, p: F.prelu(x[0], p["weight"]),
         "pow": lambda op, x, p: x[0] ** op["exponent"],
-        "max_pool2d": lambda op, x, p: F.max_pool2d(
-            x[0], op["kernel"], op["stride"], op["padding"], op["dilation"], op["ceil"]
+        "softmax": lambda op, x, p: x[0].softmax(op["axis"]),
+    }
+
+
+def _layers() -> dict[str, _Rule]:
+    """Layers, norms and products of matrices."""
+    from torch.nn import functional as F
+
+    def conv2d(op: Op, x: list[Any], p: Mapping[str, Any]) -> Any:
+        return F.conv2d(x[0], p["weight"], p.get("bias"), op["stride"], op["padding"], op["dilation"], op["groups"])
+
+    def batch_norm(op: Op, x: list[Any], p: Mapping[str, Any]) -> Any:
+        return F.batch_norm(x[0], p["running_mean"], p["running_var"], p.get("weight"), p.get("bias"), eps=op["eps"])
+
+    def layer_norm(op: Op, x: list[Any], p: Mapping[str, Any]) -> Any:
+        return F.layer_norm(x[0], [x[0].shape[a] for a in op["axes"]], p.get("weight"), p.get("bias"), op["eps"])
+
+    return {
+        "conv2d": conv2d,
+        "linear": lambda op, x, p: F.linear(x[0], p["weight"], p.get("bias")),
+        "batch_norm": batch_norm,
+        "layer_norm": layer_norm,
+        "group_norm": lambda op, x, p: F.group_norm(x[0], op["groups"], p.get("weight"), p.get("bias"), op["eps"]),
+        "matmul": lambda op, x, p: x[0] @ x[1],
+        "attention": lambda op, x, p: F.scaled_dot_product_attention(
+            x[0], x[1], x[2], is_causal=bool(op.get("causal")), scale=op.get("scale")
         ),
-        "avg_pool2d": mean_pool,
+    }
+
+
+def _pools() -> dict[str, _Rule]:
+    """Pools and reductions."""
+    from torch.nn import functional as F
+
+    def avg_pool2d(op: Op, x: list[Any], p: Mapping[str, Any]) -> Any:
+        return F.avg_pool2d(x[0], op["kernel"], op["stride"], op["padding"], op["ceil"], op["count_include_pad"])
+
+    def max_pool2d(op: Op, x: list[Any], p: Mapping[str, Any]) -> Any:
+        return F.max_pool2d(x[0], op["kernel"], op["stride"], op["padding"], op["dilation"], op["ceil"])
+
+    return {
+        "max_pool2d": max_pool2d,
+        "avg_pool2d": avg_pool2d,
         "adaptive_avg_pool2d": lambda op, x, p: F.adaptive_avg_pool2d(x[0], op["size"]),
         "adaptive_max_pool2d": lambda op, x, p: F.adaptive_max_pool2d(x[0], op["size"]),
         "mean": lambda op, x, p: x[0].mean(op["axes"], op["keepdim"]),
         "sum": lambda op, x, p: x[0].sum(op["axes"], op["keepdim"]),
         "amax": lambda op, x, p: x[0].amax(op["axes"], op["keepdim"]),
+    }
+
+
+def _shapes() -> dict[str, _Rule]:
+    """Changes of shape, order and size."""
+    import torch
+    from torch.nn import functional as F
+
+    def cut(op: Op, x: list[Any], p: Mapping[str, Any]) -> Any:
+        return x[0][(slice(None),) * op["axis"] + (slice(op["start"], op["stop"], op["step"]),)]
+
+    def resize(op: Op, x: list[Any], p: Mapping[str, Any]) -> Any:
+        corners = None if op["mode"] == "nearest" else bool(op.get("align_corners"))
+        return F.interpolate(x[0], op["size"], mode=op["mode"], align_corners=corners)
+
+    return {
+        "param": lambda op, x, p: p["value"],
         "reshape": lambda op, x, p: x[0].reshape(op.shape),
         "slice": cut,
         "pad": lambda op, x, p: F.pad(x[0], [n for ends in reversed(op["pads"]) for n in ends], value=op["value"]),
-        "resize": lambda op, x, p: F.interpolate(
-            x[0], op["size"], mode=op["mode"],
-            align_corners=None if op["mode"] == "nearest" else bool(op.get("align_corners")),
-        ),
+        "resize": resize,
         "permute": lambda op, x, p: x[0].permute(op["axes"]),
         "concat": lambda op, x, p: torch.cat(x, op["axis"]),
-        "matmul": lambda op, x, p: x[0] @ x[1],
-        "softmax": lambda op, x, p: x[0].softmax(op["axis"]),
-        "attention": lambda op, x, p: F.scaled_dot_product_attention(
-            x[0], x[1], x[2], is_causal=bool(op.get("causal")), scale=op.get("scale")
-        ),
-    }  # fmt: skip
+    }

@@ -14,8 +14,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from ...errors import InputError, WorkbenchError, unknown
 from ...files import home, write_atomic
 from ...graph import Graph
@@ -25,6 +23,7 @@ from ..target import MacArray, Target
 from ..tflite import write_tflite
 from ..weight_values import Weights
 from .accelerators import DEFAULT_SECTIONS, ETHOS_U, family_of, ini_section, ini_sections, mac_count, mac_counts
+from .compiler_answer import compiled_figures
 from .compiler_pool import TIME_LIMIT_S, shared_pool
 from .design import AS_BUILT, Design, ini_text, with_design
 
@@ -303,31 +302,9 @@ class EthosU(Target):
     def _measurement(self, answer: Mapping[str, Any], sources: tuple[str, ...] | None) -> Measurement:
         if answer["status"] != "compiled":
             return Measurement(answer["status"], self.name, answer["reason"], compiler=self.compiler)
-        peak = answer["peak_bytes"]
-        return Measurement(
-            "compiled",
-            self.name,
-            latency_ms=answer["cycles"] / self.clock_hz * 1e3,
-            cycles=answer["cycles"],
-            sram_bytes=peak.get("sram"),
-            dram_bytes=peak.get("dram"),
-            flash_bytes=peak.get("offchipflash", peak.get("onchipflash")),
-            macs=answer["macs"],
-            cpu_ops=tuple(f"{kind} {name}".strip() for kind, name in answer["cpu_ops"]),
-            ops=_operator_table(answer["ops"], sources),
-            compiler=self.compiler,
-        )
-
-
-def _operator_table(rows: Iterable[Mapping[str, Any]], sources: tuple[str, ...] | None) -> pd.DataFrame:
-    """`Measurement.ops`; sources: graph operators by the file operator's number, None to keep the numbers."""
-    flat = []
-    for row in rows:
-        source = row["source"]
-        name = "" if source < 0 else str(source) if sources is None else sources[source]
-        cycles = {f"{memory}_cycles": n for memory, n in row["access_cycles"].items()}
-        flat.append({**{k: v for k, v in row.items() if k != "access_cycles"}, "source": name, **cycles})
-    return pd.DataFrame(flat)
+        latency_ms = answer["cycles"] / self.clock_hz * 1e3
+        figures = compiled_figures(answer, sources)
+        return Measurement("compiled", self.name, latency_ms=latency_ms, compiler=self.compiler, **figures)
 
 
 @cache
