@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ..errors import InputError, unknown
-from .layers import check_patterns, exported, layers_of, read_with
+from .file_layers import check_patterns, exported, layers_of, read_with
 from .litert import float_file, quantised
 
 __all__ = ["ACTIVATIONS", "Converted", "check_activations", "converted", "int8_file"]

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
-from .layers import Layer, exported, layers_of
+from .file_layers import Layer, exported, layers_of
 from .litert import Tensors
 
 __all__ = ["culprit", "layer_errors"]
