@@ -52,7 +52,7 @@ def converted(
 
 
 def check_activations(activations: str, int16_layers: Sequence[str] = ()) -> None:
-    """Raise InputError where these cannot be asked for, whatever the network."""
+    """Raise InputError where no network can be converted with these."""
     if activations not in ACTIVATIONS:
         raise unknown("activations", activations, ACTIVATIONS)
     if isinstance(int16_layers, str) or any(not isinstance(p, str) for p in int16_layers):

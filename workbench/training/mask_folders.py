@@ -27,7 +27,7 @@ from .sources import NO_CLASS, nearest
 
 __all__ = ["MaskFolder", "has_masks", "mask_folder"]
 
-_KEPT = 1 << 15  # masks kept at the size they were asked for
+_KEPT = 1 << 15  # masks kept at the size networks read
 _BINARY = ("0", str(NO_CLASS))  # names of the classes of binary masks, where none are given
 
 
