@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from workbench.errors import InputError
 from workbench.training import Detection, resolve_task
@@ -106,6 +106,13 @@ def test_crowds_are_left_out_and_rounding_is_cut(folder):
         (("categories", 0, "id"), "7", r"categories, entry 0, id: Input should be a valid integer"),
         (("categories",), [], r"category id: there is none"),
         (("annotations",), None, r"annotations: Input should be a valid list"),
+        (("annotations", 1, "id"), 100, r"annotation id 100 is given twice"),
+        (("annotations", 1, "iscrowd"), "no", r"annotations, entry 1, iscrowd: Input should be a valid integer"),
+        (("images", 4, "file_name"), "5.png", r"the picture '.*5.png' is given twice"),
+        (("images", 4, "width"), 640,
+         r"image 4 has width 640 and height None, and 4.png is 40 x 30 pixels; boxes must be of the picture"),
+        (("images", 4), {"id": 4, "file_name": "4.png", "width": 30, "height": 40},
+         r"image 4 has width 30 and height 40, and 4.png is 40 x 30 pixels"),
     ],
 )  # fmt: skip
 def test_rows_that_cannot_be_are_told_by_number(folder, path, value, message):
@@ -147,3 +154,156 @@ def test_broken_pictures_and_two_files(folder):
     write(folder, content(), "instances_all.json")
     with pytest.raises(InputError, match=r"2 annotation files; keep one of annotations.json, instances_all.json"):
         resolve_task(folder)
+
+
+# ---- as tools lay folders out -----------------------------------------------------------------------------------
+
+
+def test_roboflows_folders(tmp_path):
+    """Each part with _annotations.coco.json beside its pictures; category 0 is the name of them all and has no box."""
+    for part, count in (("train", 10), ("valid", 4), ("test", 3)):
+        held = content(count)
+        held["categories"] = [
+            {"id": 0, "name": "tableware", "supercategory": "none"},
+            *({"id": row["id"], "name": row["name"], "supercategory": "tableware"} for row in held["categories"]),
+        ]
+        write(tmp_path / part, held, "_annotations.coco.json", images=".")
+    task = resolve_task(tmp_path)
+    assert task.classes == ("plate", "cup")
+    assert [task.count(part) for part in ("train", "val", "test")] == [10, 4, 3]
+    _, targets = task.batch("test", np.arange(3), (30, 40))
+    assert [labels.tolist() for _, labels in targets] == [[1, 0], [1], [1, 0]]
+    assert targets[1][0].tolist() == [[2, 3, 12, 23]]
+
+
+def test_a_root_category_called_as_its_only_class(folder):
+    held = content()
+    held["categories"] = [{"id": 0, "name": "cup", "supercategory": "none"}, {"id": 7, "name": "cup"}]
+    held["annotations"] = [row for row in held["annotations"] if row["category_id"] == 7]
+    assert resolve_task(write(folder, held)).classes == ("cup",)
+
+
+def test_a_category_0_with_boxes_is_a_class_and_one_without_is_told_where_it_is_no_root(folder):
+    held = content()
+    held["categories"][1]["id"] = 0
+    for row in held["annotations"]:
+        row["category_id"] = {3: 0, 7: 7}[row["category_id"]]
+    assert resolve_task(write(folder, held)).classes == ("plate", "cup")
+    held["categories"].append({"id": 1, "name": "fork", "supercategory": "thing"})
+    held["categories"][1]["supercategory"] = "thing"
+    with pytest.raises(InputError, match="no picture to learn from has a box of the category 'fork'"):
+        resolve_task(write(folder, held))
+
+
+@pytest.mark.parametrize("places", ["{part}2017", "images/{part}2017", "images/{part}", "{part}"])
+def test_cocos_own_folders(tmp_path, places):
+    for part, count in (("train", 10), ("val", 4)):
+        write(tmp_path / places.format(part=part), content(count), images=".")
+        (tmp_path / places.format(part=part) / "annotations.json").unlink()
+        (tmp_path / "annotations").mkdir(exist_ok=True)
+        (tmp_path / "annotations" / f"instances_{part}2017.json").write_text(json.dumps(content(count)))
+        (tmp_path / "annotations" / f"captions_{part}2017.json").write_text("{}")
+        (tmp_path / "annotations" / f"._instances_{part}2017.json").write_bytes(b"\0\5")
+    task = resolve_task(tmp_path)
+    assert [task.count(part) for part in ("train", "val", "test")] == [10, 4, 0]
+    assert {row.picture.path.parent.name for row in task.source.files["val"]} == {
+        places.format(part="val").split("/")[-1]
+    }
+
+
+@pytest.mark.parametrize("name", ["instances_default.json", "instances_train2017.json", "train.json"])
+def test_one_file_in_annotations_and_its_pictures_in_images(tmp_path, name):
+    write(tmp_path, content())
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations.json").rename(tmp_path / "annotations" / name)
+    task = resolve_task(tmp_path)
+    assert [task.count(part) for part in ("train", "val")] == [8, 2]
+
+
+def test_names_that_are_not_known_are_told(tmp_path):
+    write(tmp_path, content())
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations.json").rename(tmp_path / "annotations" / "boxes.json")
+    with pytest.raises(InputError, match=r"annotations has no file of boxes that is known by its name; call it"):
+        resolve_task(tmp_path)
+    (tmp_path / "annotations" / "boxes.json").rename(tmp_path / "annotations" / "instances_val.json")
+    with pytest.raises(InputError, match=r"instances_val.json is the only annotation file, and none is to learn from"):
+        resolve_task(tmp_path)
+
+
+def test_windows_paths_and_false_crowds(folder):
+    held = content()
+    held["images"][0]["file_name"] = "images\\0.png"
+    held["annotations"][0]["iscrowd"] = True
+    held["annotations"][1]["iscrowd"] = False
+    held["annotations"][2]["iscrowd"] = None
+    _, targets = resolve_task(write(folder, held)).batch("train", np.arange(3), (30, 40))
+    assert [len(labels) for _, labels in targets] == [1, 1, 2]
+
+
+def test_a_test_part_without_boxes_is_left_out(tmp_path):
+    for part in ("train", "val"):
+        write(tmp_path / part, content())
+    write(tmp_path / "test", content())
+    (tmp_path / "test" / "annotations.json").unlink()
+    with pytest.warns(UserWarning, match=r"test has no annotations.json, so its pictures are left out"):
+        assert resolve_task(tmp_path).count("test") == 0
+
+
+def test_too_few(folder):
+    with pytest.raises(
+        InputError, match=r"kitchen: 4 pictures; at least 5 are needed, .*; add some, or name the parts"
+    ):
+        resolve_task(write(folder, content(4)))
+
+
+def test_rare_categories_are_learned_and_judged(folder):
+    """Plates in pictures 0 and 1 alone, both of which every fifth would leave to learn from."""
+    held = content()
+    held["annotations"] = [row for row in held["annotations"] if row["category_id"] == 7 or row["image_id"] == 0]
+    with pytest.warns(UserWarning, match=r"no picture for validation shows the class 'plate', so no score judges it"):
+        task = resolve_task(write(folder, held))
+    held["annotations"].append({"id": 1, "image_id": 1, "category_id": 3, "bbox": [1, 1, 5, 5]})
+    task = resolve_task(write(folder, held))
+    assert (task.count("train"), task.count("val")) == (7, 3)
+    for part in ("train", "val"):
+        assert {int(v) for _, labels in task.batch(part, np.arange(3), (8, 8))[1] for v in labels} == {0, 1}
+
+
+# ---- pictures that EXIF turns -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("frame", ["upright", "stored", "none"])
+def test_boxes_lie_on_turned_pictures_as_on_upright_ones(tmp_path, orientation, frame):
+    """A bright rectangle is where its box is, whether the file's width and height are those of the upright picture or
+    of the stored one; without them, and where they are the same, boxes are of the upright one.
+    """
+    pixels = np.zeros((30, 40, 3), np.uint8)
+    pixels[4:14, 6:30] = 255
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    held = content()
+    write(tmp_path, held)
+    for i in range(10):
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{i}.png", exif=tags)
+    with Image.open(tmp_path / "images" / "0.png") as image:
+        upright = np.asarray(ImageOps.exif_transpose(image))[..., 0]
+    as_stored = frame == "stored" and orientation >= 5
+    rows, columns = np.nonzero(pixels[..., 0] if as_stored else upright)
+    box = [columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1]
+    height, width = (30, 40) if frame == "stored" else upright.shape
+    for row in held["images"]:
+        row |= {"width": width, "height": height} if frame != "none" else {"width": None}
+    for row in held["annotations"]:
+        row["bbox"] = [int(side) for side in box]
+    task = resolve_task(write_json(tmp_path, held))
+    images, targets = task.batch("train", np.arange(1), upright.shape)
+    left, top, right, bottom = (int(side) for side in targets[0][0][0])
+    inside = images[0, 0, top:bottom, left:right]
+    assert (inside == 255).all() and inside.numel() == 10 * 24
+
+
+def write_json(folder, held):
+    (folder / "annotations.json").write_text(json.dumps(held))
+    return folder

@@ -1,9 +1,11 @@
 """Rooms: what every loader relies on, over many pictures."""
 
+from hashlib import sha256
+
 import numpy as np
 import pytest
 
-from workbench.training.rooms import CLASSES, STUFF, room
+from workbench.training.rooms import CLASSES, DRAWN, STUFF, room
 
 PERSON = (STUFF + CLASSES).index("person")
 
@@ -18,6 +20,15 @@ def test_a_picture_is_a_function_of_seed_and_number():
     for name in ("image", "mask", "boxes", "labels"):
         np.testing.assert_array_equal(getattr(one, name), getattr(same, name))
     assert not np.array_equal(one.image, other.image)
+
+
+def test_other_pictures_need_another_name():
+    """Pictures are kept in files called by DRAWN: who changes what is drawn (masks and boxes here) changes it too."""
+    digest = sha256()
+    for i in range(16):
+        picture = room(0, i)
+        digest.update(picture.mask.tobytes() + picture.boxes.tobytes() + picture.labels.tobytes())
+    assert (DRAWN, digest.hexdigest()[:16]) == ("475c7009185d", "d3ba0ab6a5e3ae0f")
 
 
 def test_masks_name_known_classes_and_rooms_have_walls_and_floors(rooms):

@@ -6,9 +6,12 @@ import torch
 from PIL import Image
 
 from workbench.errors import InputError
-from workbench.training import prepared, resolve_task
+from workbench.files import home
+from workbench.training import EMBEDDED, Classification, Schedule, fit, prepared, resolve_task, score
 from workbench.training.augmentation import moved
-from workbench.training.embedded import Rooms
+from workbench.training.embedded import Digits, Rooms
+
+from .networks import small
 
 
 @pytest.fixture
@@ -119,3 +122,66 @@ def test_pictures_are_normalised_as_the_model_says():
     images = torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)
     assert prepared(images, (3, 2, 2), Says())[0, :, 0, 0].tolist() == [2.0, 1.0, 0.5]
     assert prepared(images, (1, 2, 2), Says()).shape == (1, 1, 2, 2)
+
+
+def test_networks_of_one_channel_read_pictures_as_pillow_greys_them():
+    import timm
+
+    pixels = np.random.default_rng(0).integers(0, 255, (9, 7, 3), dtype=np.uint8)
+    grey = np.asarray(Image.fromarray(pixels).convert("L"), np.float32) / 255
+    module = timm.create_model("test_resnet", in_chans=1).eval()
+    images = torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None]
+    mean, std = (np.mean(module.pretrained_cfg[name]) for name in ("mean", "std"))
+    inputs = prepared(images, (1, 9, 7), module)
+    np.testing.assert_allclose(inputs[0, 0].numpy(), (grey - mean) / std, atol=0.51 / 255 / std + 1e-5)
+    assert score(module, resolve_task("digits"), (1, 32, 32)).pictures == 359
+    # a grey picture in three channels is the same to a network as one channel of it, up to the means of the channels
+    same = torch.from_numpy(np.asarray(Image.fromarray(pixels).convert("L")).copy())[None, None].expand(-1, 3, -1, -1)
+    torch.testing.assert_close(prepared(same, (1, 9, 7), module), (same[:, :1] / 255 - mean) / std, check_dtype=False)
+
+
+def test_more_outputs_than_classes_are_told_and_fewer_refused():
+    task = resolve_task("digits")
+    with pytest.warns(
+        UserWarning, match=r"net has 12 outputs, and digits has 10 classes, so the last 2 are never right"
+    ):
+        task.check(torch.zeros(2, 12), "net")
+    task.check(torch.zeros(2, 10), "net")
+    with pytest.raises(InputError, match=r"net has 9 outputs, and digits needs 10, one a class"):
+        task.check(torch.zeros(2, 9), "net")
+
+
+class Unjudged(Digits):
+    """Digits without any for validation."""
+
+    def labels(self, part):
+        return super().labels(part) if part == "train" else super().labels(part)[:0]
+
+
+def test_what_cannot_be_judged_is_not_learned():
+    task = Classification("unjudged", Unjudged())
+    with pytest.raises(InputError, match=r"unjudged has no pictures for validation, so nothing could be judged; add"):
+        fit(small(), task, (3, 16, 16))
+    with pytest.raises(
+        InputError, match=r"unjudged has no pictures for validation, so nothing can be judged; add some"
+    ):
+        score(small(), task, (3, 16, 16))
+    assert not (home() / "training").exists()
+
+
+def test_small_sets_are_told_the_batch_that_fits(folder):
+    with pytest.raises(
+        InputError, match=r"batch_size is 64, and data has 10 pictures to learn.* nearest is batch_size=10"
+    ):
+        fit(small(2), resolve_task(folder), (3, 16, 16))
+    assert fit(small(2), resolve_task(folder), (3, 16, 16), Schedule(epochs=1, batch_size=10)).epochs
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_parts_that_embedded_data_does_not_have(name):
+    task = resolve_task(name)
+    assert task.count("test") == 0
+    with pytest.raises(InputError, match=rf"{name} has no test part"):
+        task.batch("test", np.arange(1), (16, 16))
+    with pytest.raises(InputError, match=r"unknown part 'valid'; the nearest is 'val'"):
+        task.batch("valid", np.arange(1), (16, 16))

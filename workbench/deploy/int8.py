@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ..errors import InputError, unknown
-from .layers import check_patterns, exported, layers_of, read_with
+from .file_layers import check_patterns, exported, layers_of, read_with
 from .litert import float_file, quantised
 
 __all__ = ["ACTIVATIONS", "Converted", "check_activations", "converted", "int8_file"]
@@ -52,7 +52,7 @@ def converted(
 
 
 def check_activations(activations: str, int16_layers: Sequence[str] = ()) -> None:
-    """Raise InputError where these cannot be asked for, whatever the network."""
+    """Raise InputError where no network can be converted with these."""
     if activations not in ACTIVATIONS:
         raise unknown("activations", activations, ACTIVATIONS)
     if isinstance(int16_layers, str) or any(not isinstance(p, str) for p in int16_layers):

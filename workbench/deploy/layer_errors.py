@@ -1,12 +1,12 @@
-"""What int8 does to every layer of a module.
+"""The error that integer arithmetic brings to every layer of a module.
 
-N images. For a layer, y is what it makes (with the batch norm and the activation folded into it), f the network's
+N images. For a layer, y is its output (with the batch norm and the activation folded into it), f the network's
 outputs, both in float; y', f' the same in the file; f_l the network's outputs with that layer alone coded.
 
-error     ||y' - y|| / ||y||      of the running file: what the layer was handed counts, too
-own       ||f_l - f|| / ||f||     its weights (per channel) and what it makes in the file's codes, all else in float
+error     ||y' - y|| / ||y||      of the running file: errors in the layer's inputs count, too
+own       ||f_l - f|| / ||f||     its weights (per channel) and its outputs in the file's codes, all else in float
 low, high                         the range of the codes
-spread    max_c |y_c| / median_c  how much larger the largest channel is than the one in the middle; all of them share
+spread    max_c |y_c| / median_c  how much larger the largest channel is than the median one; all of them share
                                   one scale, so a wide spread leaves the small ones few codes
 """
 
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
-from .layers import Layer, exported, layers_of
+from .file_layers import Layer, exported, layers_of
 from .litert import Tensors
 
 __all__ = ["culprit", "layer_errors"]
@@ -38,18 +38,18 @@ def layer_errors(module: nn.Module, floats: bytes, coded: bytes, images: Tensor)
     part = images[:_CHUNK]
     graph = exported(module, part)
     layers = layers_of(graph, floats)
-    seen = _compared(layers, floats, coded, images)
-    codes = {layer.node: seen[layer.node].code for layer in layers}
+    comparisons = _compared(layers, floats, coded, images)
+    codes = {layer.node: comparisons[layer.node].code for layer in layers}
     own = _alone(graph, codes, part)
     rows = [
-        {"layer": layer.path, "kind": layer.kind, **seen[layer.node].row(own[layer.node])}
+        {"layer": layer.path, "kind": layer.kind, **comparisons[layer.node].row(own[layer.node])}
         for layer in layers
     ]  # fmt: skip
-    return pd.DataFrame([*rows, {"layer": "network", "kind": "", **seen[""].row(math.nan)}])
+    return pd.DataFrame([*rows, {"layer": "network", "kind": "", **comparisons[""].row(math.nan)}])
 
 
 def culprit(errors: pd.DataFrame) -> str:
-    """The layer that spoils most alone, in words."""
+    """The layer that alone causes the largest error of the outputs, in words."""
     layers = errors[errors.kind != ""]
     worst = layers.sort_values("own", ascending=False).iloc[0]
     spread = f"its channels spread {worst.spread:.0f}-fold"
@@ -68,32 +68,33 @@ class Code:
     bits: int
 
     @property
-    def held(self) -> tuple[int, int]:
+    def limits(self) -> tuple[int, int]:
+        """The least and the largest q."""
         return -(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1
 
     def __call__(self, values: Tensor) -> Tensor:
-        codes = torch.clamp(torch.round(values / self.scale) + self.zero, *self.held)
+        codes = torch.clamp(torch.round(values / self.scale) + self.zero, *self.limits)
         return (codes - self.zero) * self.scale
 
 
 @dataclass
-class _Seen:
-    """Sums over images of one layer's outputs in both files."""
+class _Comparison:
+    """Sums over images of a layer's outputs in both files."""
 
     code: Code
     difference: float = 0.0
     size: float = 0.0
     largest: list[np.ndarray] = field(default_factory=list)
 
-    def add(self, was: np.ndarray, now: np.ndarray) -> None:
-        self.difference += float(np.square(now.astype(float) - was).sum())
-        self.size += float(np.square(was.astype(float)).sum())
-        self.largest.append(np.abs(was).reshape(-1, was.shape[-1]).max(0))
+    def add(self, exact: np.ndarray, rounded: np.ndarray) -> None:
+        self.difference += float(np.square(rounded.astype(float) - exact).sum())
+        self.size += float(np.square(exact.astype(float)).sum())
+        self.largest.append(np.abs(exact).reshape(-1, exact.shape[-1]).max(0))
 
     def row(self, own: float) -> dict[str, float]:
         largest = np.max(self.largest, 0)
         middle = float(np.median(largest))
-        low, high = ((held - self.code.zero) * self.code.scale for held in self.code.held)
+        low, high = ((q - self.code.zero) * self.code.scale for q in self.code.limits)
         return {
             "error": math.sqrt(self.difference / self.size) if self.size else (math.inf if self.difference else 0.0),
             "own": own,
@@ -104,22 +105,22 @@ class _Seen:
         }
 
 
-def _compared(layers: tuple[Layer, ...], floats: bytes, coded: bytes, images: Tensor) -> dict[str, _Seen]:
+def _compared(layers: tuple[Layer, ...], floats: bytes, coded: bytes, images: Tensor) -> dict[str, _Comparison]:
     """By node, "" for the network's output."""
     names = {layer.node: layer.outputs[0] for layer in layers}
-    was, now = Tensors(floats), Tensors(coded)
-    seen = {node: _Seen(Code(*now.code(name))) for node, name in names.items()}
-    seen[""] = _Seen(Code(*now.code(now.output)))
+    exact, rounded = Tensors(floats), Tensors(coded)
+    comparisons = {node: _Comparison(Code(*rounded.code(name))) for node, name in names.items()}
+    comparisons[""] = _Comparison(Code(*rounded.code(rounded.output)))
     for image in images:
-        was.run(image)
-        now.run(image)
+        exact.run(image)
+        rounded.run(image)
         for node, name in names.items():
-            seen[node].add(was[name], now[name])
-        seen[""].add(was[was.output], now[now.output])
-    return seen
+            comparisons[node].add(exact[name], rounded[name])
+        comparisons[""].add(exact[exact.output], rounded[rounded.output])
+    return comparisons
 
 
-# ---- one layer alone --------------------------------------------------------------------------------------------
+# ---- a layer alone ----------------------------------------------------------------------------------------------
 
 
 class _Coded(fx.Interpreter):
@@ -133,22 +134,22 @@ class _Coded(fx.Interpreter):
         if n.name == self._layer:
             args, kwargs = self.fetch_args_kwargs_from_env(n)
             axis = 1 if "transpose" in str(n.target) else 0
-            made = n.target(args[0], _per_channel(args[1], axis), *args[2:], **kwargs)  # type: ignore[operator]
+            output = n.target(args[0], _per_channel(args[1], axis), *args[2:], **kwargs)  # type: ignore[operator]
         else:
-            made = super().run_node(n)
-        return self._code(made) if n.name == self._end else made
+            output = super().run_node(n)
+        return self._code(output) if n.name == self._end else output
 
 
 def _alone(graph: fx.GraphModule, codes: Mapping[str, Code], images: Tensor) -> dict[str, float]:
     nodes = {node.name: node for node in graph.graph.nodes}
-    found = {}
+    errors = {}
     with torch.no_grad():
-        wanted = _flat(graph(images))
+        exact = _flat(graph(images))
+        size = float(exact.norm())
         for name, code in codes.items():
-            made = _flat(_Coded(graph, name, _end(nodes[name]).name, code).run(images))
-            size = float(wanted.norm())
-            found[name] = float((made - wanted).norm()) / size if size else math.nan
-    return found
+            rounded = _flat(_Coded(graph, name, _end(nodes[name]).name, code).run(images))
+            errors[name] = float((rounded - exact).norm()) / size if size else math.nan
+    return errors
 
 
 def _end(node: fx.Node) -> fx.Node:

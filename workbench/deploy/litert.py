@@ -1,6 +1,6 @@
 """A module as the int8 TFLite file that is deployed: LiteRT's converter and quantiser, and its interpreter.
 
-Weights are quantised per channel and symmetric, activations per tensor, by the widest ranges seen on
+Weights are quantised per channel and symmetric, activations per tensor, by their widest ranges on
 calibration images (ai-edge-quantizer, as its static_wi8_ai8 and static_wi8_ai16). The file reads and writes integer
 maps, NHWC.
 """
@@ -81,9 +81,9 @@ class Int8File:
         self._reads, self._writes = self._runs.get_input_details()[0], self._runs.get_output_details()[0]
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        return torch.stack([self._one(image) for image in images])
+        return torch.stack([self._answer(image) for image in images])
 
-    def _one(self, image: torch.Tensor) -> torch.Tensor:
+    def _answer(self, image: torch.Tensor) -> torch.Tensor:
         self._runs.set_tensor(self._reads["index"], _coded(image.permute(1, 2, 0)[None].numpy(), self._reads))
         self._runs.invoke()
         return torch.from_numpy(_decoded(self._runs.get_tensor(self._writes["index"])[0], self._writes))
@@ -99,7 +99,7 @@ class Tensors:
             )
             runs.allocate_tensors()
         self._runs, self._reads = runs, runs.get_input_details()[0]
-        self._known = {one["name"]: one for one in reversed(runs.get_tensor_details())}
+        self._details = {row["name"]: row for row in reversed(runs.get_tensor_details())}
         self.output: str = runs.get_output_details()[0]["name"]
 
     def run(self, image: torch.Tensor) -> None:
@@ -108,12 +108,12 @@ class Tensors:
         self._runs.invoke()
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return _decoded(self._runs.get_tensor(self._known[name]["index"]), self._known[name])
+        return _decoded(self._runs.get_tensor(self._details[name]["index"]), self._details[name])
 
     def code(self, name: str) -> tuple[float, int, int]:
         """Scale, zero point and bits of an integer tensor."""
-        scale, zero = self._known[name]["quantization"]
-        return float(scale), int(zero), 8 * np.dtype(self._known[name]["dtype"]).itemsize
+        scale, zero = self._details[name]["quantization"]
+        return float(scale), int(zero), 8 * np.dtype(self._details[name]["dtype"]).itemsize
 
 
 def _coded(values: np.ndarray, tensor: Mapping[str, Any]) -> np.ndarray:
@@ -121,8 +121,8 @@ def _coded(values: np.ndarray, tensor: Mapping[str, Any]) -> np.ndarray:
     scale, zero = tensor["quantization"]
     if not scale:
         return np.ascontiguousarray(values, np.float32)
-    held = np.iinfo(tensor["dtype"])
-    return np.clip(np.round(values / scale) + zero, held.min, held.max).astype(tensor["dtype"])
+    limits = np.iinfo(tensor["dtype"])
+    return np.clip(np.round(values / scale) + zero, limits.min, limits.max).astype(tensor["dtype"])
 
 
 def _decoded(values: np.ndarray, tensor: Mapping[str, Any]) -> np.ndarray:
@@ -130,20 +130,20 @@ def _decoded(values: np.ndarray, tensor: Mapping[str, Any]) -> np.ndarray:
     return (values.astype(np.float32) - zero) * np.float32(scale) if scale else values.copy()
 
 
-def _widest(held: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+def _widest(before: Mapping[str, Any], latest: Mapping[str, Any]) -> dict[str, Any]:
     """A tensor's range over all images.
 
     The quantiser's own rule, a moving average of each image's range, ends near the range of a usual image and clips
     what larger ones hold: on MobileNetV2 trained on digits that doubles the error of the logits.
     """
-    return {**found, "min": np.minimum(held["min"], found["min"]), "max": np.maximum(held["max"], found["max"])}
+    return {**latest, "min": np.minimum(before["min"], latest["min"]), "max": np.maximum(before["max"], latest["max"])}
 
 
 def _signature(file: bytes) -> tuple[str, str]:
-    """Name of the file's one signature and of its input."""
+    """Name of the file's only signature and of its input."""
     runs = _extra("ai_edge_litert.interpreter").Interpreter(model_content=file)
-    name, found = next(iter(runs.get_signature_list().items()))
-    return name, found["inputs"][0]
+    name, signature = next(iter(runs.get_signature_list().items()))
+    return name, signature["inputs"][0]
 
 
 def _extra(name: str) -> Any:
@@ -167,14 +167,14 @@ def _quiet() -> Iterator[None]:
     """Without the converter's talk about its own parts, some of which goes to the file descriptor past Python."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
-    held, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
         with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        os.dup2(held, 2)
-        os.close(held)
+        os.dup2(stderr, 2)
+        os.close(stderr)
         os.close(nowhere)
         logging.disable(level)

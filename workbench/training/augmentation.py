@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 __all__ = ["Moves", "moved", "random_moves"]
 
-_SHOWS = 0.25  # share of a box that must stay in the picture; less of a thing is not asked for
+_SHOWS = 0.25  # share of a box that must stay in the picture; of what shows less no box is learned
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,15 @@ class Moves:
     reach: tuple[int, int]
 
     def maps(self, images: Tensor) -> Tensor:
-        """uint8[n, c, height, width], edges repeated where something moves in."""
+        """Images or masks [n, c, height, width], moved and mirrored; edges are repeated where nothing was."""
         _, _, height, width = images.shape
         right, down = self.reach
         padded = nn.functional.pad(images.float(), (right, right, down, down), mode="replicate").to(images.dtype)
-        made = []
-        for one, x, y, flip in zip(padded, self.right, self.down, self.flips, strict=True):
-            cut = one[:, down - y : down - y + height, right - x : right - x + width]
-            made.append(cut.flip(-1) if flip else cut)
-        return torch.stack(made)
+        moved_images = []
+        for image, x, y, flip in zip(padded, self.right, self.down, self.flips, strict=True):
+            cut = image[:, down - y : down - y + height, right - x : right - x + width]
+            moved_images.append(cut.flip(-1) if flip else cut)
+        return torch.stack(moved_images)
 
     def boxes(self, number: int, boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """The boxes float32[k, 4] of a picture of (height, width), cut to it; and which of the k still show enough."""

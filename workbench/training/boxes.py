@@ -18,17 +18,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Things", "Wanted", "boxes_at", "decoded", "encoded"]
+__all__ = ["BoxMaps", "BoxTargets", "boxes_at", "decoded", "encoded"]
 
-Things = Sequence[Sequence[Tensor]]  # per picture: boxes, labels
+BoxTargets = Sequence[Sequence[Tensor]]  # per picture: boxes, labels
 
 _SPREAD = 0.54 / 6  # standard deviation of the Gaussian over the box's side (Liu et al. 2020)
 _NEAR = 0.05  # of the Gaussian: cells with less do not learn the box
 _LARGEST = 6.0  # log of cells; keeps exp finite while nothing is learned yet
 
 
-class Wanted(NamedTuple):
-    """What the maps of n pictures should be: heat [n, classes, rows, columns], 0 to 1; boxes [n, 4, rows, columns], in
+class BoxMaps(NamedTuple):
+    """What the maps of n pictures are to be: heat [n, classes, rows, columns], 0 to 1; boxes [n, 4, rows, columns], in
     pixels; and by how much each cell learns its box, share [n, rows, columns], which sums to 1 over a box alone.
     """
 
@@ -37,13 +37,13 @@ class Wanted(NamedTuple):
     share: Tensor
 
 
-def encoded(things: Things, classes: int, grid: tuple[int, int], stride: int) -> Wanted:
-    """The maps wanted of each picture's boxes and labels; where two boxes claim a cell the smaller one has it
+def encoded(targets: BoxTargets, classes: int, grid: tuple[int, int], stride: int) -> BoxMaps:
+    """The maps to be learned from each picture's boxes and labels; where two boxes claim a cell the smaller one has it
     (Tian et al. 2019, FCOS).
     """
     rows, columns = grid
-    boxes, labels = (torch.cat([one[part] for one in things]) for part in (0, 1))
-    picture = torch.repeat_interleave(torch.tensor([len(one[1]) for one in things])).to(labels.device)
+    boxes, labels = (torch.cat([target[column] for target in targets]) for column in (0, 1))
+    picture = torch.repeat_interleave(torch.tensor([len(target[1]) for target in targets])).to(labels.device)
     sides = (boxes[:, 2:] - boxes[:, :2]) / stride
     order = sides.prod(1).argsort(stable=True)  # from here on a box's number is its rank, the smallest first
     boxes, labels, picture, sides = boxes[order], labels[order], picture[order], sides[order]
@@ -54,17 +54,17 @@ def encoded(things: Things, classes: int, grid: tuple[int, int], stride: int) ->
     far = ((x - column[:, None, None]) / width) ** 2 + ((y - row[:, None, None]) / height) ** 2
     gaussian = torch.exp(-far / (2 * _SPREAD**2))  # [boxes, rows, columns]
     heat = _gathered(
-        boxes.new_zeros(len(things) * classes, rows, columns), picture * classes + labels, gaussian, "amax"
+        boxes.new_zeros(len(targets) * classes, rows, columns), picture * classes + labels, gaussian, "amax"
     )
     near = gaussian * (gaussian > _NEAR)
     share = near / near.sum((1, 2), keepdim=True)
-    none, rank = len(boxes), torch.arange(len(boxes), device=boxes.device)[:, None, None]
-    nobody = torch.full((len(things), rows, columns), none, device=boxes.device)
-    owner = _gathered(nobody, picture, torch.where(near > 0, rank, none), "amin")
+    no_box, rank = len(boxes), torch.arange(len(boxes), device=boxes.device)[:, None, None]
+    nobody = torch.full((len(targets), rows, columns), no_box, device=boxes.device)
+    owner = _gathered(nobody, picture, torch.where(near > 0, rank, no_box), "amin")
     # one more box, for the cells nobody owns
     boxes, share = torch.cat([boxes, boxes.new_zeros(1, 4)]), torch.cat([share, share.new_zeros(1, rows, columns)])
     mine = share.flatten(1).gather(0, owner.flatten(1)).view_as(owner)
-    return Wanted(heat.view(len(things), classes, rows, columns), boxes[owner].movedim(-1, 1), mine)
+    return BoxMaps(heat.view(len(targets), classes, rows, columns), boxes[owner].movedim(-1, 1), mine)
 
 
 def _gathered(into: Tensor, places: Tensor, values: Tensor, how: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""Where a training stands, in one safetensors file: written whole after every epoch, found again by what was asked."""
+"""The state of a training in one safetensors file, written whole after each epoch, named by what determines it."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from torch import Tensor
 from ..errors import WorkbenchError
 from ..files import home, write_atomic
 
-__all__ = ["Checkpoint", "digest_of", "place", "prune"]
+__all__ = ["Checkpoint", "checkpoint_file", "digest_of", "prune"]
 
 _KEPT = 8  # files; older ones go
 
@@ -36,8 +36,8 @@ class Checkpoint:
         tensors |= {f"averaged/{k}": v for k, v in self.averaged.items()}
         tensors |= {f"optimizer/{i}/{k}": v for (i, k), v in self.optimizer.items()}
         path.parent.mkdir(parents=True, exist_ok=True)
-        held = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-        write_atomic(path, save(held, {"epochs": json.dumps(self.epochs)}))
+        copies = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+        write_atomic(path, save(copies, {"epochs": json.dumps(self.epochs)}))
 
     @staticmethod
     def read(path: Path) -> "Checkpoint | None":
@@ -72,7 +72,7 @@ def digest_of(*parts: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def place(digest: str) -> Path:
+def checkpoint_file(digest: str) -> Path:
     """Where the training of this digest keeps its file."""
     return home() / "training" / f"{digest}.safetensors"
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError
-from .parts import PARTS, Part, held_out, part_folders, tell_unjudged
+from .parts import CALLER, PARTS, Part, held_out, part_folders, tell_unjudged
 from .picture_files import SUFFIXES, checked, cropped, picture_files, visible
 
 __all__ = ["ClassFolders", "class_folders"]
@@ -123,7 +123,9 @@ def _test(folder: Path, train: Path, classes: tuple[str, ...]) -> tuple[Labelled
     """The pictures to report on, which need not show every class."""
     names = [inner.name for inner in visible(folder) if inner.is_dir()]
     if not names:
-        warnings.warn(f"{folder} has no class folders, so its pictures have no labels and are left out", stacklevel=3)
+        warnings.warn(
+            f"{folder} has no class folders, so its pictures have no labels and are left out", stacklevel=CALLER
+        )
         return ()
     if unknown := sorted(set(names) - set(classes)):
         raise InputError(f"{folder}: the class {unknown[0]!r} is not in {train.name}; name it as there, or remove it")

@@ -179,7 +179,7 @@ def _path(file: Path, name: str, places: Sequence[Path]) -> Path:
 def _check_named(row: _Annotation, where: str, images: Iterable[int], categories: Iterable[int]) -> None:
     for what, value, ids in (("image", row.image_id, images), ("category", row.category_id, categories)):
         if value not in ids:
-            nearest = min(ids, key=lambda known: abs(known - value))
+            nearest = min(ids, key=lambda other: abs(other - value))
             raise InputError(f"{where} has {what}_id {value}, which no {what} has; the nearest is {nearest}")
 
 

@@ -21,7 +21,7 @@ import torch
 
 from ..errors import InputError
 from .coco import AnnotatedPicture, Annotations, read_annotations
-from .parts import PARTS, Part, check_count, held_out, part_folders, part_named, tell_unjudged
+from .parts import CALLER, PARTS, Part, check_count, held_out, part_folders, part_named, tell_unjudged
 from .picture_files import stretched, visible
 from .sources import LabelledBoxes
 
@@ -154,7 +154,7 @@ def _part_files(folder: Path) -> dict[Part, Path]:
             other = next(inner.name for name, inner in folders.items() if own[name] is not None)
             raise InputError(f"{folders[part]} has no annotations.json, and {other} has one")
     if "test" in own and own["test"] is None:
-        warnings.warn(f"{folders['test']} has no annotations.json, so its pictures are left out", stacklevel=3)
+        warnings.warn(f"{folders['test']} has no annotations.json, so its pictures are left out", stacklevel=CALLER)
     return {part: file for part, file in own.items() if file is not None}
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from ..errors import InputError
 from .augmentation import random_moves
-from .boxes import Things, boxes_at, decoded, encoded
+from .boxes import BoxTargets, boxes_at, decoded, encoded
 from .heads import DETECTOR_STRIDE
 from .parts import Part
 from .sources import Boxed
@@ -20,6 +20,7 @@ from .tasks import Task, check_part
 __all__ = ["Detection"]
 
 _BOXES = 5.0  # weight of the boxes' loss beside the heat's
+_SEES = 0.1  # heat from which on a teacher sees something
 
 
 @dataclass(frozen=True)
@@ -65,53 +66,54 @@ class Detection(Task):
     def count(self, part: Part) -> int:
         return self.source.count(part)
 
-    def batch(self, part: Part, rows: np.ndarray, size: tuple[int, int]) -> tuple[Tensor, Things]:
+    def batch(self, part: Part, rows: np.ndarray, size: tuple[int, int]) -> tuple[Tensor, BoxTargets]:
         check_part(self.name, part, self.count(part))
-        things = self.source.boxes(part, rows, size)
-        return self.source.pictures(part, rows, size), [tuple(map(torch.from_numpy, one)) for one in things]
+        targets = [tuple(map(torch.from_numpy, pair)) for pair in self.source.boxes(part, rows, size)]
+        return self.source.pictures(part, rows, size), targets
 
-    def varied(self, images: Tensor, targets: Things, generator: torch.Generator) -> tuple[Tensor, Things]:
+    def varied(self, images: Tensor, targets: BoxTargets, generator: torch.Generator) -> tuple[Tensor, BoxTargets]:
         height, width = images.shape[2:]
         moves = random_moves(len(images), (height, width), self.shift, self.source.mirrors, generator)
-        things = []
+        moved_targets = []
         for i, (boxes, labels) in enumerate(targets):
-            there, shows = moves.boxes(i, boxes, (height, width))
-            things.append((there, labels[shows]))
-        return moves.maps(images), things
+            moved_boxes, shows = moves.boxes(i, boxes, (height, width))
+            moved_targets.append((moved_boxes, labels[shows]))
+        return moves.maps(images), moved_targets
 
     def check(self, outputs: Any, name: str) -> None:
-        shape, wanted = tuple(getattr(outputs, "shape", ())), len(self.classes) + 4
-        if len(shape) != 4 or shape[1] != wanted:
+        shape, channels = tuple(getattr(outputs, "shape", ())), len(self.classes) + 4
+        if len(shape) != 4 or shape[1] != channels:
             raise InputError(
-                f"{name} has outputs of shape {shape}, and {self.name} needs a map of {wanted} channels, one a class "
+                f"{name} has outputs of shape {shape}, and {self.name} needs a map of {channels} channels, one a class "
                 f"and four of the box; open(..., task={self.name!r}) gives it a head that fits"
             )
 
-    def loss(self, outputs: Tensor, targets: Things) -> Tensor:
+    def loss(self, outputs: Tensor, targets: BoxTargets) -> Tensor:
         """Focal loss of the heat (Law and Deng 2018, CornerNet, equation 1), generalised IoU of the boxes (Rezatofighi
         et al. 2019); both per box.
         """
         rows, columns = outputs.shape[2:]
         heat, boxes, share = encoded(targets, len(self.classes), (rows, columns), self.stride)
-        logits, found = self._parts(outputs)
-        here = heat == 1
+        logits, predicted = self._parts(outputs)
+        centres = heat == 1
         p = logits.sigmoid()
-        missed = functional.logsigmoid(logits) * (1 - p) ** 2 * here
-        invented = functional.logsigmoid(-logits) * p**2 * (1 - heat) ** 4 * ~here
-        things = max(1, sum(len(labels) for _, labels in targets))
-        return (_BOXES * _apart(found, boxes, share) - missed.sum() - invented.sum()) / things
+        misses = functional.logsigmoid(logits) * (1 - p) ** 2 * centres
+        false_alarms = functional.logsigmoid(-logits) * p**2 * (1 - heat) ** 4 * ~centres
+        count = max(1, sum(len(labels) for _, labels in targets))
+        return (_BOXES * _box_loss(predicted, boxes, share) - misses.sum() - false_alarms.sum()) / count
 
     def distance(self, outputs: Tensor, teacher: Tensor) -> Tensor:
         """Of the heat by cross-entropy where it differs (Li et al. 2020, Generalized Focal Loss, equation 4), of the
         boxes by generalised IoU where the teacher sees something; both per thing it sees.
         """
-        logits, found = self._parts(outputs)
-        theirs, wanted = self._parts(teacher)
-        heat = theirs.sigmoid()
-        differs = (logits.sigmoid() - heat) ** 2
-        unlike = differs * functional.binary_cross_entropy_with_logits(logits, heat, reduction="none")
-        seen = heat.amax(1)
-        return (unlike.sum() + _BOXES * _apart(found, wanted, seen * (seen > 0.1))) / heat.sum().clamp(min=1)
+        logits, predicted = self._parts(outputs)
+        teacher_logits, teacher_boxes = self._parts(teacher)
+        heat = teacher_logits.sigmoid()
+        focus = (logits.sigmoid() - heat) ** 2
+        heat_loss = focus * functional.binary_cross_entropy_with_logits(logits, heat, reduction="none")
+        hottest = heat.amax(1)
+        box_loss = _box_loss(predicted, teacher_boxes, hottest * (hottest > _SEES))
+        return (heat_loss.sum() + _BOXES * box_loss) / heat.sum().clamp(min=1)
 
     def _parts(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the heat [n, classes, rows, columns], boxes [n, 4, rows, columns] in pixels."""
@@ -122,27 +124,27 @@ class Detection(Task):
         return _MeanPrecision(self.stride)
 
 
-def _apart(found: Tensor, wanted: Tensor, share: Tensor) -> Tensor:
+def _box_loss(predicted: Tensor, target: Tensor, share: Tensor) -> Tensor:
     """1 - generalised IoU of boxes [n, 4, rows, columns], summed by each cell's share [n, rows, columns]."""
     from torchvision.ops import generalized_box_iou_loss
 
-    there = share > 0
-    pairs = (boxes.movedim(1, -1)[there] for boxes in (found, wanted))
-    return (generalized_box_iou_loss(*pairs) * share[there]).sum()
+    cells = share > 0
+    pairs = (boxes.movedim(1, -1)[cells] for boxes in (predicted, target))
+    return (generalized_box_iou_loss(*pairs) * share[cells]).sum()
 
 
 class _MeanPrecision:
-    """torchmetrics' mean average precision (COCO's), of what the maps say."""
+    """torchmetrics' mean average precision (COCO's), of the boxes that maps are read as."""
 
     def __init__(self, stride: int) -> None:
         from torchmetrics.detection import MeanAveragePrecision
 
         self._metric, self._stride = MeanAveragePrecision(backend="faster_coco_eval"), stride
 
-    def update(self, outputs: Tensor, targets: Things) -> None:
-        found = [decoded(one, self._stride) for one in outputs.cpu()]
+    def update(self, outputs: Tensor, targets: BoxTargets) -> None:
+        detections = [decoded(output, self._stride) for output in outputs.cpu()]
         self._metric.update(
-            [{"boxes": boxes, "scores": scores, "labels": labels} for boxes, scores, labels in found],
+            [{"boxes": boxes, "scores": scores, "labels": labels} for boxes, scores, labels in detections],
             [{"boxes": boxes.cpu(), "labels": labels.cpu()} for boxes, labels in targets],
         )
 

@@ -75,18 +75,25 @@ class Rooms:
         return {"train": self.train, "val": self.val}.get(part, 0)
 
     @cached_property
-    def _drawn(self) -> dict[Part, list[Room]]:
-        return {"train": self._file("train"), "val": self._file("val")}
+    def _train(self) -> list[Room]:
+        return self._read("train")
+
+    @cached_property
+    def _val(self) -> list[Room]:
+        return self._read("val")
 
     def rooms(self, part: Part) -> list[Room]:
-        return self._drawn.get(part, [])
+        if not self.count(part):
+            return []
+        return self._train if part == "train" else self._val
 
     def pictures(self, part: Part, rows: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
         rooms = self.rooms(part)
         images = np.stack([rooms[i].image for i in rows]).transpose(0, 3, 1, 2)
         return resized(torch.from_numpy(images), size)
 
-    def _file(self, part: Part) -> list[Room]:
+    def _read(self, part: Part) -> list[Room]:
+        """The rooms of a part, from their file; drawn first where there is none."""
         # validation has numbers of its own, whatever the length of the training part
         first = 0 if part == "train" else 1 << 24
         path = home() / "rooms" / f"{DRAWN}-{self.seed}-{self.size}-{first}-{self.count(part)}.npz"

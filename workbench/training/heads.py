@@ -52,7 +52,7 @@ class Detector(nn.Module):
             self.head.bias[-2:] = log(_CELLS)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.tower(self.neck(_taps(self.backbone, self.neck, x))))
+        return self.head(self.tower(self.neck(_maps(self.backbone, self.neck, x))))
 
 
 class Segmenter(nn.Module):
@@ -70,7 +70,7 @@ class Segmenter(nn.Module):
         self.head = nn.Conv2d(width, classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.neck(_taps(self.backbone, self.neck, x)))
+        return self.head(self.neck(_maps(self.backbone, self.neck, x)))
 
 
 HEADS: Mapping[str, Any] = {"detection": Detector, "segmentation": Segmenter}  # (backbone, classes) -> module
@@ -81,7 +81,7 @@ class _Fusion(nn.Module):
 
     def __init__(self, backbone: nn.Module, stride: int, width: int) -> None:
         super().__init__()
-        rows = _chosen(backbone, stride)
+        rows = _taps_of(backbone, stride)
         # taken from the front, so the indices stay right after the pruning
         self.taps = tuple(backbone.prune_intermediate_layers([i for i, _ in rows], prune_norm=True))  # type: ignore[operator]
         self.lateral = nn.ModuleList([_layer(row["num_chs"], width, 1) for _, row in rows])
@@ -97,11 +97,11 @@ class _Fusion(nn.Module):
         return self.smooth(fused)
 
 
-def _taps(backbone: Any, neck: _Fusion, x: Tensor) -> list[Tensor]:
+def _maps(backbone: Any, neck: _Fusion, x: Tensor) -> list[Tensor]:
     return backbone.forward_intermediates(x, indices=list(neck.taps), output_fmt="NCHW", intermediates_only=True)
 
 
-def _chosen(backbone: Any, stride: int) -> list[tuple[int, dict[str, Any]]]:
+def _taps_of(backbone: Any, stride: int) -> list[tuple[int, dict[str, Any]]]:
     """The last map of each stride from `stride` to 32: index in the backbone's `feature_info`, and its row there."""
     name = type(backbone).__name__
     if not hasattr(backbone, "forward_intermediates") or not hasattr(backbone, "prune_intermediate_layers"):
@@ -110,8 +110,8 @@ def _chosen(backbone: Any, stride: int) -> list[tuple[int, dict[str, Any]]]:
     rows = list(enumerate(getattr(info, "info", info)))
     last = {row["reduction"]: (i, row) for i, row in rows if stride <= row["reduction"] <= _COARSEST}
     if not last:
-        found = sorted({row["reduction"] for _, row in rows})
-        raise InputError(f"{name} has maps of stride {found}, and a head needs one between {stride} and {_COARSEST}")
+        strides = sorted({row["reduction"] for _, row in rows})
+        raise InputError(f"{name} has maps of stride {strides}, and a head needs one between {stride} and {_COARSEST}")
     return [last[reduction] for reduction in sorted(last)]
 
 

@@ -1,8 +1,8 @@
 """Training: timm's optimisers and schedules, one deterministic loop, a checkpoint after every epoch.
 
 An epoch's order, crops and dropout follow from (seed, epoch) alone, so a training that was killed goes on from its last
-whole epoch and ends, on a CPU, with the weights it would have had: the same call finds the file by what is asked (data,
-schedule, initial weights, teacher).
+whole epoch and ends, on a CPU, with the weights it would have had: the same data, schedule, initial weights and teacher
+name the same file.
 """
 
 import copy
@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError, unknown
-from .checkpoints import Checkpoint, digest_of, place, prune
+from .checkpoints import Checkpoint, checkpoint_file, digest_of, prune
 from .scoring import logits, prepared, score
 from .tasks import Task
 
 __all__ = ["Progress", "Schedule", "Trained", "fit", "named"]
 
-Progress = Callable[[str, int, int], None]  # what it is at, steps done, steps in all
+Progress = Callable[[str, int, int], None]  # part, done, total: of the steps of all epochs
 
 _LOOP = 1  # files of another loop are not continued
 
@@ -62,10 +62,10 @@ class Schedule:
 
 def named(options: Mapping[str, Any]) -> Schedule:
     """The schedule of these options; an unknown one is refused with the nearest name."""
-    known = [field.name for field in fields(Schedule)]
+    names = [field.name for field in fields(Schedule)]
     for name in options:
-        if name not in known:
-            raise unknown("option of training", name, known)
+        if name not in names:
+            raise unknown("option of training", name, names)
     return Schedule(**options)
 
 
@@ -89,139 +89,34 @@ def fit(
 ) -> Trained:
     """Learn the task, from the module's weights; the module itself is not touched.
 
-    size: (channels, height, width) it reads. schedule: the task's own where not given. teacher: a module of the same
-    task whose outputs are imitated.
-    project: called after every epoch to put the weights, in place, back where they have to be.
-    Raises InputError, before anything is trained, where the outputs do not fit the task.
+    size: (channels, height, width) it reads. schedule: None for the task's own. teacher: a module of the same task
+    whose outputs are imitated. progress: called after every step with (part, done, total), the epoch and the steps.
+    name: of the network, for errors. project: called after every epoch to put the weights, in place, back where they
+    have to be.
+    Raises InputError, before anything is trained, where the outputs do not fit the task, where there are fewer pictures
+    to learn from than a batch holds, and where there are none to judge by.
     """
     schedule = schedule or named(task.schedule)
+    _check_counts(task, schedule)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     student = copy.deepcopy(module).to(device)
-    _check_counts(task, schedule)
-    first, _ = task.batch("train", np.arange(2), size[1:])
-    task.check(logits(student, prepared(first, size, student).to(device)), name)
-    taught = None if teacher is None else copy.deepcopy(teacher).to(device).eval()
-    if taught is not None:
-        task.check(logits(taught, prepared(first, size, taught).to(device)), "the teacher")
-    steps = task.count("train") // schedule.batch_size
-    asked = digest_of(
-        _LOOP,
-        task.digest,
-        size,
-        tuple(asdict(schedule).values()),
-        str(device),
-        module.state_dict(),
-        taught.state_dict() if taught else None,
-    )
-    path = place(asked)
-    run = _Run(student, taught, task, size, schedule, steps, device)
+    _check_outputs(student, task, size, name)
+    imitated = None if teacher is None else copy.deepcopy(teacher).to(device).eval()
+    if imitated is not None:
+        _check_outputs(imitated, task, size, "the teacher")
+    weights = module.state_dict(), imitated.state_dict() if imitated else None
+    path = checkpoint_file(digest_of(_LOOP, task.digest, size, tuple(asdict(schedule).values()), str(device), *weights))
+    run = _Run(student, imitated, task, size, schedule, device)
     epochs = run.resume(Checkpoint.read(path))
-    total = schedule.epochs * steps
     while len(epochs) < schedule.epochs:
-        number = len(epochs)
-        said = f"{task.metric} {epochs[-1]['score']:.1%}" if epochs else ""
-
-        def report(step: int, number: int = number, said: str = said) -> None:
-            if progress is not None:
-                progress(f"epoch {number + 1}/{schedule.epochs} {said}", number * steps + step, total)
-
-        loss = run.epoch(number, report)
+        loss = run.epoch(len(epochs), _reporter(progress, run, epochs))
         if project is not None:
-            for one in {id(m): m for m in (run.student, run.kept)}.values():
-                project(one)
-        epochs = (*epochs, {"epoch": number + 1, "loss": loss, "score": score(run.kept, task, size).value})
+            for network in {id(network): network for network in (run.student, run.kept)}.values():
+                project(network)
+        epochs = (*epochs, {"epoch": len(epochs) + 1, "loss": loss, "score": score(run.kept, task, size).value})
         run.checkpoint(epochs).write(path)
     prune()
     return Trained({k: v.detach().cpu().clone() for k, v in run.kept.state_dict().items()}, epochs)
-
-
-class _Run:
-    """A training under way: what changes while it runs."""
-
-    def __init__(
-        self,
-        student: nn.Module,
-        teacher: nn.Module | None,
-        task: Task,
-        size: tuple[int, int, int],
-        schedule: Schedule,
-        steps: int,
-        device: torch.device,
-    ) -> None:
-        from timm.optim import create_optimizer_v2
-        from timm.scheduler import CosineLRScheduler
-        from timm.utils import ModelEmaV3
-
-        self.student, self.teacher, self.task, self.size = student, teacher, task, size
-        self.schedule, self.steps, self.device = schedule, steps, device
-        self.optimizer = create_optimizer_v2(
-            student, opt=schedule.optimizer, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
-        )
-        total = schedule.epochs * steps
-        warmup = round(total * schedule.warmup)
-        self.pace = CosineLRScheduler(
-            self.optimizer, total, warmup_t=warmup, warmup_lr_init=schedule.learning_rate / 100, t_in_epochs=False
-        )
-        self.average = ModelEmaV3(student, decay=schedule.average, use_warmup=True) if schedule.average else None
-
-    @property
-    def kept(self) -> nn.Module:
-        return self.student if self.average is None else self.average.module
-
-    def resume(self, found: Checkpoint | None) -> tuple[Mapping[str, float], ...]:
-        """Stand where the file says; at the beginning without one."""
-        if found is None:
-            return ()
-        self.student.load_state_dict(found.state)
-        if self.average is not None:
-            self.average.module.load_state_dict(found.averaged)
-        state = self.optimizer.state_dict()
-        state["state"] = {}
-        for (index, key), value in found.optimizer.items():
-            state["state"].setdefault(index, {})[key] = value
-        self.optimizer.load_state_dict(state)
-        return found.epochs
-
-    def checkpoint(self, epochs: tuple[Mapping[str, float], ...]) -> Checkpoint:
-        held = self.optimizer.state_dict()["state"]
-        optimizer = {(i, key): torch.as_tensor(value) for i, some in held.items() for key, value in some.items()}
-        averaged = {} if self.average is None else self.average.module.state_dict()
-        return Checkpoint(self.student.state_dict(), averaged, optimizer, epochs)
-
-    def epoch(self, number: int, report: Callable[[int], None]) -> float:
-        """One pass over the pictures; the mean loss."""
-        schedule, task = self.schedule, self.task
-        generator = torch.Generator().manual_seed(schedule.seed * 100_003 + number)
-        order = torch.randperm(task.count("train"), generator=generator).numpy()
-        self.student.train()
-        losses = []
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(schedule.seed * 100_003 + number)  # dropout, stochastic depth
-            for step in range(self.steps):
-                which = np.sort(order[step * schedule.batch_size : (step + 1) * schedule.batch_size])
-                images, targets = task.batch("train", which, self.size[1:])
-                images, targets = task.varied(images, targets, generator)
-                losses.append(self._learn(images, _to(targets, self.device), number * self.steps + step))
-                report(step + 1)
-        return float(torch.stack(losses).mean())
-
-    def _learn(self, images: Tensor, targets: Any, step: int) -> Tensor:
-        self.pace.step_update(step)
-        fast = self.device.type == "cuda"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
-            outputs = self.student(prepared(images, self.size, self.student).to(self.device))
-            loss = self.task.loss(outputs, targets)
-            if self.teacher is not None:
-                with torch.no_grad():
-                    wanted = self.teacher(prepared(images, self.size, self.teacher).to(self.device))
-                share = self.schedule.teaching
-                loss = (1 - share) * loss + share * self.task.distance(outputs, wanted)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        if self.average is not None:
-            self.average.update(self.student, step)
-        return loss.detach()
 
 
 def _check_counts(task: Task, schedule: Schedule) -> None:
@@ -238,7 +133,115 @@ def _check_counts(task: Task, schedule: Schedule) -> None:
         raise InputError(f"{task.name} has no pictures for validation, so nothing could be judged; add some")
 
 
+def _check_outputs(network: nn.Module, task: Task, size: tuple[int, int, int], name: str) -> None:
+    device = next(network.parameters()).device
+    images, _ = task.batch("train", np.arange(2), size[1:])
+    task.check(logits(network, prepared(images, size, network).to(device)), name)
+
+
+def _reporter(progress: Progress | None, run: "_Run", epochs: tuple[Mapping[str, float], ...]) -> Callable[[int], None]:
+    """Reports the steps of the epoch that follows these."""
+    number, schedule = len(epochs), run.schedule
+    last = f"{run.task.metric} {epochs[-1]['score']:.1%}" if epochs else ""
+
+    def report(step: int) -> None:
+        if progress is not None:
+            part = f"epoch {number + 1}/{schedule.epochs} {last}"
+            progress(part, number * run.steps + step, schedule.epochs * run.steps)
+
+    return report
+
+
+class _Run:
+    """A training under way: what changes while it runs."""
+
+    def __init__(
+        self,
+        student: nn.Module,
+        teacher: nn.Module | None,
+        task: Task,
+        size: tuple[int, int, int],
+        schedule: Schedule,
+        device: torch.device,
+    ) -> None:
+        from timm.optim import create_optimizer_v2
+        from timm.scheduler import CosineLRScheduler
+        from timm.utils import ModelEmaV3
+
+        self.student, self.teacher, self.task, self.size = student, teacher, task, size
+        self.schedule, self.device = schedule, device
+        self.steps = task.count("train") // schedule.batch_size  # an epoch
+        self.optimizer = create_optimizer_v2(
+            student, opt=schedule.optimizer, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+        )
+        total = schedule.epochs * self.steps
+        warmup = round(total * schedule.warmup)
+        self.pace = CosineLRScheduler(
+            self.optimizer, total, warmup_t=warmup, warmup_lr_init=schedule.learning_rate / 100, t_in_epochs=False
+        )
+        self.average = ModelEmaV3(student, decay=schedule.average, use_warmup=True) if schedule.average else None
+
+    @property
+    def kept(self) -> nn.Module:
+        return self.student if self.average is None else self.average.module
+
+    def resume(self, checkpoint: Checkpoint | None) -> tuple[Mapping[str, float], ...]:
+        """Go on from the checkpoint, from the beginning without one; the rows of the epochs done."""
+        if checkpoint is None:
+            return ()
+        self.student.load_state_dict(checkpoint.state)
+        if self.average is not None:
+            self.average.module.load_state_dict(checkpoint.averaged)
+        state = self.optimizer.state_dict()
+        state["state"] = {}
+        for (index, key), value in checkpoint.optimizer.items():
+            state["state"].setdefault(index, {})[key] = value
+        self.optimizer.load_state_dict(state)
+        return checkpoint.epochs
+
+    def checkpoint(self, epochs: tuple[Mapping[str, float], ...]) -> Checkpoint:
+        rows = self.optimizer.state_dict()["state"]
+        optimizer = {(i, key): torch.as_tensor(value) for i, row in rows.items() for key, value in row.items()}
+        averaged = {} if self.average is None else self.average.module.state_dict()
+        return Checkpoint(self.student.state_dict(), averaged, optimizer, epochs)
+
+    def epoch(self, number: int, report: Callable[[int], None]) -> float:
+        """One pass over the pictures; the mean loss."""
+        schedule, task = self.schedule, self.task
+        generator = torch.Generator().manual_seed(schedule.seed * 100_003 + number)
+        order = torch.randperm(task.count("train"), generator=generator).numpy()
+        self.student.train()
+        losses = []
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(schedule.seed * 100_003 + number)  # dropout, stochastic depth
+            for step in range(self.steps):
+                rows = np.sort(order[step * schedule.batch_size : (step + 1) * schedule.batch_size])
+                images, targets = task.batch("train", rows, self.size[1:])
+                images, targets = task.varied(images, targets, generator)
+                losses.append(self._learn(images, _to(targets, self.device), number * self.steps + step))
+                report(step + 1)
+        return float(torch.stack(losses).mean())
+
+    def _learn(self, images: Tensor, targets: Any, step: int) -> Tensor:
+        self.pace.step_update(step)
+        fast = self.device.type == "cuda"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
+            outputs = self.student(prepared(images, self.size, self.student).to(self.device))
+            loss = self.task.loss(outputs, targets)
+            if self.teacher is not None:
+                with torch.no_grad():
+                    target = self.teacher(prepared(images, self.size, self.teacher).to(self.device))
+                share = self.schedule.teaching
+                loss = (1 - share) * loss + share * self.task.distance(outputs, target)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update(self.student, step)
+        return loss.detach()
+
+
 def _to(targets: Any, device: torch.device) -> Any:
     if isinstance(targets, Tensor):
         return targets.to(device)
-    return [_to(one, device) for one in targets]
+    return [_to(target, device) for target in targets]

@@ -27,7 +27,7 @@ from .sources import NO_CLASS, nearest
 
 __all__ = ["MaskFolder", "has_masks", "mask_folder"]
 
-_KEPT = 1 << 15  # masks kept at the size they were asked for
+_KEPT = 1 << 15  # masks kept at the size networks read
 _BINARY = ("0", str(NO_CLASS))  # names of the classes of binary masks, where none are given
 
 
@@ -105,7 +105,7 @@ def mask_folder(folder: Path, mirrors: bool = True) -> MaskFolder:
         raise InputError(
             f"{folder}: {len(names)} class in all masks; at least two are needed, such as 0 for what is around things"
         )
-    _check_shown(folder, names, parts, binary)
+    tell_unjudged(folder, _unjudged(folder, names, parts, binary))
     files: dict[Part, tuple[Masked, ...]] = {part: parts[part] for part in PARTS if parts.get(part)}
     return MaskFolder(names, files, _digest(files, names), binary, mirrors)
 
@@ -183,8 +183,10 @@ def _check_values(parts: Mapping[Part, tuple[Masked, ...]], binary: bool, names:
             )
 
 
-def _check_shown(folder: Path, names: tuple[str, ...], parts: Mapping[Part, tuple[Masked, ...]], binary: bool) -> None:
-    """Raise InputError for a class that no mask to learn from shows; warn of those that none for validation shows."""
+def _unjudged(
+    folder: Path, names: tuple[str, ...], parts: Mapping[Part, tuple[Masked, ...]], binary: bool
+) -> list[str]:
+    """The classes that no mask for validation shows. Raises InputError for one that no mask to learn from shows."""
 
     def shown(part: Part) -> set[int]:
         values = set[int]().union(*(row.classes for row in parts[part]))
@@ -197,4 +199,4 @@ def _check_shown(folder: Path, names: tuple[str, ...], parts: Mapping[Part, tupl
                 f"{folder}: no mask to learn from has a pixel of the class {name!r} (number {label}); "
                 f"mark some, or number the classes from 0 without it"
             )
-    tell_unjudged(folder, [name for label, name in enumerate(names) if label not in judged])
+    return [name for label, name in enumerate(names) if label not in judged]

@@ -15,12 +15,23 @@ from typing import Literal
 from ..errors import InputError
 from .picture_files import visible
 
-__all__ = ["FEWEST", "PARTS", "Part", "check_count", "held_out", "part_folders", "part_named", "tell_unjudged"]
+__all__ = [
+    "CALLER",
+    "FEWEST",
+    "PARTS",
+    "Part",
+    "check_count",
+    "held_out",
+    "part_folders",
+    "part_named",
+    "tell_unjudged",
+]
 
 Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 
 FEWEST = 5  # pictures of a set without parts: every fifth one is held out
+CALLER = 5  # frames from a folder's reader to who called `resolve_task`
 _NAMES: Mapping[str, Part] = {
     "train": "train", "training": "train",
     "val": "val", "valid": "val", "validation": "val",
@@ -118,5 +129,5 @@ def tell_unjudged(folder: Path, classes: Sequence[str]) -> None:
         warnings.warn(
             f"{folder}: no picture for validation shows the class{'es' if several else ''} {names}, so no score judges "
             f"{'them' if several else 'it'}; a class needs two pictures, or some of its own in the folder val",
-            stacklevel=3,
+            stacklevel=CALLER,
         )

@@ -11,6 +11,7 @@
 Files are opened with care: the data may be a colleague's, or damaged.
 """
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -155,10 +156,11 @@ def turned_boxes(boxes: np.ndarray, picture: PictureFile) -> np.ndarray:
 def _opened(path: Path) -> tuple[Image.Image, int]:
     """The picture as it lies in its file, and EXIF's orientation (1: upright, where there is none)."""
     try:
-        with Image.open(path) as image:
-            image.load()
-            orientation = _orientation(image)
-            return image, orientation
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damage to what describes the picture, such as its EXIF
+            with Image.open(path) as image:
+                image.load()
+                return image, _orientation(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path} is no whole picture ({str(error).rstrip('.')}); mend or remove it") from None
 

@@ -1,4 +1,4 @@
-"""What a network makes of a task's validation pictures, whoever runs it."""
+"""The score of a network, or of whatever answers like it, on a task's validation pictures."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -68,9 +68,9 @@ def logits(module: nn.Module, images: Tensor) -> Any:
 def prepared(images: Tensor, size: tuple[int, int, int], module: nn.Module) -> Tensor:
     """Pictures uint8[n, 3, h, w] as the module reads them: float, normalised as it says, with its channels."""
     config = getattr(module, "pretrained_cfg", None) or getattr(getattr(module, "backbone", None), "pretrained_cfg", {})
-    held = config if isinstance(config, Mapping) else {}
+    statistics = config if isinstance(config, Mapping) else {}
     mean, std = (
-        torch.tensor(list(held.get(key) or default), dtype=torch.float32)
+        torch.tensor(list(statistics.get(key) or default), dtype=torch.float32)
         for key, default in zip(("mean", "std"), _IMAGENET, strict=True)
     )
     channels = size[0]

@@ -61,7 +61,7 @@ class Segmentation(Task):
         return self.source.count(part)
 
     def batch(self, part: Part, rows: np.ndarray, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Masks int64[n, height, width]; NO_CLASS where no answer is asked for."""
+        """Masks int64[n, height, width]; NO_CLASS where nothing is judged."""
         check_part(self.name, part, self.count(part))
         return self.source.pictures(part, rows, size), self.source.masks(part, rows, size).long()
 
@@ -71,11 +71,11 @@ class Segmentation(Task):
         return moves.maps(images), moves.maps(targets[:, None])[:, 0]
 
     def check(self, outputs: Any, name: str) -> None:
-        shape, wanted = tuple(getattr(outputs, "shape", ())), len(self.classes)
-        if len(shape) != 4 or shape[1] != wanted:
+        shape, channels = tuple(getattr(outputs, "shape", ())), len(self.classes)
+        if len(shape) != 4 or shape[1] != channels:
             raise InputError(
-                f"{name} has outputs of shape {shape}, and {self.name} needs a map of {wanted} channels, one a class; "
-                f"open(..., task={self.name!r}) gives it a head that fits"
+                f"{name} has outputs of shape {shape}, and {self.name} needs a map of {channels} channels, one a "
+                f"class; open(..., task={self.name!r}) gives it a head that fits"
             )
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -83,20 +83,20 @@ class Segmentation(Task):
         the few pixels of small things are learned last, and the score counts every class alike.
         """
         logits = _upsampled(outputs, targets)
-        asked = targets != NO_CLASS
+        judged = targets != NO_CLASS  # pixels
         entropy = functional.cross_entropy(logits, targets, ignore_index=NO_CLASS, reduction="sum")
-        truth = functional.one_hot(targets * asked, logits.shape[1]).movedim(-1, 1) * asked[:, None]
-        found = logits.softmax(1) * asked[:, None]
-        both, either = ((found * truth).sum((0, 2, 3)), (found + truth).sum((0, 2, 3)))
-        there = truth.sum((0, 2, 3)) > 0
-        dice = (1 - 2 * both / either.clamp(min=1))[there]
-        return entropy / asked.sum().clamp(min=1) + dice.sum() / max(1, len(dice))
+        truth = functional.one_hot(targets * judged, logits.shape[1]).movedim(-1, 1) * judged[:, None]
+        shares = logits.softmax(1) * judged[:, None]
+        both, either = ((shares * truth).sum((0, 2, 3)), (shares + truth).sum((0, 2, 3)))
+        shown = truth.sum((0, 2, 3)) > 0  # classes
+        dice = (1 - 2 * both / either.clamp(min=1))[shown]
+        return entropy / judged.sum().clamp(min=1) + dice.sum() / max(1, len(dice))
 
     def distance(self, outputs: Tensor, teacher: Tensor) -> Tensor:
         """Kullback-Leibler divergence per cell of the softened outputs (Hinton et al. 2015, temperature 2)."""
         heat = 2.0
-        wanted = teacher.float() if teacher.shape == outputs.shape else _upsampled(teacher, outputs[:, 0])
-        student, teacher = (functional.log_softmax(o.float() / heat, 1) for o in (outputs, wanted))
+        target = teacher.float() if teacher.shape == outputs.shape else _upsampled(teacher, outputs[:, 0])
+        student, teacher = (functional.log_softmax(o.float() / heat, 1) for o in (outputs, target))
         return heat**2 * functional.kl_div(student, teacher, log_target=True, reduction="none").sum(1).mean()
 
     def scorer(self) -> Any:
@@ -108,7 +108,7 @@ def _upsampled(outputs: Tensor, like: Tensor) -> Tensor:
 
 
 class _MeanIoU:
-    """torchmetrics' Jaccard index over all pixels of all pictures, the mean over the classes that are there."""
+    """torchmetrics' Jaccard index over all pixels of all pictures, the mean over the classes that they show."""
 
     def __init__(self, classes: int) -> None:
         from torchmetrics.classification import MulticlassJaccardIndex

@@ -15,7 +15,7 @@ from .parts import Part
 __all__ = ["NO_CLASS", "Boxed", "Labelled", "LabelledBoxes", "Masked", "nearest", "resized"]
 
 LabelledBoxes = tuple[np.ndarray, np.ndarray]  # boxes float32[k, 4]: left, top, right, bottom; labels int64[k]
-NO_CLASS = 255  # in masks: pixels of which nothing is asked
+NO_CLASS = 255  # in masks: pixels that nothing learns from and nothing judges
 
 
 class _Pictures(Protocol):
@@ -48,7 +48,7 @@ class Labelled(_Pictures, Protocol):
 
 
 class Boxed(_Pictures, Protocol):
-    """Pictures with boxes of things; labels are indices into `classes`."""
+    """Pictures with boxes; labels are indices into `classes`."""
 
     def count(self, part: Part) -> int: ...
 

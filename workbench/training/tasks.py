@@ -1,4 +1,4 @@
-"""What a network is to learn: pictures, what is to be said of them, the loss and the score.
+"""What a network is to learn: pictures with their labels, the loss and the score.
 
 A task is a frozen value. A new kind of task is one more class with the same members, as in `detection.py` and
 `segmentation.py`.
@@ -148,9 +148,9 @@ class Classification(Task):
     def check(self, outputs: Any, name: str) -> None:
         shape = tuple(getattr(outputs, "shape", ()))
         if len(shape) != 2 or shape[1] < len(self.classes):
-            outputs_ = f"{shape[1]} outputs" if len(shape) == 2 else f"outputs of shape {shape}"
+            form = f"{shape[1]} outputs" if len(shape) == 2 else f"outputs of shape {shape}"
             raise InputError(
-                f"{name} has {outputs_}, and {self.name} needs {len(self.classes)}, one a class; "
+                f"{name} has {form}, and {self.name} needs {len(self.classes)}, one a class; "
                 f"open(..., task={self.name!r}) gives it a head that fits"
             )
         if (more := shape[1] - len(self.classes)) > 0:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .paint import Camera, Canvas, Colour, Limb, Point, Shape
-from .things import FURNITURE, SEATS, coat_stand, person
+from .canvas import Camera, Canvas, Colour, Limb, Point, Shape
+from .furniture import FURNITURE, SEATS
+from .people import coat_stand, person
 
 __all__ = ["CLASSES", "STUFF", "Room", "room"]
 
@@ -42,8 +43,8 @@ class Room:
 def room(seed: int, index: int, size: int = 96) -> Room:
     """The picture of that number.
 
-    >>> one = room(0, 3)
-    >>> one.image.shape, one.boxes.shape[1], bool(one.mask.max() < 8)
+    >>> picture = room(0, 3)
+    >>> picture.image.shape, picture.boxes.shape[1], bool(picture.mask.max() < 8)
     ((96, 96, 3), 4, True)
     """
     random = np.random.default_rng([seed, index])

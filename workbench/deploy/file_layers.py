@@ -1,4 +1,4 @@
-"""Which operators of a converted file are which layer of the module.
+"""The layers of a module in its converted file: which operators compute which.
 
 The converter calls a tensor by the modules whose work it is, the innermost last ("...conv.Conv2d_0"); an exported node
 knows the same. So the file's convolutions and matrix products find the node they came from, in the order they run.
@@ -35,7 +35,7 @@ class Operator:
 @dataclass(frozen=True)
 class Layer:
     """path: of the module ("" for the network's own). node: the exported one. outputs: tensors of the file that hold
-    what the layer makes, with the batch norm and the activation the converter folded into it (several where it cut a
+    the layer's output, with the batch norm and the activation the converter folded into it (several where it cut a
     grouped convolution).
     """
 
@@ -66,14 +66,14 @@ def operators(file: bytes) -> tuple[Operator, ...]:
     model = Model.GetRootAs(file, 0)
     graph = model.Subgraphs(0)
     names = [graph.Tensors(i).Name().decode() for i in range(graph.TensorsLength())]
-    found = []
+    sequence = []
     for i in range(graph.OperatorsLength()):
         op = graph.Operators(i)
         code = model.OperatorCodes(op.OpcodeIndex())
         kind = kinds[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
         reads = tuple(names[op.Inputs(j)] for j in range(op.InputsLength()) if op.Inputs(j) >= 0)
-        found.append(Operator(kind, reads, tuple(names[op.Outputs(j)] for j in range(op.OutputsLength()))))
-    return tuple(found)
+        sequence.append(Operator(kind, reads, tuple(names[op.Outputs(j)] for j in range(op.OutputsLength()))))
+    return tuple(sequence)
 
 
 def layers_of(graph: fx.GraphModule, file: bytes) -> tuple[Layer, ...]:
@@ -82,19 +82,20 @@ def layers_of(graph: fx.GraphModule, file: bytes) -> tuple[Layer, ...]:
     for node in graph.graph.nodes:
         if _kind(node):
             nodes.setdefault(_names(node), []).append(node)
-    made: dict[fx.Node, list[str]] = {}
+    outputs: dict[fx.Node, list[str]] = {}
     for op in operators(file):
         if op.kind not in _MULTIPLY:
             continue
         # the network's last tensor is called by its signature; there the weights tell
         for key in [key for name in (*op.outputs, *reversed(op.inputs[1:])) for key in _keys(name)]:
             if key in nodes:
-                fresh = [node for node in nodes[key] if node not in made]
-                made.setdefault(fresh[0] if fresh else nodes[key][-1], []).extend(op.outputs)
+                free = [node for node in nodes[key] if node not in outputs]
+                outputs.setdefault(free[0] if free else nodes[key][-1], []).extend(op.outputs)
                 break
     order = {node: i for i, node in enumerate(graph.graph.nodes)}
     return tuple(
-        Layer(_path(node), _kind(node), node.name, tuple(made[node])) for node in sorted(made, key=order.__getitem__)
+        Layer(_path(node), _kind(node), node.name, tuple(outputs[node]))
+        for node in sorted(outputs, key=order.__getitem__)
     )
 
 
@@ -102,26 +103,26 @@ def check_patterns(graph: fx.GraphModule, patterns: Sequence[str]) -> None:
     """Raise UnknownName for a pattern that names no layer, with the nearest."""
     paths = [_path(node) for node in graph.graph.nodes if _kind(node)]
     for pattern in patterns:
-        if not any(_named(path, pattern) for path in paths):
+        if not any(_matches(path, pattern) for path in paths):
             raise unknown("layer", pattern, paths)
 
 
 def read_with(file: bytes, layers: Iterable[Layer], patterns: Sequence[str]) -> tuple[str, ...]:
-    """Tensors made by the layers that the patterns name, by what reads them, and by what moves them in between.
+    """The outputs of the layers that the patterns name, of what reads these, and of what moves them in between.
 
-    A layer's output is held in 16 bits only where its readers take 16 bits, so these are what has to change together.
+    A layer's output is held in 16 bits only where its readers take 16 bits, so these change together.
     """
-    held = {name for layer in layers if any(_named(layer.path, p) for p in patterns) for name in layer.outputs}
-    changed = set(held)
+    wide = {name for layer in layers if any(_matches(layer.path, p) for p in patterns) for name in layer.outputs}
+    changed = set(wide)
     for op in operators(file):  # in order, so one pass follows chains of views
-        if held & set(op.inputs):
+        if wide & set(op.inputs):
             changed.update(op.outputs)
             if op.kind in _VIEWS:
-                held.update(op.outputs)
+                wide.update(op.outputs)
     return tuple(sorted(changed))
 
 
-def _named(path: str, pattern: str) -> bool:
+def _matches(path: str, pattern: str) -> bool:
     """Whether a pattern names a layer: its path, or a module that it is part of."""
     return fnmatchcase(path, pattern) or fnmatchcase(path, f"{pattern}.*")
 
@@ -142,11 +143,11 @@ def _path(node: fx.Node) -> str:
 
 def _names(node: fx.Node) -> str:
     """The node's modules below the network, as the converter writes them."""
-    said = []
+    names = []
     for path, kind in list((node.meta.get("nn_module_stack") or {}).values())[1:]:
         name = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
-        said.append(f"{name}_{path.rpartition('.')[2]}")
-    return "/".join(said)
+        names.append(f"{name}_{path.rpartition('.')[2]}")
+    return "/".join(names)
 
 
 def _keys(tensor: str) -> list[str]:

@@ -8,7 +8,7 @@ from torch import nn
 
 import workbench as wb
 from workbench.deploy import converted, culprit, int8_file, layer_errors
-from workbench.deploy.layers import exported, layers_of
+from workbench.deploy.file_layers import exported, layers_of
 from workbench.errors import InputError, UnknownName
 
 from ..graph.zoo import lively
