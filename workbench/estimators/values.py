@@ -11,8 +11,7 @@ from ..graph import Graph, Op, Param
 from ..graph.compress import Schemes
 from ..hardware import Weights
 from ..hardware.values import value_of
-from .npu.passes import Values
-from .npu.weights import distribution
+from .npu.weight_histogram import WeightHistogram, weight_histogram
 
 __all__ = ["NORMAL", "WeightValues", "weight_values"]
 
@@ -32,9 +31,9 @@ class WeightValues:
 
     shapes: Mapping[str, tuple[int, ...]]
     weights: Weights | None
-    _found: dict[tuple[str, tuple[int, ...], Schemes, str], Values] = field(default_factory=dict, repr=False)
+    _found: dict[tuple[str, tuple[int, ...], Schemes, str], WeightHistogram] = field(default_factory=dict, repr=False)
 
-    def of(self, op: Op, before: Op | None = None) -> Values | None:
+    def of(self, op: Op, before: Op | None = None) -> WeightHistogram | None:
         """None where nothing is known of the values, which are then taken as normal.
 
         before: a norm whose scale, one factor an input, is folded into the weight. Every output channel is scaled so
@@ -53,7 +52,9 @@ class WeightValues:
             self._found[key] = self._distribution(op, known, shape, before)
         return self._found[key]
 
-    def _distribution(self, op: Op, known: tuple[int, ...], shape: tuple[int, ...], before: Op | None) -> Values:
+    def _distribution(
+        self, op: Op, known: tuple[int, ...], shape: tuple[int, ...], before: Op | None
+    ) -> WeightHistogram:
         def fitted(name: str, wanted: tuple[int, ...]) -> np.ndarray | None:
             found = self.weights(name, known) if self.weights is not None else None
             return None if found is None else _fitted(np.asarray(found), shape)
@@ -64,7 +65,7 @@ class WeightValues:
         if before is not None:
             scale = np.asarray(value_of(before, "weight", self.weights)).reshape(-1)
             weight = weight * scale if scale.size in (1, weight.shape[-1]) else weight
-        return distribution(weight)
+        return weight_histogram(weight)
 
 
 NORMAL = WeightValues(MappingProxyType({}), None)  # nothing is known
@@ -96,5 +97,5 @@ def _fitted(weight: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 @lru_cache(maxsize=_MOST_SEEDED)
-def _seeded(param: Param, schemes: Schemes) -> Values:
-    return distribution(value_of(Op("", "", (), (), (("compress", schemes),), (param,)), "weight", None))
+def _seeded(param: Param, schemes: Schemes) -> WeightHistogram:
+    return weight_histogram(value_of(Op("", "", (), (), (("compress", schemes),), (param,)), "weight", None))

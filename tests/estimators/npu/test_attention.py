@@ -4,8 +4,8 @@ import pytest
 
 from workbench.estimators import estimate
 from workbench.estimators.ethos_u import modelled
-from workbench.estimators.npu.issue import issue
 from workbench.estimators.npu.machine import machine_of
+from workbench.estimators.npu.operators.sequence import pass_sequence
 from workbench.hardware import EthosU
 from workbench.hardware.lowering import lower
 from workbench.hardware.quantisation import assign_scales
@@ -20,9 +20,9 @@ def kinds(graph, target):
     """Every operation the accelerator runs; a turn on the way out is one of the compiler's list, too."""
     ops, _ = assign_scales(lower(graph))
     found = []
-    for pass_ in issue(ops, machine_of(target)):
+    for pass_ in pass_sequence(ops, machine_of(target)):
         found += [pass_.op, *(link.op for link in pass_.chain)]
-        if pass_.turn is not None and pass_.op != "Transpose":
+        if pass_.transpose is not None and pass_.op != "Transpose":
             found.append("Transpose")
     return found
 

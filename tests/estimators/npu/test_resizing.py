@@ -5,8 +5,8 @@ import torch
 
 from workbench.estimators import estimate
 from workbench.estimators.ethos_u import modelled
-from workbench.estimators.npu.issue import issue
 from workbench.estimators.npu.machine import machine_of
+from workbench.estimators.npu.operators.sequence import pass_sequence
 from workbench.graph.trace import trace
 from workbench.hardware import EthosU
 from workbench.hardware.lowering import lower
@@ -28,7 +28,7 @@ def test_larger_maps_are_the_compilers(mode, ratio, width, size, target):
     found = target.measure_graph(graph)
     assert found.complete, found.reason
     ops, _ = assign_scales(lower(graph))
-    kinds = [kind for p in issue(ops, machine_of(target)) for kind in (p.op, *(link.op for link in p.chain))]
+    kinds = [kind for p in pass_sequence(ops, machine_of(target)) for kind in (p.op, *(link.op for link in p.chain))]
     assert kinds == list(found.ops.kind)
     assert sum(modelled(graph, target).cycles) == pytest.approx(found.cycles, rel=0.05)
     assert not estimate(graph, target).outside

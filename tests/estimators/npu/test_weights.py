@@ -8,7 +8,7 @@ from torch import nn
 
 from workbench.estimators import weight_values
 from workbench.estimators.ethos_u import modelled
-from workbench.estimators.npu.weights import distribution
+from workbench.estimators.npu.weight_histogram import weight_histogram
 from workbench.graph.trace import trace
 from workbench.hardware import EthosU
 
@@ -46,7 +46,7 @@ def test_latency_follows_the_values(kind, target):
     ours = modelled(graph, target, weight_values(graph, weights(kind)))
     assert sum(ours.cycles) == pytest.approx(found.cycles, rel=0.02)
     stored = found.flash_bytes if found.flash_bytes else found.dram_bytes
-    constants = ours.analysis.memories.constants
+    constants = ours.analysis.memory_usage.constants
     assert (constants if found.flash_bytes else ours.dram_bytes) == pytest.approx(stored, rel=0.05)
 
 
@@ -62,7 +62,7 @@ def test_scaling_a_channel_changes_nothing(seed, factor):
     weight = np.random.default_rng(seed).standard_normal((4, 9))
     scaled = weight.copy()
     scaled[1] *= factor
-    np.testing.assert_allclose(distribution(weight).shares, distribution(scaled).shares, atol=1 / 36 + 1e-9)
+    np.testing.assert_allclose(weight_histogram(weight).shares, weight_histogram(scaled).shares, atol=1 / 36 + 1e-9)
 
 
 def few_values(k):
@@ -91,14 +91,14 @@ def few_values(k):
 def test_a_layer_of_few_values_takes_what_the_encoder_makes_of_it(kernel, target, near, k):
     graph = trace(nn.Conv2d(128, 128, kernel, padding=kernel // 2).eval(), (128, 14, 14))
     stored = target.measure_graph(graph, few_values(k)).flash_bytes
-    ours = modelled(graph, target, weight_values(graph, few_values(k))).analysis.memories.constants
+    ours = modelled(graph, target, weight_values(graph, few_values(k))).analysis.memory_usage.constants
     assert ours == pytest.approx(stored, rel=near, abs=64)
 
 
 def test_fewer_values_are_smaller():
     graph, target = trace(nn.Conv2d(128, 128, 3).eval(), (128, 14, 14)), EthosU("ethos-u55-128")
     sizes = [
-        modelled(graph, target, weight_values(graph, few_values(k))).analysis.memories.constants
+        modelled(graph, target, weight_values(graph, few_values(k))).analysis.memory_usage.constants
         for k in (2, 4, 8, 16, 32)
     ]
     assert sizes == sorted(sizes) and sizes[0] < sizes[-1] / 3
