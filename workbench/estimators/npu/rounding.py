@@ -1,6 +1,6 @@
 """Rounding to multiples, as buffers and block sizes need it."""
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import numpy as np
 
@@ -9,7 +9,13 @@ __all__ = ["ceil_div", "round_down", "round_up"]
 Number = TypeVar("Number", int, np.ndarray)
 
 
-def ceil_div(n: Number, m: Any) -> Number:
+@overload
+def ceil_div(n: int, m: int) -> int: ...
+@overload
+def ceil_div(n: np.ndarray, m: int) -> np.ndarray: ...
+@overload
+def ceil_div(n: int, m: np.ndarray) -> np.ndarray: ...
+def ceil_div(n: Any, m: Any) -> Any:
     """The quotient n / m rounded up; n and m are integers or integer arrays.
 
     >>> ceil_div(17, 8)

@@ -37,9 +37,8 @@ def decompose(ops: Sequence[HwOp], family: str) -> tuple[tuple[HwOp, ...], dict[
     decomposition = _Decomposition(family)
     number = 0
     for op in ops:
-        decomposition.number = number if op.kind != "INPUT" else -1
+        decomposition.add(op, number if op.kind != "INPUT" else -1)
         number += op.kind != "INPUT"
-        decomposition.add(op)
     parts = decomposition.ops
     if any(op.kind == "TRANSPOSE" for op in parts):
         parts = split_transposes(parts, family)
@@ -47,7 +46,7 @@ def decompose(ops: Sequence[HwOp], family: str) -> tuple[tuple[HwOp, ...], dict[
 
 
 class _Decomposition:
-    """The operators so far; number: of the original operator that is being decomposed."""
+    """The operators so far; composite, number: the original operator that is being decomposed."""
 
     def __init__(self, family: str) -> None:
         self.u85 = family == "u85"
@@ -55,6 +54,7 @@ class _Decomposition:
         self.numbers: dict[str, int] = {}
         self.shapes: dict[str, Shape] = {}
         self.number = -1
+        self.composite: HwOp
         self._rules: dict[str, Callable[[HwOp], None]] = {
             "SOFTMAX": self._softmax,
             "SQUARED_DIFFERENCE": self._squared_difference,
@@ -63,7 +63,8 @@ class _Decomposition:
             "SUM": self._sum,
         }
 
-    def add(self, op: HwOp) -> None:
+    def add(self, op: HwOp, number: int) -> None:
+        self.composite, self.number = op, number
         self._rules.get(op.kind, self._append)(op)
 
     def _append(self, op: HwOp) -> None:
@@ -72,14 +73,15 @@ class _Decomposition:
         self.shapes[op.name] = op.shape
 
     def _part(
-        self, op: HwOp, part: str, kind: str, inputs: tuple[str, ...], shape: Shape, bits: int = 32,
+        self, part: str, kind: str, inputs: tuple[str, ...], shape: Shape, bits: int = 32,
         constant: str = "", kernel: tuple[int, int] = (1, 1), extra: Shape = (),
     ) -> str:  # fmt: skip
-        """Append a part of `op` and give its name; part "" is the last one, which makes the output of `op`.
+        """Append a part of the composite operator and give its name; part "" is the last one, which makes its output.
 
         constant: "first" or "second" where that operand is a constant scalar, "all" where the first is a whole constant
         feature map.
         """
+        op = self.composite
         name = f"{op.name}/{part}" if part else op.name
         self._append(
             HwOp(
@@ -96,60 +98,59 @@ class _Decomposition:
         rows = prod(op.shape[:-2]) if rank > 1 else 1
         columns = op.shape[-2] if rank > 1 else 1
         whole, single = (rows, columns, n), (rows, columns, 1)
-        largest = self._softmax_max(op, whole)
-        less = self._part(op, "less", "SUB", (op.inputs[0], largest), whole)
-        exp = self._part(op, "exp", "EXP", (less,), whole)
-        rescaled = self._part(op, "rescaled", "ASR", (exp,), whole, constant="second")
-        total = self._part(op, "sum", "REDUCE_SUM", (rescaled,), single)
-        headroom = self._part(op, "room", "CLZ", (total,), single)
-        shift = self._part(op, "shift", "SUB", (headroom,), single, constant="first")
-        left = self._part(op, "left", "SUB", (headroom,), single, constant="second")
-        half = self._part(op, "half", "SHL", (total, left), single)
-        reciprocal = self._reciprocal(op, half, single)
-        x = self._part(op, "scaled", "MUL", (exp, reciprocal), whole)
+        largest = self._softmax_max(op.inputs[0], whole)
+        less = self._part("less", "SUB", (op.inputs[0], largest), whole)
+        exp = self._part("exp", "EXP", (less,), whole)
+        rescaled = self._part("rescaled", "ASR", (exp,), whole, constant="second")
+        total = self._part("sum", "REDUCE_SUM", (rescaled,), single)
+        headroom = self._part("room", "CLZ", (total,), single)
+        shift = self._part("shift", "SUB", (headroom,), single, constant="first")
+        left = self._part("left", "SUB", (headroom,), single, constant="second")
+        half = self._part("half", "SHL", (total, left), single)
+        reciprocal = self._reciprocal(half, single)
+        x = self._part("scaled", "MUL", (exp, reciprocal), whole)
         if not self.u85:
-            x = self._part(op, "wide", "ADD", (x,), whole, constant="all")
-        x = self._part(op, "end", "ASR", (x, shift), whole, bits=8)
-        self._part(op, "", "RESHAPE", (x,), op.shape, bits=8)
+            x = self._part("wide", "ADD", (x,), whole, constant="all")
+        x = self._part("end", "ASR", (x, shift), whole, bits=8)
+        self._part("", "RESHAPE", (x,), op.shape, bits=8)
 
-    def _softmax_max(self, op: HwOp, whole: tuple[int, int, int]) -> str:
-        """The largest value of every row, by a max pool over it."""
+    def _softmax_max(self, x: str, whole: tuple[int, int, int]) -> str:
+        """The largest value of every row of x, by a max pool over it."""
         rows, columns, n = whole
-        x = op.inputs[0]
         before_last = columns if columns > 1 else rows
         if self.u85 and rows * columns > 1 and before_last >= _TRANSPOSED_MAX:
             order = (2, 0, 1) if columns > 1 else (2, 1, 0)
             rest = whole[order[1]], whole[order[2]]
-            x = self._part(op, "turned", "TRANSPOSE", (x,), (n, *rest), bits=8, extra=order)
-            x = self._part(op, "max", "MAX_POOL_2D", (x,), (1, *rest), bits=8, kernel=(n, 1))
+            x = self._part("turned", "TRANSPOSE", (x,), (n, *rest), bits=8, extra=order)
+            x = self._part("max", "MAX_POOL_2D", (x,), (1, *rest), bits=8, kernel=(n, 1))
         else:
-            x = self._part(op, "flat", "RESHAPE", (x,), (rows * columns, n, 1), bits=8)
-            x = self._part(op, "max", "MAX_POOL_2D", (x,), (rows * columns, 1, 1), bits=8, kernel=(1, n))
-        return self._part(op, "max.column", "RESHAPE", (x,), (rows, columns, 1), bits=8)
+            x = self._part("flat", "RESHAPE", (x,), (rows * columns, n, 1), bits=8)
+            x = self._part("max", "MAX_POOL_2D", (x,), (rows * columns, 1, 1), bits=8, kernel=(1, n))
+        return self._part("max.column", "RESHAPE", (x,), (rows, columns, 1), bits=8)
 
-    def _reciprocal(self, op: HwOp, half: str, shape: Shape) -> str:
+    def _reciprocal(self, half: str, shape: Shape) -> str:
         """1 / half by three steps of Newton's method, x += x (1 - half x), from a linear start."""
-        x = self._part(op, "start.scaled", "MUL", (half,), shape, constant="second")
-        x = self._part(op, "start", "ADD", (x,), shape, constant="second")
+        x = self._part("start.scaled", "MUL", (half,), shape, constant="second")
+        x = self._part("start", "ADD", (x,), shape, constant="second")
         for k in range(3):
-            y = self._part(op, f"{k}.product", "MUL", (x, half), shape)
-            y = self._part(op, f"{k}.error", "SUB", (y,), shape, constant="first")
-            y = self._part(op, f"{k}.change", "MUL", (x, y), shape)
-            y = self._part(op, f"{k}.scaled", "MUL", (y,), shape, constant="second")
-            x = self._part(op, f"{k}", "ADD", (x, y), shape)
+            y = self._part(f"{k}.product", "MUL", (x, half), shape)
+            y = self._part(f"{k}.error", "SUB", (y,), shape, constant="first")
+            y = self._part(f"{k}.change", "MUL", (x, y), shape)
+            y = self._part(f"{k}.scaled", "MUL", (y,), shape, constant="second")
+            x = self._part(f"{k}", "ADD", (x, y), shape)
         return x
 
     def _squared_difference(self, op: HwOp) -> None:
         rescaled = []
         for side, name in zip(("left", "right"), op.inputs, strict=True):
             shape = self.shapes[name]
-            wide = self._part(op, f"{side}.wide", "MEMORY_COPY", (name,), shape)
-            rescaled.append(self._part(op, side, "MUL", (wide,), shape, constant="second"))
-        x = self._part(op, "less", "SUB", tuple(rescaled), op.shape)
-        x = self._part(op, "square", "MUL", (x, x), op.shape)
+            wide = self._part(f"{side}.wide", "MEMORY_COPY", (name,), shape)
+            rescaled.append(self._part(side, "MUL", (wide,), shape, constant="second"))
+        x = self._part("less", "SUB", tuple(rescaled), op.shape)
+        x = self._part("square", "MUL", (x, x), op.shape)
         if not self.u85 and len(op.shape) < 4:
-            x = self._part(op, "added", "ADD", (x,), op.shape, constant="all")
-        self._part(op, "", "MUL", (x,), op.shape, bits=8, constant="second")
+            x = self._part("added", "ADD", (x,), op.shape, constant="all")
+        self._part("", "MUL", (x,), op.shape, bits=8, constant="second")
 
     def _matmul(self, op: HwOp) -> None:
         names = list(op.inputs)
@@ -168,8 +169,8 @@ class _Decomposition:
         left, right = names
         rows, columns = self.shapes[right][-2:]
         transposed = (1, batch, columns, rows)
-        right = self._part(op, "turned", "TRANSPOSE", (right,), transposed, bits=8, extra=(0, 1, 3, 2))
-        self._part(op, "", "MATMUL", (left, right), op.shape, bits=8)
+        right = self._part("turned", "TRANSPOSE", (right,), transposed, bits=8, extra=(0, 1, 3, 2))
+        self._part("", "MATMUL", (left, right), op.shape, bits=8)
 
     def _sum(self, op: HwOp) -> None:
         """Over one axis after the other, transposed to be the last; each time less the zero point. The U55 and U65 do
@@ -179,20 +180,20 @@ class _Decomposition:
         for k, axis in enumerate(op.extra[1:]):
             n, outer, inner = shape[axis], prod(shape[:axis]), prod(shape[axis + 1 :])
             if axis < len(shape) - 1:
-                folded = self._part(op, f"{k}.folded", "RESHAPE", (x,), (outer, n, inner), bits=8)
-                x = self._part(op, f"{k}.turned", "TRANSPOSE", (folded,), (outer, inner, n), bits=8, extra=(0, 2, 1))
+                folded = self._part(f"{k}.folded", "RESHAPE", (x,), (outer, n, inner), bits=8)
+                x = self._part(f"{k}.turned", "TRANSPOSE", (folded,), (outer, inner, n), bits=8, extra=(0, 2, 1))
                 sums = (outer, inner, 1)
             else:
                 sums = (prod(shape[:-2]), shape[-2] if len(shape) > 1 else 1, 1)
             if self.u85:
-                x = self._part(op, f"{k}.sum", "REDUCE_SUM", (x,), sums)
-                x = self._part(op, f"{k}.less", "SUB", (x,), sums, bits=8, constant="second")
+                x = self._part(f"{k}.sum", "REDUCE_SUM", (x,), sums)
+                x = self._part(f"{k}.less", "SUB", (x,), sums, bits=8, constant="second")
             else:
                 ones = HwOp(f"{op.name}/{k}.ones", "CONV_2D", (x,), (1, *sums), op.sources, weight=(1, 1, 1, n))
                 self._append(ones)
                 x = ones.name
             shape = tuple(1 if k == axis else size for k, size in enumerate(shape))
-        self._part(op, "", "RESHAPE", (x,), op.shape, bits=8)
+        self._part("", "RESHAPE", (x,), op.shape, bits=8)
 
     def _depthwise(self, op: HwOp) -> None:
         """With a depth multiplier: a convolution for each output of a channel, stacked in memory and transposed."""
@@ -207,5 +208,5 @@ class _Decomposition:
         for k in range(multiplier):
             names.append(f"{op.name}/part{k}")
             self._append(op._replace(name=names[-1], shape=shape, weight=weight, act="NONE"))
-        stacked = self._part(op, "parts", "STACK", tuple(names), (multiplier, height, width, channels), bits=8)
-        self._part(op, "", "TRANSPOSE", (stacked,), op.shape, bits=8, extra=(1, 2, 3, 0))
+        stacked = self._part("parts", "STACK", tuple(names), (multiplier, height, width, channels), bits=8)
+        self._part("", "TRANSPOSE", (stacked,), op.shape, bits=8, extra=(1, 2, 3, 0))

@@ -42,7 +42,8 @@ def with_highest_stripes(
         return striping
     used = near_usage(program, striping)
     memory = near_memory(program, striping)
-    schedules, cascades = list(striping.schedules), []
+    schedules = list(striping.schedules)
+    cascades: list[Cascade] = []
     for cascade in striping.cascades:
         surroundings = _surroundings(program, striping, cascade, used, limit)
         inner = slice(cascade.first, cascade.last + 1)
