@@ -15,9 +15,9 @@ from ...graph.zoo import traced
 
 
 def compiled(graph, target):
-    found = target.measure_graph(graph)
-    assert found.status == "compiled", found.reason
-    return found
+    measurement = target.measure_graph(graph)
+    assert measurement.status == "compiled", measurement.reason
+    return measurement
 
 
 @pytest.mark.parametrize("name", ETHOS_U)
@@ -62,9 +62,9 @@ def test_other_configurations_are_right(name, accelerator, options):
     """A budget that is too small brings cascades; in both cases the memory is what the compiler reports."""
     target = EthosU(accelerator, **options)
     graph = traced(name, 224)
-    found, ours = compiled(graph, target), model(graph, target)
-    assert sum(ours.cycles) == pytest.approx(found.cycles, rel=0.02)
-    assert ours.sram_bytes == pytest.approx(found.sram_bytes, rel=0.05)
+    measurement, estimated = compiled(graph, target), model(graph, target)
+    assert sum(estimated.cycles) == pytest.approx(measurement.cycles, rel=0.02)
+    assert estimated.sram_bytes == pytest.approx(measurement.sram_bytes, rel=0.05)
 
 
 @pytest.mark.parametrize("name", ["mobilenetv2_100", "ghostnet_100", "densenet121"])

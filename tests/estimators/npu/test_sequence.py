@@ -25,9 +25,9 @@ def operations(graph, target):
 
 
 def same_kinds(graph, target):
-    found = target.measure(write_tflite(graph).data)
-    assert found.status == "compiled", found.reason
-    assert [kind for kind, _ in operations(graph, target)] == list(found.ops.kind)
+    compiled = target.measure(write_tflite(graph).data)
+    assert compiled.status == "compiled", compiled.reason
+    assert [kind for kind, _ in operations(graph, target)] == list(compiled.ops.kind)
 
 
 @pytest.mark.parametrize("target", ["ethos-u55-128", "ethos-u65-512", "ethos-u85-1024"])
@@ -47,7 +47,9 @@ def test_small_networks_are_issued_as_the_compiler_does(network):
 def test_operators_are_charged_where_the_compiler_charges_them():
     target = EthosU("ethos-u65-512")
     graph = traced("mobilenetv2_100", 96)
-    found = target.measure(write_tflite(graph).data)
-    own = [str(number) for kind, number in operations(graph, target) if not kind.startswith("Relu")]
-    theirs = [source for kind, source in zip(found.ops.kind, found.ops.source, strict=True) if kind[:4] != "Relu"]
-    assert own == theirs
+    compiled = target.measure(write_tflite(graph).data)
+    charged = [str(number) for kind, number in operations(graph, target) if not kind.startswith("Relu")]
+    expected = [
+        source for kind, source in zip(compiled.ops.kind, compiled.ops.source, strict=True) if kind[:4] != "Relu"
+    ]
+    assert charged == expected
