@@ -3,8 +3,8 @@
 import pytest
 
 from workbench.estimators.memory import peak_bytes, replay
-from workbench.estimators.npu.issue import issue
 from workbench.estimators.npu.machine import machine_of
+from workbench.estimators.npu.operators.sequence import pass_sequence
 from workbench.estimators.random_networks import sample
 from workbench.graph.trace import trace
 from workbench.hardware import EthosU
@@ -21,7 +21,7 @@ TARGET = EthosU("ethos-u55-128")
 
 def passes_of(graph):
     ops, _ = assign_scales(lower(graph))
-    return issue(ops, machine_of(TARGET))
+    return pass_sequence(ops, machine_of(TARGET))
 
 
 def compiled_peak(graph):

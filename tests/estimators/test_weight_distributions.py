@@ -50,7 +50,7 @@ def untrained(request):
 
 def stored(session):
     """Bytes of constants, compressed, as modelled."""
-    return modelled(session.graph, session.target, session.base.weight_values).analysis.memories.constants
+    return modelled(session.graph, session.target, session.base.weight_values).analysis.memory_usage.constants
 
 
 def close(session):

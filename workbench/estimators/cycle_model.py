@@ -14,12 +14,13 @@ from ..graph import Graph
 from ..hardware import EthosU
 from ..hardware.lowering import HwOp, lower, unsupported
 from ..hardware.tensor_scales import requantised
-from .npu.expand import COMPOSED
-from .npu.host import left_to_host
-from .npu.issue import issue
 from .npu.machine import Machine, machine_of
 from .npu.network import Analysis, analyse
-from .npu.passes import Pass, Values
+from .npu.operators.cpu_fallback import cpu_operators
+from .npu.operators.decompose import COMPOSITE
+from .npu.operators.sequence import pass_sequence
+from .npu.passes import Pass
+from .npu.weight_histogram import WeightHistogram
 from .weight_distributions import NORMAL, WeightValues
 
 __all__ = ["Modelled", "modelled", "operator_ms"]
@@ -52,16 +53,16 @@ class Modelled:
     @property
     def composed(self) -> bool:
         """Whether it has attention or layer norms, which the accelerator runs as several simpler operators."""
-        return any(op.kind in COMPOSED for op in self.run)
+        return any(op.kind in COMPOSITE for op in self.run)
 
     @property
     def sram_bytes(self) -> int:
-        return max(self.analysis.memories.near)
+        return max(self.analysis.memory_usage.near)
 
     @property
     def dram_bytes(self) -> int:
-        constants = self.analysis.memories.constants if self.machine.constants.name == "Dram" else 0
-        return max(self.analysis.memories.far) + constants
+        constants = self.analysis.memory_usage.constants if self.machine.constants.name == "Dram" else 0
+        return max(self.analysis.memory_usage.far) + constants
 
 
 def modelled(graph: Graph, target: EthosU, values: WeightValues = NORMAL) -> Modelled:
@@ -74,8 +75,8 @@ def modelled(graph: Graph, target: EthosU, values: WeightValues = NORMAL) -> Mod
     ops = requantised(lower(graph))
     run = tuple(op for op in ops if op.kind != "INPUT")
     machine = machine_of(target)
-    host = left_to_host(ops, machine.family)
-    passes = issue(ops, machine, _distributions(graph, run, values), host)
+    host = cpu_operators(ops, machine.family)
+    passes = pass_sequence(ops, machine, _distributions(graph, run, values), host)
     missing = unsupported(ops) + tuple(f"{op.kind} {op.sources[0]}" for op in run if op.name in host)
     return Modelled(machine, run, missing, passes, analyse(machine, passes))
 
@@ -102,7 +103,7 @@ def _between(target: EthosU, small: Modelled, large: Modelled) -> Modelled:
     return replace(near, factors=factors)
 
 
-def _distributions(graph: Graph, run: Sequence[HwOp], values: WeightValues) -> dict[str, Values]:
+def _distributions(graph: Graph, run: Sequence[HwOp], values: WeightValues) -> dict[str, WeightHistogram]:
     """Lowered operator -> distribution of its weight, those without a known one left out."""
     distributions = {}
     for op in run:

@@ -2,16 +2,16 @@
 
 Passes run one by one in the order the accelerator issues them, none in stripes, no weights copied: what
 `vela --disable-cascading --disable-buffering` reports as SRAM on Ethos-U55. The rules that make the replay the
-compiler's are in `npu/issue.py` (which passes there are, parts of a concatenation and paddings written in place) and
-`npu/ranges.py` (from when to when a map lives, which output takes the place of an input).
+compiler's are in `npu/operators/` (which passes there are, parts of a concatenation and paddings written in place) and
+`npu/schedule/live_ranges.py` (from when to when a map lives, which output takes the place of an input).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .npu.passes import Pass
-from .npu.ranges import live_ranges, usage
-from .npu.tensors import Tensors
+from .npu.schedule.dataflow import Dataflow
+from .npu.schedule.live_ranges import live_ranges, usage
 
 __all__ = ["Moment", "peak_bytes", "replay"]
 
@@ -29,11 +29,11 @@ class Moment:
 
 def replay(passes: Sequence[Pass]) -> tuple[Moment, ...]:
     """What lives while each pass runs, in order."""
-    tensors = Tensors.of(passes)
+    dataflow = Dataflow.of(passes)
     count = len(passes)
     times = range(0, 2 * count, 2)
-    ranges = live_ranges(passes, tensors, [False] * count, times, set(tensors.bytes), {})
-    born = {name: makers[0] for name, makers in tensors.makers.items()}
+    ranges = live_ranges(passes, dataflow, [False] * count, times, set(dataflow.bytes), {})
+    born = {name: makers[0] for name, makers in dataflow.writers.items()}
     moments = []
     for i, pass_ in enumerate(passes):
         alive = [r for r in ranges if r.start <= 2 * i <= r.end]
@@ -45,7 +45,7 @@ def replay(passes: Sequence[Pass]) -> tuple[Moment, ...]:
 
 def peak_bytes(passes: Sequence[Pass]) -> int:
     """The most bytes alive while any pass runs."""
-    tensors = Tensors.of(passes)
+    dataflow = Dataflow.of(passes)
     count = len(passes)
-    ranges = live_ranges(passes, tensors, [False] * count, range(0, 2 * count, 2), set(tensors.bytes), {})
+    ranges = live_ranges(passes, dataflow, [False] * count, range(0, 2 * count, 2), set(dataflow.bytes), {})
     return max(usage(ranges, 2 * count + 3))

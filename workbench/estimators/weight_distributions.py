@@ -11,8 +11,7 @@ from ..graph import Graph, Op, Param
 from ..graph.compress import Schemes
 from ..hardware import Weights
 from ..hardware.weight_values import parameter_values
-from .npu.passes import Values
-from .npu.weights import distribution
+from .npu.weight_histogram import WeightHistogram, weight_histogram
 
 __all__ = ["NORMAL", "WeightValues", "weight_values"]
 
@@ -33,9 +32,11 @@ class WeightValues:
 
     shapes: Mapping[str, tuple[int, ...]]
     weights: Weights | None
-    _distributions: dict[tuple[str, tuple[int, ...], Schemes, str], Values] = field(default_factory=dict, repr=False)
+    _histograms: dict[tuple[str, tuple[int, ...], Schemes, str], WeightHistogram] = field(
+        default_factory=dict, repr=False
+    )
 
-    def of(self, op: Op, before: Op | None = None) -> Values | None:
+    def of(self, op: Op, before: Op | None = None) -> WeightHistogram | None:
         """None where no values are available, which are then taken as normal.
 
         before: a norm whose scale, one factor an input, is folded into the weight. Every output channel is scaled so
@@ -50,11 +51,13 @@ class WeightValues:
             return _seeded(param, schemes) if schemes else None
         shape = param.shape if schemes else model_shape
         key = (param.name, shape, schemes, before.name if before is not None else "")
-        if key not in self._distributions:
-            self._distributions[key] = self._distribution(op, model_shape, shape, before)
-        return self._distributions[key]
+        if key not in self._histograms:
+            self._histograms[key] = self._histogram(op, model_shape, shape, before)
+        return self._histograms[key]
 
-    def _distribution(self, op: Op, model_shape: tuple[int, ...], shape: tuple[int, ...], before: Op | None) -> Values:
+    def _histogram(
+        self, op: Op, model_shape: tuple[int, ...], shape: tuple[int, ...], before: Op | None
+    ) -> WeightHistogram:
         def fitted(name: str, _: tuple[int, ...]) -> np.ndarray | None:
             values = self.weights(name, model_shape) if self.weights is not None else None
             return None if values is None else _fitted(np.asarray(values), shape)
@@ -65,7 +68,7 @@ class WeightValues:
         if before is not None:
             scale = np.asarray(parameter_values(before, "weight", self.weights)).reshape(-1)
             weight = weight * scale if scale.size in (1, weight.shape[-1]) else weight
-        return distribution(weight)
+        return weight_histogram(weight)
 
 
 NORMAL = WeightValues(MappingProxyType({}), None)  # no values are available
@@ -97,5 +100,5 @@ def _fitted(weight: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 @lru_cache(maxsize=_MOST_SEEDED)
-def _seeded(param: Param, schemes: Schemes) -> Values:
-    return distribution(parameter_values(Op("", "", (), (), (("compress", schemes),), (param,)), "weight", None))
+def _seeded(param: Param, schemes: Schemes) -> WeightHistogram:
+    return weight_histogram(parameter_values(Op("", "", (), (), (("compress", schemes),), (param,)), "weight", None))

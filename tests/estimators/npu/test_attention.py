@@ -4,8 +4,8 @@ import pytest
 
 from workbench.estimators import estimate
 from workbench.estimators.cycle_model import modelled
-from workbench.estimators.npu.issue import issue
 from workbench.estimators.npu.machine import machine_of
+from workbench.estimators.npu.operators.sequence import pass_sequence
 from workbench.hardware import EthosU
 from workbench.hardware.lowering import lower
 from workbench.hardware.tensor_scales import assign_scales
@@ -17,30 +17,30 @@ SIZES = {"test_vit": 160, "levit_128s": 224, "test_convnext": 160, "shvit_s1": 2
 
 
 def kinds(graph, target):
-    """Every operation the accelerator runs; a turn on the way out is one of the compiler's list, too."""
+    """Every operation the accelerator runs; a fused transpose is one in the compiler's list, too."""
     ops, _ = assign_scales(lower(graph))
-    found = []
-    for pass_ in issue(ops, machine_of(target)):
-        found += [pass_.op, *(link.op for link in pass_.chain)]
-        if pass_.turn is not None and pass_.op != "Transpose":
-            found.append("Transpose")
-    return found
+    operations = []
+    for pass_ in pass_sequence(ops, machine_of(target)):
+        operations += [pass_.op, *(link.op for link in pass_.chain)]
+        if pass_.transpose is not None and pass_.op != "Transpose":
+            operations.append("Transpose")
+    return operations
 
 
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", SIZES)
 def test_operations_and_cycles_are_the_compilers(name, target):
     graph, target = traced(name, SIZES[name]), EthosU(target)
-    found = target.measure_graph(graph)
-    assert found.complete, found.reason
-    assert kinds(graph, target) == list(found.ops.kind)
-    ours = modelled(graph, target)
-    assert ours.composed
-    assert sum(ours.cycles) == pytest.approx(found.cycles, rel=0.05)
+    compiled = target.measure_graph(graph)
+    assert compiled.complete, compiled.reason
+    assert kinds(graph, target) == list(compiled.ops.kind)
+    model = modelled(graph, target)
+    assert model.composed
+    assert sum(model.cycles) == pytest.approx(compiled.cycles, rel=0.05)
 
 
-def test_weights_of_a_turned_convolution_are_near_when_the_compilers_are():
-    """On the smallest U85 the queries' weights stay far, and are read for every block of the turned map."""
+def test_weights_of_a_transposed_convolution_are_near_when_the_compilers_are():
+    """On the smallest U85 the queries' weights stay far, and are read for every block of the transposed feature map."""
     graph, target = traced("visformer_tiny", 224), EthosU("ethos-u85-256")
     assert sum(modelled(graph, target).cycles) == pytest.approx(target.measure_graph(graph).cycles, rel=0.05)
 
@@ -55,8 +55,8 @@ def test_weights_of_a_turned_convolution_are_near_when_the_compilers_are():
 )
 def test_what_the_compiler_leaves_to_the_host_is_named(name, target):
     graph, target = traced(name, 96), EthosU(target)
-    found = target.measure_graph(graph)
-    assert found.status == "compiled", found.reason
-    answer = estimate(graph, target)
-    assert set(answer.cpu_ops) == set(found.cpu_ops)
-    assert answer.complete == found.complete
+    compiled = target.measure_graph(graph)
+    assert compiled.status == "compiled", compiled.reason
+    estimated = estimate(graph, target)
+    assert set(estimated.cpu_ops) == set(compiled.cpu_ops)
+    assert estimated.complete == compiled.complete

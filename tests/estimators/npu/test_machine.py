@@ -10,7 +10,7 @@ from workbench.hardware import ETHOS_U, EthosU
 @pytest.mark.parametrize("name", ETHOS_U)
 def test_memories_are_the_compilers(name, capsys):
     default = ArchitectureFeatures.DEFAULT_CONFIG
-    theirs = ArchitectureFeatures(
+    architecture = ArchitectureFeatures(
         vela_config_files=None,
         system_config=default,
         memory_mode=default,
@@ -20,12 +20,12 @@ def test_memories_are_the_compilers(name, capsys):
         arena_cache_size=None,
     )
     capsys.readouterr()
-    ours = machine_of(EthosU(name))
-    for memory in (ours.near, ours.far, ours.constants):
+    machine = machine_of(EthosU(name))
+    for memory in (machine.near, machine.far, machine.constants):
         area = MemArea[memory.name]
-        assert memory.bytes_per_cycle == theirs.memory_bandwidths_per_cycle[area]
-        assert (memory.read_latency, memory.write_latency) == tuple(theirs.memory_latency[area])
-        assert memory.burst_bytes == theirs.memory_burst_length[area]
-    assert ours.near_bytes == theirs.arena_cache_size
-    assert ours.near.name == theirs.fast_storage_mem_area.name
-    assert ours.far.name == theirs.feature_map_storage_mem_area.name
+        assert memory.bytes_per_cycle == architecture.memory_bandwidths_per_cycle[area]
+        assert (memory.read_latency, memory.write_latency) == tuple(architecture.memory_latency[area])
+        assert memory.burst_bytes == architecture.memory_burst_length[area]
+    assert machine.near_bytes == architecture.arena_cache_size
+    assert machine.near.name == architecture.fast_storage_mem_area.name
+    assert machine.far.name == architecture.feature_map_storage_mem_area.name

@@ -3,9 +3,9 @@
 import pytest
 
 from workbench.estimators.cycle_model import modelled as model
-from workbench.estimators.npu.issue import issue
 from workbench.estimators.npu.machine import machine_of
-from workbench.estimators.npu.network import scheduled
+from workbench.estimators.npu.operators.sequence import pass_sequence
+from workbench.estimators.npu.schedule.scheduler import schedule_passes
 from workbench.estimators.random_networks import sample
 from workbench.hardware import ETHOS_U, EthosU
 from workbench.hardware.lowering import lower
@@ -15,9 +15,9 @@ from ...graph.zoo import traced
 
 
 def compiled(graph, target):
-    found = target.measure_graph(graph)
-    assert found.status == "compiled", found.reason
-    return found
+    measurement = target.measure_graph(graph)
+    assert measurement.status == "compiled", measurement.reason
+    return measurement
 
 
 @pytest.mark.parametrize("name", ETHOS_U)
@@ -62,9 +62,9 @@ def test_other_configurations_are_right(name, accelerator, options):
     """A budget that is too small brings cascades; in both cases the memory is what the compiler reports."""
     target = EthosU(accelerator, **options)
     graph = traced(name, 224)
-    found, ours = compiled(graph, target), model(graph, target)
-    assert sum(ours.cycles) == pytest.approx(found.cycles, rel=0.02)
-    assert ours.sram_bytes == pytest.approx(found.sram_bytes, rel=0.05)
+    measurement, estimated = compiled(graph, target), model(graph, target)
+    assert sum(estimated.cycles) == pytest.approx(measurement.cycles, rel=0.02)
+    assert estimated.sram_bytes == pytest.approx(measurement.sram_bytes, rel=0.05)
 
 
 @pytest.mark.parametrize("name", ["mobilenetv2_100", "ghostnet_100", "densenet121"])
@@ -77,11 +77,12 @@ def test_memory_outside_the_chip_is_the_compilers(name):
 def test_what_is_near_never_exceeds_the_memory():
     machine = machine_of(EthosU("ethos-u65-512"))
     ops, _ = assign_scales(lower(traced("mobilenetv2_100", 224)))
-    passes = issue(ops, machine)
-    schedule = scheduled(machine, passes)
+    passes = pass_sequence(ops, machine)
+    schedule = schedule_passes(machine, passes)
     whole = {p.output: p.ofm.stored_bytes for p in passes}
-    assert schedule.cascades
-    assert 0 < max(schedule.memories.near) <= machine.near_bytes
-    assert all(cascade.bytes <= machine.near_bytes for cascade in schedule.cascades)
-    rolling = {passes[i].inputs[0] for cascade in schedule.cascades for i in range(cascade.first + 1, cascade.last + 1)}
+    assert schedule.striping.cascades
+    assert 0 < max(schedule.memory_usage.near) <= machine.near_bytes
+    assert all(cascade.bytes <= machine.near_bytes for cascade in schedule.striping.cascades)
+    cascades = schedule.striping.cascades
+    rolling = {passes[i].inputs[0] for cascade in cascades for i in range(cascade.first + 1, cascade.last + 1)}
     assert all(whole[name] <= machine.near_bytes for name in schedule.near - rolling)

@@ -5,8 +5,8 @@ import torch
 
 from workbench.estimators import estimate
 from workbench.estimators.cycle_model import modelled
-from workbench.estimators.npu.issue import issue
 from workbench.estimators.npu.machine import machine_of
+from workbench.estimators.npu.operators.sequence import pass_sequence
 from workbench.graph.trace import trace
 from workbench.hardware import EthosU
 from workbench.hardware.lowering import lower
@@ -25,12 +25,12 @@ def decoder(mode, ratio, width, size):
 @pytest.mark.parametrize(("mode", "ratio"), [("nearest", 2), ("bilinear", 2)])
 def test_larger_maps_are_the_compilers(mode, ratio, width, size, target):
     graph, target = decoder(mode, ratio, width, size), EthosU(target)
-    found = target.measure_graph(graph)
-    assert found.complete, found.reason
+    compiled = target.measure_graph(graph)
+    assert compiled.complete, compiled.reason
     ops, _ = assign_scales(lower(graph))
-    kinds = [kind for p in issue(ops, machine_of(target)) for kind in (p.op, *(link.op for link in p.chain))]
-    assert kinds == list(found.ops.kind)
-    assert sum(modelled(graph, target).cycles) == pytest.approx(found.cycles, rel=0.05)
+    kinds = [kind for p in pass_sequence(ops, machine_of(target)) for kind in (p.op, *(link.op for link in p.chain))]
+    assert kinds == list(compiled.ops.kind)
+    assert sum(modelled(graph, target).cycles) == pytest.approx(compiled.cycles, rel=0.05)
     assert not estimate(graph, target).outside
 
 
@@ -38,6 +38,6 @@ def test_larger_maps_are_the_compilers(mode, ratio, width, size, target):
 @pytest.mark.parametrize(("mode", "size"), [("nearest", 45), ("bilinear", 45), ("bilinear", 48)])
 def test_ratios_the_compiler_leaves_to_the_host_are_named(mode, size, target):
     graph, target = decoder(mode, 3 if size == 45 else 4, 16, size), EthosU(target)
-    found = target.measure_graph(graph)
-    assert found.status == "compiled", found.reason
-    assert set(estimate(graph, target).cpu_ops) == set(found.cpu_ops)
+    compiled = target.measure_graph(graph)
+    assert compiled.status == "compiled", compiled.reason
+    assert set(estimate(graph, target).cpu_ops) == set(compiled.cpu_ops)

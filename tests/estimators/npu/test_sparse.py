@@ -7,7 +7,7 @@ from torch import nn
 
 from workbench.estimators import weight_values
 from workbench.estimators.cycle_model import modelled
-from workbench.estimators.npu.weights import distribution
+from workbench.estimators.npu.weight_histogram import weight_histogram
 from workbench.graph.trace import trace
 from workbench.hardware import EthosU
 
@@ -54,6 +54,6 @@ def test_cycles_are_the_compilers(channels, kernel, size, target):
 
 def test_which_weights_are_sparse():
     weight = two_in_four("w", (8, 16, 3, 3))
-    assert distribution(weight).sparse
+    assert weight_histogram(weight).sparse
     weight[3, 4:7, 1, 1] = 1.0
-    assert not distribution(weight).sparse
+    assert not weight_histogram(weight).sparse

@@ -8,7 +8,7 @@ from torch import nn
 
 from workbench.estimators import weight_values
 from workbench.estimators.cycle_model import modelled
-from workbench.estimators.npu.weights import distribution
+from workbench.estimators.npu.weight_histogram import weight_histogram
 from workbench.graph.trace import trace
 from workbench.hardware import EthosU
 
@@ -20,34 +20,34 @@ FLASH = {"system_config": "Ethos_U85_SYS_Flash_Low", "memory_mode": "Shared_Sram
 def weights(kind):
     """(name, shape) -> values; 75 % pruned, 16 shared values, heavy tails."""
 
-    def values(name, shape):
+    def weight(name, shape):
         if len(shape) < 2:
             return None
         random = np.random.default_rng(abs(hash(name)) % 1000)
-        found = random.standard_normal(shape)
+        values = random.standard_normal(shape)
         match kind:
             case "pruned":
-                found[np.abs(found) < np.quantile(np.abs(found), 0.75)] = 0
+                values[np.abs(values) < np.quantile(np.abs(values), 0.75)] = 0
             case "clustered":
-                levels = np.quantile(found, (np.arange(16) + 0.5) / 16)
-                found = levels[np.searchsorted((levels[1:] + levels[:-1]) / 2, found)]
+                levels = np.quantile(values, (np.arange(16) + 0.5) / 16)
+                values = levels[np.searchsorted((levels[1:] + levels[:-1]) / 2, values)]
             case "heavy":
-                found = random.standard_t(3, shape)
-        return found.astype(np.float32)
+                values = random.standard_t(3, shape)
+        return values.astype(np.float32)
 
-    return values
+    return weight
 
 
 @pytest.mark.parametrize("target", ["ethos-u55-256", "ethos-u65-512", "ethos-u85-1024"])
 @pytest.mark.parametrize("kind", ["normal", "pruned", "clustered", "heavy"])
 def test_latency_follows_the_values(kind, target):
     graph, target = traced("mobilenetv2_100", 224), EthosU(target)
-    found = target.measure_graph(graph, weights(kind))
-    ours = modelled(graph, target, weight_values(graph, weights(kind)))
-    assert sum(ours.cycles) == pytest.approx(found.cycles, rel=0.02)
-    stored = found.flash_bytes if found.flash_bytes else found.dram_bytes
-    constants = ours.analysis.memories.constants
-    assert (constants if found.flash_bytes else ours.dram_bytes) == pytest.approx(stored, rel=0.05)
+    compiled = target.measure_graph(graph, weights(kind))
+    estimated = modelled(graph, target, weight_values(graph, weights(kind)))
+    assert sum(estimated.cycles) == pytest.approx(compiled.cycles, rel=0.02)
+    stored = compiled.flash_bytes if compiled.flash_bytes else compiled.dram_bytes
+    constants = estimated.analysis.memory_usage.constants
+    assert (constants if compiled.flash_bytes else estimated.dram_bytes) == pytest.approx(stored, rel=0.05)
 
 
 def test_pruning_is_worth_what_the_compiler_says():
@@ -62,22 +62,22 @@ def test_scaling_a_channel_changes_nothing(seed, factor):
     weight = np.random.default_rng(seed).standard_normal((4, 9))
     scaled = weight.copy()
     scaled[1] *= factor
-    np.testing.assert_allclose(distribution(weight).shares, distribution(scaled).shares, atol=1 / 36 + 1e-9)
+    np.testing.assert_allclose(weight_histogram(weight).shares, weight_histogram(scaled).shares, atol=1 / 36 + 1e-9)
 
 
 def few_values(k):
     """(name, shape) -> weights that take k values, the largest of them in every output channel."""
 
-    def values(name, shape):
+    def weight(name, shape):
         if len(shape) < 2:
             return None
         random = np.random.default_rng(k)
         levels = np.linspace(-1, 1, k)
-        found = random.choice(levels, shape)
-        found[:, 0] = levels[-1]
-        return found.astype(np.float32)
+        values = random.choice(levels, shape)
+        values[:, 0] = levels[-1]
+        return values.astype(np.float32)
 
-    return values
+    return weight
 
 
 @pytest.mark.parametrize("k", [2, 3, 8, 12, 16, 17, 32, 33, 64])
@@ -91,14 +91,14 @@ def few_values(k):
 def test_a_layer_of_few_values_takes_what_the_encoder_makes_of_it(kernel, target, near, k):
     graph = trace(nn.Conv2d(128, 128, kernel, padding=kernel // 2).eval(), (128, 14, 14))
     stored = target.measure_graph(graph, few_values(k)).flash_bytes
-    ours = modelled(graph, target, weight_values(graph, few_values(k))).analysis.memories.constants
-    assert ours == pytest.approx(stored, rel=near, abs=64)
+    estimated = modelled(graph, target, weight_values(graph, few_values(k))).analysis.memory_usage.constants
+    assert estimated == pytest.approx(stored, rel=near, abs=64)
 
 
 def test_fewer_values_are_smaller():
     graph, target = trace(nn.Conv2d(128, 128, 3).eval(), (128, 14, 14)), EthosU("ethos-u55-128")
     sizes = [
-        modelled(graph, target, weight_values(graph, few_values(k))).analysis.memories.constants
+        modelled(graph, target, weight_values(graph, few_values(k))).analysis.memory_usage.constants
         for k in (2, 4, 8, 16, 32)
     ]
     assert sizes == sorted(sizes) and sizes[0] < sizes[-1] / 3

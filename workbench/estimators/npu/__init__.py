@@ -1,16 +1,16 @@
-"""What an Ethos-U accelerator does with a lowered network, by its published rules.
+"""The analytic model: what an Ethos-U accelerator does with a lowered network, by its published rules.
 
-    machine     what all of these need to know of an accelerator and its memories
-    layout      where the maps of a lowered network are: views, parts of others, in bricks or not
-    issue       lowered operators -> passes, in the order the accelerator issues them (weights: their bytes as stored)
-    blocks      the tile a pass is cut into (blocks_u55, blocks_u85)
-    cycles      cycles of a pass and of every memory it touches (cycles_u85: what differs there)
-    cascades    passes made stripe by stripe, so that the maps between them stay near
-    buffering   weights copied near before use
-    ranges      from when to when every map is needed
-    placement   which maps are near
-    weights     stored bytes of weights from how their values are distributed
-    network     all of it: cycles of every pass
+    machine             the accelerator and its memories
+    feature_map         shapes, and how they are stored
+    passes              the operations the accelerator runs
+    operators/          lowered operators -> passes
+    blocks/             the blocks a pass is cut into
+    weight_histogram    how weights are distributed
+    weight_encoding     bytes of their encoded form
+    cycles/             cycles of a pass and of every memory it touches
+    schedule/           stripes, cascades, weight buffers, and what is near
+    network             all of it: cycles of every pass, and the memory in use
 
-The rules are those of the Vela compiler 5.2 (Apache-2.0), whose figures this predicts: see each file.
+The rules are those of the Vela compiler 5.2 (Apache-2.0), whose figures this predicts: see each file. Terms are the
+compiler's: IFM and OFM are input and output feature maps, bricks the NHWCB16 format, near memory is its fast storage.
 """

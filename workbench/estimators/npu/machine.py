@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ...errors import InputError
 from ...hardware import EthosU
-from .passes import kept_hash
+from .hashing import cached_hash
 
 __all__ = ["Machine", "Memory", "machine_of"]
 
@@ -17,10 +17,11 @@ _UNLIMITED = 1 << 32
 
 
 class Memory(NamedTuple):
-    """One memory: cycles are the accelerator's.
+    """One memory, as the accelerator sees it.
 
-    read_latency, write_latency: cycles. burst_bytes: longest transfer; a shorter run of bytes costs as much.
-    ports: that reach it. reads, writes: transfers in flight per port.
+    bytes_per_cycle: bandwidth per cycle of the accelerator, all ports together. read_latency, write_latency: cycles.
+    burst_bytes: longest transfer; a shorter one takes as long. ports: AXI ports that reach it. reads, writes:
+    outstanding transfers per port.
     """
 
     name: str
@@ -37,11 +38,12 @@ class Memory(NamedTuple):
 class Machine:
     """An accelerator in its system.
 
-    family: "u55", "u65" or "u85". macs: 8-bit multiply-accumulates a cycle, all cores together.
-    near: the memory feature maps and weights are staged in. far: the one feature maps live in otherwise (the same
-    as near where the network works in SRAM alone). constants: the one weights are stored in.
-    near_bytes: how much of near a network may use. fast: whether time comes before memory (else the compiler looks
-    for the least memory first). one_bus: whether the weights come over the bus of near.
+    family: "u55", "u65" or "u85". macs: 8-bit multiply-accumulates a cycle, all cores together. cores: streams the
+    weights are stored in.
+    near: the fast storage that feature maps and weights are staged in. far: the memory of the other feature maps (the
+    same as near where the network works in SRAM alone). constants: the memory weights are stored in.
+    near_bytes: how much of near a network may use. performance: whether the compiler optimises for time, else for size
+    (the least memory first). shared_bus: whether weights come over the bus of near.
     """
 
     family: str
@@ -51,20 +53,22 @@ class Machine:
     far: Memory
     constants: Memory
     near_bytes: int
-    fast: bool = True
-    one_bus: bool = False
+    performance: bool = True
+    shared_bus: bool = False
 
-    __hash__ = kept_hash
+    __hash__ = cached_hash
 
     @cached_property
     def spills(self) -> bool:
-        """Whether feature maps can be in either of two memories."""
+        """Whether feature maps may be in either of two memories, near and far."""
         return self.near != self.far
 
 
 @cache
 def machine_of(target: EthosU) -> Machine:
     """The machine a target's configuration file describes.
+
+    Raises InputError where the configuration keeps feature maps or constants in a memory of another kind.
 
     >>> machine_of(EthosU("ethos-u65-512")).far.bytes_per_cycle
     12.0
@@ -73,15 +77,15 @@ def machine_of(target: EthosU) -> Machine:
     family, macs = target.accelerator.split("-")[1], target.macs
     ports = {f"Axi{i}": system[f"axi{i}_port"] for i in (0, 1)}
 
-    def at(key: str) -> Memory:
+    def area(key: str) -> Memory:
         name = ports[mode[key]]
         if name.lower() not in _NAMES:
             raise InputError(f"{target.name} keeps maps in {name!r}; it must be one of {', '.join(_NAMES.values())}")
         return _memory(system, name, target.bus_bytes)
 
-    near, far, constants = at("cache_mem_area"), at("arena_mem_area"), at("const_mem_area")
-    one_bus = constants == near
-    if one_bus:  # constants never share a region with maps, only the bus
+    near, far, constants = area("cache_mem_area"), area("arena_mem_area"), area("const_mem_area")
+    shared_bus = constants == near
+    if shared_bus:  # the compiler counts constants apart from feature maps; they only share the bus
         constants = constants._replace(name="OnChipFlash")
     return Machine(
         family,
@@ -92,7 +96,7 @@ def machine_of(target: EthosU) -> Machine:
         constants,
         target.arena_bytes or int(mode.get("arena_cache_size", _UNLIMITED)),
         target.strategy == "performance",
-        one_bus,
+        shared_bus,
     )
 
 

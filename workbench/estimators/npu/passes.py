@@ -1,175 +1,137 @@
-"""Passes: the operations an accelerator issues, in the order it issues them."""
+"""Passes: the operations the accelerator runs, one after the other.
+
+    IFM, IFM2   input feature map; the second one of an elementwise operator or a matrix product
+    OFM         output feature map
+
+Operators go by the compiler's names: "Conv2D", "DepthwiseConv2D", "FullyConnected", "MatMul", "AvgPool", "MaxPool",
+"ReduceSum", "Add", "Mul", "MemoryCopy", "Transpose", "Resize", "Relu", "LUT" (an activation by lookup table), ...
+"""
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-import numpy as np
+from .feature_map import FeatureMap
+from .hashing import cached_hash
+from .weight_histogram import WeightHistogram
 
-__all__ = ["ELEMENTWISE", "Block", "Link", "Map", "Pass", "Values", "Work", "kept_hash", "up"]
+__all__ = ["ELEMENTWISE", "ChainedOp", "Pass", "PassSpec"]
 
-Number = TypeVar("Number", int, np.ndarray)
 ELEMENTWISE = frozenset(
     {"Add", "Sub", "Mul", "Minimum", "Maximum", "LeakyRelu", "Abs", "CLZ", "SHL", "SHR", "Asr", "Div", "Neg", "RSub"}
 )
-_STRIPED = ELEMENTWISE | {"Conv2D", "DepthwiseConv2D", "AvgPool", "MaxPool", "Quantize", "MemoryCopy"}
+_STRIPABLE = ELEMENTWISE | {"Conv2D", "DepthwiseConv2D", "AvgPool", "MaxPool", "Quantize", "MemoryCopy"}
 _KINDS = {
     "Conv2D": "conv",
     "FullyConnected": "conv",
     "DepthwiseConv2D": "depthwise",
-    "Transpose": "turn",
-    "MatMul": "product",
+    "Transpose": "transpose",
+    "MatMul": "matmul",
 }
+_U85_KINDS = {"transpose": "pool", "matmul": "conv"}
 
 
-def kept_hash(self: Any) -> int:
-    """Hash of a frozen dataclass, computed once: what is looked up in caches again and again uses it."""
-    try:
-        found: int = self._hash
-    except AttributeError:
-        found = hash(tuple([self.__dict__[name] for name in self.__dataclass_fields__]))
-        self.__dict__["_hash"] = found
-    return found
+class ChainedOp(NamedTuple):
+    """An operator that runs on a pass's output before it is written: an activation, or an elementwise one (U85).
 
-
-class Block(NamedTuple):
-    """The tile a pass is cut into: (rows, columns, channels) of its input and output, and of the micro-tile.
-
-    part_kernel: whether the multipliers work on taps of the kernel first, else on input channels.
-    """
-
-    ifm: tuple[int, int, int]
-    ofm: tuple[int, int, int]
-    micro: tuple[int, int, int]
-    part_kernel: bool
-
-
-def up(n: Number, m: Any) -> Number:
-    """n, a number or an array, rounded up to a multiple of m."""
-    return -(-n // m) * m
-
-
-class Map(NamedTuple):
-    """A feature map [height, width, channels].
-
-    bricks: stored in bricks of 16 channels (NHCWB16), else channels last. A scalar has one element.
-    """
-
-    height: int
-    width: int
-    channels: int
-    bricks: bool = True
-    bits: int = 8
-
-    @property
-    def elements(self) -> int:
-        return self.height * self.width * self.channels
-
-    @property
-    def stored_bytes(self) -> int:
-        channels = up(self.channels, 16) if self.bricks else self.channels
-        return self.height * self.width * channels * self.bits // 8
-
-
-class Link(NamedTuple):
-    """An operator that runs on a pass's output before it is written: an activation or a chained elementwise one.
-
-    op: the compiler's name ("Relu", "LUT", "Add"). other: the map it reads besides; None where there is none.
-    bits: of an element of its output.
+    op: the compiler's name ("Relu", "LUT", "Add"). operand: the feature map it reads besides, None without one;
+    operand_name: that tensor's name, "" where it is constant. bits: of an element of its output.
     """
 
     op: str
-    other: Map | None = None
-    other_name: str = ""
+    operand: FeatureMap | None = None
+    operand_name: str = ""
     bits: int = 8
 
 
 @dataclass(frozen=True)
-class Work:
-    """What of a pass its cost depends on."""
+class PassSpec:
+    """The part of a pass that its cost depends on: everything but the names of tensors. Fields as in `Pass`."""
 
     op: str
-    ifm: Map
-    ofm: Map
-    ifm2: Map | None
+    ifm: FeatureMap
+    ofm: FeatureMap
+    ifm2: FeatureMap | None
     kernel: tuple[int, int]
     stride: tuple[int, int]
     dilation: tuple[int, int]
     weight_bytes: int
-    chain: tuple[Link, ...]
-    whole: Map | None
-    turn: tuple[int, int, int] | None
+    chain: tuple[ChainedOp, ...]
+    whole: FeatureMap | None
+    transpose: tuple[int, int, int] | None
     sparse: bool = False
 
-    __hash__ = kept_hash
+    __hash__ = cached_hash
 
     @cached_property
     def kind(self) -> str:
-        """What does the work: "conv", "depthwise", "pool", "elementwise"; "turn" and "product", put together of others
-        on the U55 and U65, "pool" and "conv" on the U85.
-        """
+        """One of "conv", "depthwise", "pool", "elementwise", "transpose" and "matmul"."""
         return "elementwise" if self.op in ELEMENTWISE else _KINDS.get(self.op, "pool")
+
+    def kind_on(self, family: str) -> str:
+        """`kind` by the unit that computes it: the U85 transposes as it pools and multiplies matrices as it convolves;
+        the U55 and U65 put both together of other operations.
+        """
+        return _U85_KINDS.get(self.kind, self.kind) if family == "u85" else self.kind
 
     @cached_property
     def written_bytes(self) -> int:
-        """Bytes of the map it writes: that of the last operator chained on it."""
+        """Bytes of the feature map that is written: the output of the last elementwise operator in the chain."""
         bits = next((link.bits for link in reversed(self.chain) if link.op in ELEMENTWISE), self.ofm.bits)
         return self.ofm._replace(bits=bits).stored_bytes
 
     @cached_property
     def ifm_bytes(self) -> int:
-        """Of its first input, whole."""
+        """Stored bytes of the IFM."""
         return self.ifm.stored_bytes
 
     @cached_property
     def ofm_bytes(self) -> int:
-        """Of its output, whole."""
+        """Stored bytes of the OFM."""
         return self.ofm.stored_bytes
 
     @cached_property
     def ifm2_bytes(self) -> int:
-        """Of its second input, whole."""
+        """Stored bytes of the IFM2, 0 without one."""
         return self.ifm2.stored_bytes if self.ifm2 is not None else 0
 
     @cached_property
     def stripable(self) -> bool:
-        """Whether it can be made stripe by stripe."""
+        """Whether it can run stripe by stripe, in a cascade."""
         chained = any(link.op in ELEMENTWISE for link in self.chain)
-        return self.op in _STRIPED and not chained and self.turn is None
+        return self.op in _STRIPABLE and not chained and self.transpose is None
 
     @cached_property
     def may_overwrite(self) -> bool:
-        """Whether its stripes may be written over those it reads."""
-        alone = self.op in ELEMENTWISE or (self.op in _STRIPED and self.kernel == (1, 1) and "Pool" in self.op)
-        return alone and self.ifm.channels == self.ofm.channels
+        """Whether a stripe of its output may be written over the stripe it reads."""
+        in_place = self.op in ELEMENTWISE or (self.op in _STRIPABLE and self.kernel == (1, 1) and "Pool" in self.op)
+        return in_place and self.ifm.channels == self.ofm.channels
 
     @cached_property
     def one_to_one(self) -> bool:
-        """Whether it makes one element of one element, so that these may lie in the same place."""
-        alone = self.kernel == (1, 1) and self.op in ("AvgPool", "MaxPool", "Quantize", "MemoryCopy")
-        return alone or self.op in ELEMENTWISE
+        """Whether every output element depends on one element of each input, so that the OFM may replace an IFM."""
+        pointwise = self.kernel == (1, 1) and self.op in ("AvgPool", "MaxPool", "Quantize", "MemoryCopy")
+        return pointwise or self.op in ELEMENTWISE
 
     @property
-    def outputs(self) -> int:
-        """Output channels, before a turn."""
-        if self.turn is None:
-            return self.ofm.channels
-        return (self.ofm.height, self.ofm.width, self.ofm.channels)[self.turn.index(2)]
+    def out_channels(self) -> int:
+        """Output channels before a fused transpose."""
+        return self.ofm.channels if self.transpose is None else self.ofm.size[self.transpose.index(2)]
 
     @property
-    def turns_channels(self) -> bool:
-        """Whether the channels it makes are written as rows or columns."""
-        return self.turn is not None and self.turn[2] != 2
+    def transposes_channels(self) -> bool:
+        """Whether a fused transpose writes its channels as rows or columns."""
+        return self.transpose is not None and self.transpose[2] != 2
 
-    def part(self, rows: int, rows_in: int, channels: int) -> "Work":
-        """The part of it that makes `rows` rows of `channels` channels of `rows_in` rows."""
+    def stripe(self, rows: int, rows_in: int, channels: int) -> "PassSpec":
+        """The same operation on `rows_in` input rows that makes `rows` rows of `channels` output channels."""
         ifm, ofm, ifm2 = self.ifm, self.ofm, self.ifm2
         if ifm2 is not None and ifm2.height > rows_in:
-            ifm2 = Map(rows_in, ifm2.width, ifm2.channels, ifm2.bricks, ifm2.bits)
-        return Work(
+            ifm2 = FeatureMap(rows_in, ifm2.width, ifm2.channels, ifm2.bricks, ifm2.bits)
+        return PassSpec(
             self.op,
-            Map(min(rows_in, ifm.height), ifm.width, ifm.channels, ifm.bricks, ifm.bits),
-            Map(rows, ofm.width, channels, ofm.bricks, ofm.bits),
+            FeatureMap(min(rows_in, ifm.height), ifm.width, ifm.channels, ifm.bricks, ifm.bits),
+            FeatureMap(rows, ofm.width, channels, ofm.bricks, ofm.bits),
             ifm2,
             self.kernel,
             self.stride,
@@ -177,30 +139,15 @@ class Work:
             self.weight_bytes,
             self.chain,
             self.whole,
-            self.turn,
+            self.transpose,
             self.sparse,
         )
 
 
 @lru_cache(maxsize=1 << 18)
-def _work(*of: Any) -> Work:
-    """The same object for the same work, wherever it is found, so that caches find it by identity."""
-    return Work(*of)
-
-
-@dataclass(frozen=True)
-class Values:
-    """How often each int8 value is there: shares[v + 255] of value v, as the bytes of a float64 array (hashable).
-
-    sparse: whether of every four input channels two weights are zero (2:4).
-    """
-
-    data: bytes
-    sparse: bool = False
-
-    @property
-    def shares(self) -> np.ndarray:
-        return np.frombuffer(self.data)
+def _interned(*fields: Any) -> PassSpec:
+    """One object for equal fields, wherever they occur, so that cache lookups compare by identity."""
+    return PassSpec(*fields)
 
 
 class _Pass(NamedTuple):
@@ -208,41 +155,40 @@ class _Pass(NamedTuple):
     sources: tuple[int, ...]
     inputs: tuple[str, ...]
     output: str
-    ifm: Map
-    ofm: Map
-    ifm2: Map | None = None
+    ifm: FeatureMap
+    ofm: FeatureMap
+    ifm2: FeatureMap | None = None
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
     weight_bytes: int = 0
-    weights: str = ""
-    values: Values | None = None
-    chain: tuple[Link, ...] = ()
-    whole: Map | None = None
-    turn: tuple[int, int, int] | None = None
+    weight_name: str = ""
+    weight_histogram: WeightHistogram | None = None
+    chain: tuple[ChainedOp, ...] = ()
+    whole: FeatureMap | None = None
+    transpose: tuple[int, int, int] | None = None
     sparse: bool = False
 
 
-class Pass(_Pass):  # a tuple, as hundreds are made for every estimate; a subclass, to keep what is worked out of it
+class Pass(_Pass):  # a tuple, as every estimate makes hundreds; a subclass, because a cached property needs a __dict__
     """One operation of the accelerator.
 
-    op: the compiler's name ("Conv2D", "DepthwiseConv2D", "FullyConnected", "AvgPool", "MaxPool", "Add", "Mul",
-    "MemoryCopy", "ReduceSum", ...). sources: numbers of the lowered operators it does the work of (the first one
-    is charged). ifm2: the second input of an elementwise operation. kernel, stride, dilation: (rows, columns).
-    weight_bytes: as stored, compressed. weights: their name, as several passes may share them. values: how they are
-    distributed, None where unknown. inputs, output: tensor names. whole: the map `ofm` is a part of, where a
-    concatenation is written in place. turn: the order a TRANSPOSE gives rows, columns and channels. sparse: whether
-    weights that are zero, two of every four input channels, are left out (U85).
+    op: the compiler's name. sources: numbers of the lowered operators it does the work of; the first one is charged.
+    inputs, output: tensor names. kernel, stride, dilation: (rows, columns). weight_bytes: encoded, as stored.
+    weight_name: of the weights, which several passes may share. weight_histogram: how their values are distributed,
+    None where unknown. chain: operators fused behind it. whole: the feature map that `ofm` is a part of, where the
+    output is written into a larger one. transpose: the order a fused TRANSPOSE gives (rows, columns, channels).
+    sparse: whether zero weights, two of every four input channels, are skipped (U85).
     """
 
     @cached_property
-    def work(self) -> Work:
-        chain = tuple([Link(link.op, link.other, "", link.bits) for link in self.chain]) if self.chain else ()
-        return _work(
+    def spec(self) -> PassSpec:
+        chain = tuple([ChainedOp(link.op, link.operand, "", link.bits) for link in self.chain]) if self.chain else ()
+        return _interned(
             self.op, self.ifm, self.ofm, self.ifm2, self.kernel, self.stride, self.dilation, self.weight_bytes,
-            chain, self.whole, self.turn, self.sparse,
+            chain, self.whole, self.transpose, self.sparse,
         )  # fmt: skip
 
     @property
     def kind(self) -> str:
-        return self.work.kind
+        return self.spec.kind

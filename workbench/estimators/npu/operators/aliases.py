@@ -1,0 +1,145 @@
+"""Which tensors of a lowered network share memory.
+
+Rules, read off the compiler (Ethos-U Vela 5.2):
+
+* a view needs no memory of its own: a RESHAPE; a SLICE that no reader slices again; a PAD that convolutions do
+* what a concatenation or padding reads is written into its output where nobody else reads it
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Self
+
+from ....hardware.lowering import HwOp
+from ..feature_map import FeatureMap, Size
+from ..passes import ELEMENTWISE
+from .kinds import CONVOLUTIONS, PASS_OPS, SLICES
+from .shapes import SHALLOW, constant_map, hwc, is_batched, near_square, without_ones
+
+__all__ = ["Aliases"]
+
+_MAY_BE_VIEWS = frozenset(["RESHAPE", "PAD"]) | SLICES
+_WRITE_THEIR_OWN = frozenset(["INPUT", "HOST", "CONCATENATION", "PAD", "PADV2"]) | SLICES
+_Readers = Mapping[str, Sequence[HwOp]]
+
+
+@dataclass(frozen=True, eq=False)
+class Aliases:
+    """The operators of a lowered network by the tensors they produce and read, and which of these share memory.
+
+    producers, readers: by tensor name. sizes: (rows, columns, channels) of every tensor. views: view -> the tensor it
+    looks at. containers: tensor -> the tensor it is written into. locations: tensor -> name of the tensor whose memory
+    holds it.
+    """
+
+    ops: tuple[HwOp, ...]
+    producers: Mapping[str, HwOp]
+    readers: _Readers
+    sizes: Mapping[str, Size]
+    views: Mapping[str, str]
+    containers: Mapping[str, str]
+    locations: Mapping[str, str]
+
+    @classmethod
+    def of(cls, ops: Sequence[HwOp]) -> Self:
+        producers = {op.name: op for op in ops}
+        readers: dict[str, list[HwOp]] = {op.name: [] for op in ops}
+        for op in ops:
+            for name in dict.fromkeys(op.inputs):
+                readers[name].append(op)
+        sizes = {op.name: hwc(op.shape) for op in ops}
+        views = {op.name: op.inputs[0] for op in ops if op.kind in _MAY_BE_VIEWS and _is_view(op, readers)}
+        containers = _containers(ops, producers, readers, views)
+        locations = {name: containers.get(root, root) for name in producers for root in (_root(name, views),)}
+        return cls(tuple(ops), producers, readers, sizes, views, containers, locations)
+
+    def root(self, name: str) -> str:
+        """The tensor a view looks at, through other views."""
+        return _root(name, self.views)
+
+    def unpadded(self, name: str) -> str:
+        """What a convolution reads of its input: it does the padding itself."""
+        while self.producers[name].kind == "PAD":
+            name = self.producers[name].inputs[0]
+        return name
+
+    def is_sliced(self, name: str, leading: bool = False) -> bool:
+        """Whether a reader reads a slice of a larger feature map; leading: one along an axis before the rows."""
+        while name in self.views:
+            op = self.producers[name]
+            if op.kind in SLICES and (not leading or op.extra[0] < len(op.shape) - 3):
+                return True
+            name = self.views[name]
+        return False
+
+    def readers_through_views(self, name: str) -> list[HwOp]:
+        """Readers of a tensor and of its views."""
+        readers = []
+        for reader in self.readers[name]:
+            readers += self.readers_through_views(reader.name) if reader.name in self.views else [reader]
+        return readers
+
+    def is_shallow(self, op: HwOp) -> bool:
+        """Whether elementwise operators reshape this operator's output to have more channels."""
+        if self.sizes[op.name][2] >= SHALLOW:
+            return False
+        part = op.name in self.containers or (
+            op.weight is None and any(self.producers[name].kind in SLICES for name in op.inputs)
+        )
+        shapes = {self.producers[name].shape for name in op.inputs if self.producers[name].elements > 1}
+        constant = op.const is not None and constant_map(op, FeatureMap(*self.sizes[op.name])).elements > 1
+        return op.elements > 2 * SHALLOW and not part and len(shapes) < 2 and not constant
+
+
+def _root(name: str, views: Mapping[str, str]) -> str:
+    while name in views:
+        name = views[name]
+    return name
+
+
+def _is_view(op: HwOp, readers: _Readers) -> bool:
+    if op.kind == "RESHAPE":
+        return True
+    if op.kind in SLICES:
+        return bool(readers[op.name]) and _readers_can_slice(op, op.shape, readers)
+    return op.kind == "PAD" and all(reader.kind in CONVOLUTIONS for reader in readers[op.name])
+
+
+def _readers_can_slice(op: HwOp, shape: Sequence[int], readers: _Readers) -> bool:
+    """Whether all readers of a slice, with reshapes in between or not, can read it out of the whole."""
+    for reader in readers[op.name]:
+        if reader.kind == "FULLY_CONNECTED" or is_batched(reader):
+            feature_map = FeatureMap(*hwc(shape))
+            if near_square(feature_map) != feature_map:
+                return False
+        if reader.kind == "RESHAPE":
+            same = without_ones(reader.shape) == without_ones(shape)
+            if not same or not _readers_can_slice(reader, shape, readers):
+                return False
+        elif _slices_its_input(reader) or reader.kind == "TRANSPOSE":
+            return False
+    return True
+
+
+def _slices_its_input(op: HwOp) -> bool:
+    return op.kind in SLICES or (op.groups > 1 and op.kind == "CONV_2D")
+
+
+def _containers(
+    ops: Sequence[HwOp], producers: Mapping[str, HwOp], readers: _Readers, views: Mapping[str, str]
+) -> dict[str, str]:
+    """Tensor -> the concatenation or padding it is written into."""
+    containers = {}
+    for op in ops:
+        if op.kind == "STACK":
+            containers.update(dict.fromkeys(op.inputs, op.name))
+        if op.kind == "CONCATENATION" or (op.kind in ("PAD", "PADV2") and op.name not in views):
+            also_convolved = op.kind == "PAD" and any(reader.kind in CONVOLUTIONS for reader in readers[op.name])
+            for name in dict.fromkeys(op.inputs):
+                kind = producers[name].kind
+                shared = len(readers[name]) > 1 or op.inputs.count(name) > 1
+                batched = prod(op.shape[:-3]) > 1 and PASS_OPS.get(kind) not in ELEMENTWISE
+                if not (kind in _WRITE_THEIR_OWN or batched or shared or also_convolved or name in views):
+                    containers[name] = op.name
+    return containers

@@ -1,0 +1,37 @@
+"""Operator kinds (TFLite's names) by what becomes of them on the accelerator."""
+
+from ..passes import ELEMENTWISE
+
+__all__ = ["ACTIVATIONS", "CONVOLUTIONS", "LOOKED_UP", "PASS_OPS", "RESHAPED_DEEPER", "SLICES"]
+
+# kind -> the compiler's name
+PASS_OPS = {
+    "CONV_2D": "Conv2D",
+    "DEPTHWISE_CONV_2D": "DepthwiseConv2D",
+    "FULLY_CONNECTED": "FullyConnected",
+    "ADD": "Add",
+    "SUB": "Sub",
+    "MUL": "Mul",
+    "MAXIMUM": "Maximum",
+    "MINIMUM": "Minimum",
+    "ABS": "Abs",
+    "AVERAGE_POOL_2D": "AvgPool",
+    "MAX_POOL_2D": "MaxPool",
+    "QUANTIZE": "Quantize",
+    "RELU": "Relu",
+    "RELU6": "Relu6",
+    "DIV": "Div",
+    "ASR": "Asr",
+    "CLZ": "CLZ",
+    "SHL": "SHL",
+    "REDUCE_SUM": "ReduceSum",
+    "MEMORY_COPY": "MemoryCopy",
+    "TRANSPOSE": "Transpose",
+    "MATMUL": "MatMul",
+}
+ACTIVATIONS = {"RELU": "Relu", "RELU6": "Relu6"}
+LOOKED_UP = frozenset(["LOGISTIC", "TANH", "HARD_SWISH", "GELU", "LEAKY_RELU", "EXP", "RSQRT"])
+CONVOLUTIONS = frozenset(["CONV_2D", "DEPTHWISE_CONV_2D"])  # what pads its input itself
+SLICES = frozenset(["SLICE", "STRIDED_SLICE"])
+# the compiler's names of operators that work on a shallow feature map reshaped to have more channels
+RESHAPED_DEEPER = ELEMENTWISE | {"Quantize", "Relu", "Relu6", "LUT"}
