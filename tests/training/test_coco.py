@@ -231,6 +231,14 @@ def test_names_that_are_not_known_are_told(tmp_path):
         resolve_task(tmp_path)
 
 
+def test_a_byte_order_mark_and_a_name_of_another_tool(folder):
+    (folder / "annotations.json").write_text(json.dumps(content()), encoding="utf-8-sig")
+    assert resolve_task(folder).count("train") == 8
+    (folder / "annotations.json").rename(folder / "labels.json")
+    with pytest.raises(InputError, match=r"labels.json: a file of boxes is called annotations.json or instances_train"):
+        resolve_task(folder)
+
+
 def test_windows_paths_and_false_crowds(folder):
     held = content()
     held["images"][0]["file_name"] = "images\\0.png"

@@ -97,6 +97,22 @@ def test_pictures_for_a_test_without_labels_are_left_out(tmp_path):
     assert (task.count("train"), task.count("val"), task.count("test")) == (8, 2, 0)
 
 
+def test_pictures_that_are_not_read_are_told(tmp_path):
+    put(tmp_path / "phone", "a", "b")
+    for name in ("a/0.HEIC", "b/0.heic", "b/1.gif"):
+        (tmp_path / "phone" / name).write_bytes(b"")
+    with pytest.warns(
+        UserWarning, match=r"phone: pictures that are not read .* \(1 .gif, 2 .heic\); save them"
+    ) as told:
+        resolve_task(tmp_path / "phone")
+    assert len(told) == 1 and told[0].filename == __file__
+
+
+def test_a_task_is_called_as_its_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(put(tmp_path / "garments", "a", "b"))
+    assert resolve_task(".").name == "garments"
+
+
 @pytest.mark.parametrize("count", range(2, 12))
 def test_every_class_is_judged_by_a_fifth_and_by_one_at_least(tmp_path, count):
     put(tmp_path, "a", "b", count=count)

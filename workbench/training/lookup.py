@@ -1,5 +1,7 @@
 """From what a caller names to the task: an embedded one, a folder in one of three layouts, or the task itself."""
 
+import warnings
+from collections import Counter
 from pathlib import Path
 
 from ..errors import InputError, unknown
@@ -14,6 +16,8 @@ from .segmentation import Segmentation
 from .tasks import Classification, Task
 
 __all__ = ["EMBEDDED", "resolve_task"]
+
+_UNREAD = (".avif", ".dng", ".gif", ".heic", ".heif", ".jp2", ".jxl")
 
 EMBEDDED = ("digits", "rooms/presence", "rooms/detection", "rooms/segmentation")
 
@@ -48,17 +52,30 @@ def resolve_task(task: "str | Path | Task") -> Task:
 
 
 def _of_folder(folder: Path) -> Task:
+    name = folder.resolve().name
+    _tell_unread(folder)
     if has_annotations(folder):
-        return Detection(folder.name, coco_folder(folder))
+        return Detection(name, coco_folder(folder))
     if has_masks(folder):
-        return Segmentation(folder.name, mask_folder(folder))
+        return Segmentation(name, mask_folder(folder))
     _check_format(folder)
-    return Classification(folder.name, class_folders(folder))
+    return Classification(name, class_folders(folder))
+
+
+def _tell_unread(folder: Path) -> None:
+    """Warn, in one sentence, of pictures in formats that are not read."""
+    counts = Counter(suffix for path in folder.rglob("*") if (suffix := path.suffix.lower()) in _UNREAD)
+    if counts:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items()))
+        warnings.warn(f"{folder}: pictures that are not read are left out ({kinds}); save them as .png", stacklevel=4)
 
 
 def _check_format(folder: Path) -> None:
     """Raise InputError where boxes lie in files of a format that is not read, which would be taken for classes."""
     for place in (folder, *part_folders(folder).values()):
+        files = [path.name for path in visible(place) if path.suffix == ".json"]
+        if files and sum(path.is_dir() for path in visible(place)) < 2:
+            raise InputError(f"{place / files[0]}: a file of boxes is called annotations.json or instances_train.json")
         for name, suffix, format_ in (("labels", ".txt", "YOLO's"), ("annotations", ".xml", "Pascal VOC's")):
             inner = next((path for path in visible(place) if path.name.lower() == name and path.is_dir()), None)
             if name == "labels" and not (place / "images").is_dir():
