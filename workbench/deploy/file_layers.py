@@ -12,15 +12,13 @@ import torch
 from torch import fx, nn
 
 from ..errors import WorkbenchError, unknown
+from ..graph.kinds import LAYERS
 
 __all__ = ["Layer", "Operator", "check_patterns", "exported", "layers_of", "operators", "read_with"]
 
 _MULTIPLY = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL", "CONV_3D")
 _VIEWS = ("PAD", "PADV2", "MIRROR_PAD", "RESHAPE", "TRANSPOSE", "STRIDED_SLICE", "SLICE", "MAX_POOL_2D")
-_KINDS = {
-    "conv2d": "conv2d", "conv1d": "conv1d", "linear": "linear", "conv_transpose2d": "conv_transpose2d",
-    "convolution": "conv2d",
-}  # fmt: skip
+_KINDS = {"convolution": "conv2d", **{kind: kind for kind in LAYERS}}  # layers have ATen's names
 
 
 @dataclass(frozen=True)
