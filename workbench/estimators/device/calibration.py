@@ -1,6 +1,6 @@
 """Calibration of a device: measure networks on it, learn a model, keep it in the user's folder."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -49,11 +49,14 @@ def calibrate(target: Target, networks: int = NETWORKS, report: Report | None = 
     explains networks held out better than the model of totals alone, it is taken. A run that was stopped goes on where
     it was. report(count, networks, name) is called after every network.
     """
-    is_table = isinstance(target, TableTarget)
-    rows = rows_of_table(target) if is_table else measure(target, networks, cache_folder(target), report)
+    learn: Callable[[Target, Sequence[Row]], Model | None]
+    match target:
+        case TableTarget():
+            rows, learn = rows_of_table(target), fit_accelerator
+        case _:
+            rows, learn = measure(target, networks, cache_folder(target), report), fit_profiled
     model: Model = fit_totals(target, rows)
     ratio = _ratio(partial(fit_totals, target), rows)
-    learn = fit_accelerator if is_table else fit_profiled
     if (other := learn(target, rows)) is not None:
         other_ratio = _ratio(partial(learn, target), rows)
         if len(other_ratio) and np.abs(other_ratio - 1).mean() < np.abs(ratio - 1).mean():
