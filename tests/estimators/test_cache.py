@@ -134,10 +134,10 @@ def test_weights_are_not_held():
         values = weight_values(graph, model)
         return cache.get(graph, TARGET, values, "", lambda: computed(graph, TARGET, values)).latency_ms, ref(model)
 
-    latency, gone = ask()
+    latency, model = ask()
     assert latency != estimate(graph, TARGET).latency_ms
     gc.collect()
-    assert gone() is None
+    assert model() is None
     cache.get(graph, TARGET, NORMAL, "", lambda: computed(graph, TARGET))
     assert len(cache) == 1
 

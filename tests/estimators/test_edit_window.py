@@ -33,6 +33,6 @@ def test_a_window_is_a_network_of_its_own():
     first, end_before, end_after = changed(before, after)
     assert 0 < first < end_after < end_before < len(before.ops)
     part = cut(after, first, end_after)
-    made = {op.name for op in part.ops}
-    assert all(name in made for op in part.ops for name in op.inputs)
+    names = {op.name for op in part.ops}
+    assert all(name in names for op in part.ops for name in op.inputs)
     assert part.outputs

@@ -17,14 +17,14 @@ CALIBRATED = ("ethos-u55-128", "ethos-u65-512", "ethos-u85-1024", "ethos-u85-204
 @pytest.mark.parametrize("name", CALIBRATED)
 def test_parts_add_up_to_the_whole(name):
     graph = traced("mobilenetv2_100", 224)
-    found = estimate(graph, resolve(name))
-    assert found.complete
-    assert found.ops.latency_ms.sum() == pytest.approx(found.latency_ms)
-    assert found.blocks.latency_ms.sum() == pytest.approx(found.latency_ms)
-    assert found.blocks.share.sum() == pytest.approx(1)
-    assert found.latency_interval_ms[0] < found.latency_ms < found.latency_interval_ms[1]
-    assert (found.macs, found.params) == (graph.macs, graph.params)
-    assert found.peak_activation_bytes == found.memory_timeline.live_bytes.max()
+    whole = estimate(graph, resolve(name))
+    assert whole.complete
+    assert whole.ops.latency_ms.sum() == pytest.approx(whole.latency_ms)
+    assert whole.blocks.latency_ms.sum() == pytest.approx(whole.latency_ms)
+    assert whole.blocks.share.sum() == pytest.approx(1)
+    assert whole.latency_interval_ms[0] < whole.latency_ms < whole.latency_interval_ms[1]
+    assert (whole.macs, whole.params) == (graph.macs, graph.params)
+    assert whole.peak_activation_bytes == whole.memory_timeline.live_bytes.max()
 
 
 @pytest.mark.parametrize("name", CALIBRATED)
@@ -51,9 +51,9 @@ def test_an_unknown_operator_is_listed_and_never_zero():
         def forward(self, x):
             return torch.cumsum(self.conv(x), 2)
 
-    found = estimate(trace(Summed(), (3, 32, 32)), resolve("ethos-u65-512"))
-    assert not found.complete
-    assert "cumsum" in found.cpu_ops[0]
+    incomplete = estimate(trace(Summed(), (3, 32, 32)), resolve("ethos-u65-512"))
+    assert not incomplete.complete
+    assert "cumsum" in incomplete.cpu_ops[0]
 
 
 def test_a_device_nobody_measured_says_so():

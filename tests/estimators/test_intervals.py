@@ -41,6 +41,6 @@ def test_what_was_never_measured_widens_the_interval():
     target = EthosU("ethos-u65-512")
     plain, wide = interval(target, False, False), interval(target, False, True)
     assert wide[0] < plain[0] < 1 < plain[1] < wide[1]
-    found = estimate(traced("mobilenetv2_100", 640), target)
-    assert found.outside == ("maps above 512 pixels a side were never measured",)
-    assert "wider because maps above 512" in found.basis
+    large = estimate(traced("mobilenetv2_100", 640), target)
+    assert large.outside == ("maps above 512 pixels a side were never measured",)
+    assert "wider because maps above 512" in large.basis

@@ -8,9 +8,9 @@ import workbench as wb
 def test_a_compile_is_kept_and_sharpens_the_next_estimate():
     session = wb.open("rexnet_100", target="ethos-u65-512", input_size=(3, 96, 96))
     assert session.estimate.own == 0
-    found = session.verify()
+    compiled = session.verify()
     again = wb.open("rexnet_100", target="ethos-u65-512", input_size=(3, 96, 96)).estimate
-    assert again.latency_ms == pytest.approx(found.latency_ms, rel=1e-9)
+    assert again.latency_ms == pytest.approx(compiled.latency_ms, rel=1e-9)
     assert again.own == pytest.approx(1)
     assert "100 % of it from your own compiles" in again.basis
     near = session.apply(wb.DepthMultiplier(ratio=0.75, blocks="features.12")).estimate

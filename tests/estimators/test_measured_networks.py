@@ -16,12 +16,14 @@ def test_rows_are_what_the_model_says_today(name):
     rows = read_rows(DATA)
     rows = rows[(rows.network == name) & rows.target.isin(ETHOS_U)]
     graph = sample(int(name.removeprefix("sample"))) if name.startswith("sample") else backbone(name)
-    asked = 0
+    count = 0
     for row in rows.drop_duplicates("target").itertuples():
         target = EthosU(row.target)
-        found = modelled(graph, target)
-        assert sum(found.cycles) == row.modelled, row.target
-        assert (found.sram_bytes, found.dram_bytes) == (row.modelled_sram_bytes, row.modelled_dram_bytes), row.target
-        assert found.composed == row.composed
-        asked += 1
-    assert asked >= 4
+        network = modelled(graph, target)
+        assert sum(network.cycles) == row.modelled, row.target
+        assert (network.sram_bytes, network.dram_bytes) == (row.modelled_sram_bytes, row.modelled_dram_bytes), (
+            row.target
+        )
+        assert network.composed == row.composed
+        count += 1
+    assert count >= 4

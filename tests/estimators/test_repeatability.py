@@ -25,7 +25,7 @@ SEEDS = range(40, 44)
 def figures(seed, target):
     """Cycles and memory of a random network and of edits of it, and what the edits change."""
     before = sample(seed)
-    found = []
+    numbers = []
     for step in (DepthMultiplier(0.5, before.blocks[len(before.blocks) // 2].name), EvenChannels()):
         try:
             after = rewrite(before, step.plan(before, target))
@@ -33,28 +33,28 @@ def figures(seed, target):
             continue
         change = delta_cycles(before, after, target)
         ours = modelled(after, target)
-        found += [change, sum(ours.cycles), ours.sram_bytes, ours.dram_bytes]
+        numbers += [change, sum(ours.cycles), ours.sram_bytes, ours.dram_bytes]
     ours = modelled(before, target)
-    return [*found, sum(ours.cycles), ours.sram_bytes, ours.dram_bytes]
+    return [*numbers, sum(ours.cycles), ours.sram_bytes, ours.dram_bytes]
 
 
 def test_the_order_of_questions_does_not_matter():
-    asked = [(seed, i) for seed in SEEDS for i in range(len(TARGETS))]
+    questions = [(seed, i) for seed in SEEDS for i in range(len(TARGETS))]
     program = (
         "import json, sys\n"
         "from tests.estimators.test_repeatability import TARGETS, figures\n"
         "print(json.dumps([figures(seed, TARGETS[i]) for seed, i in json.load(sys.stdin)]))"
     )
-    there = subprocess.run(
-        [sys.executable, "-c", program], input=json.dumps(asked[::-1]), capture_output=True, text=True, check=True
+    process = subprocess.run(
+        [sys.executable, "-c", program], input=json.dumps(questions[::-1]), capture_output=True, text=True, check=True
     )
-    assert [figures(seed, TARGETS[i]) for seed, i in asked] == json.loads(there.stdout)[::-1]
+    assert [figures(seed, TARGETS[i]) for seed, i in questions] == json.loads(process.stdout)[::-1]
 
 
 def test_equal_graphs_made_apart_are_equal_keys():
-    one, other = sample(41), sample(41)
-    assert one.ops is not other.ops
-    assert one == other and hash(one) == hash(other) and {*one.ops} == {*other.ops}
+    first, other = sample(41), sample(41)
+    assert first.ops is not other.ops
+    assert first == other and hash(first) == hash(other) and {*first.ops} == {*other.ops}
 
 
 @pytest.mark.parametrize("change", [{"name": "x"}, {"kind": "relu6"}, {"shape": (1, 2)}, {"attrs": (("stride", 2),)}])

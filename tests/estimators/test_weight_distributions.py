@@ -56,14 +56,14 @@ def stored(session):
 def close(session):
     """The compiled latency; the estimate, and what is stored for it, agree with the compiler."""
     estimate = session.estimate
-    found = session.verify()
-    assert found.status == "compiled"
-    assert estimate.latency_ms == pytest.approx(found.latency_ms, rel=0.02)
-    if found.flash_bytes:
-        assert stored(session) == pytest.approx(found.flash_bytes, rel=0.03)
+    compiled = session.verify()
+    assert compiled.status == "compiled"
+    assert estimate.latency_ms == pytest.approx(compiled.latency_ms, rel=0.02)
+    if compiled.flash_bytes:
+        assert stored(session) == pytest.approx(compiled.flash_bytes, rel=0.03)
     else:
-        assert estimate.dram_bytes == pytest.approx(found.dram_bytes, rel=0.03)
-    return found.latency_ms
+        assert estimate.dram_bytes == pytest.approx(compiled.dram_bytes, rel=0.03)
+    return compiled.latency_ms
 
 
 def test_estimates_are_what_the_compiler_says(untrained):
@@ -179,11 +179,11 @@ def test_untrained_layers_are_what_is_compiled():
 def test_compressed_is_never_taken_for_uncompressed(later):
     """Whatever came before or after: an edited layer has the zeros and the few values its schemes give it."""
     state = {name: value.numpy() for name, value in heavy("mobilenetv2_100").state_dict().items()}
-    known = weight_values(traced("mobilenetv2_100", 64), lambda name, shape: state[name])
+    own_values = weight_values(traced("mobilenetv2_100", 64), lambda name, shape: state[name])
     steps = (wb.Sparsify(0.5), wb.ClusterWeights(16))
     for graph in (edited("mobilenetv2_100", *steps, *later), edited("mobilenetv2_100", *later, *steps)):
         for op in graph.ops:
-            for values in (known, NORMAL):
+            for values in (own_values, NORMAL):
                 if op.kind in ("conv2d", "linear"):
                     shares = values.of(op).shares
                     assert shares[255] > 0.49
@@ -196,9 +196,9 @@ def test_a_trained_layer_of_the_same_shape_is_exact():
     graph = edited("mobilenetv2_100", wb.Sparsify(0.3))
     values = weight_values(traced("mobilenetv2_100", 64), lambda name, shape: state[name])
     op = next(op for op in graph.ops if op.module == "blocks.3.0.conv_pw")
-    found = codes(compressed(state["blocks.3.0.conv_pw.weight"], prune(0.3)).astype(np.float64))
-    wanted = np.bincount(found.astype(int).ravel() + 255, minlength=511) / found.size
-    np.testing.assert_allclose(values.of(op).shares, wanted, atol=1.5 / found.size)
+    expected_codes = codes(compressed(state["blocks.3.0.conv_pw.weight"], prune(0.3)).astype(np.float64))
+    expected = np.bincount(expected_codes.astype(int).ravel() + 255, minlength=511) / expected_codes.size
+    np.testing.assert_allclose(values.of(op).shares, expected, atol=1.5 / expected_codes.size)
 
 
 def test_two_in_four_is_seen_as_such():

@@ -2,10 +2,8 @@
 
 from collections import OrderedDict
 
-import torch
-
 from ..errors import InputError
-from ..state import Base, Change, State, check_images
+from ..state import Base, Change, Images, State, check_images
 from ..surgery import build_state
 from ..surgery.losses import Losses, textured
 
@@ -16,7 +14,7 @@ _MOST_KEPT = 2  # each holds a built module
 _KEPT: OrderedDict[tuple[Base, tuple[Change, ...]], Losses] = OrderedDict()
 
 
-def losses_of(state: State, images: torch.Tensor | None) -> Losses:
+def losses_of(state: State, images: Images | None) -> Losses:
     """Losses of edits of the network as it is now.
 
     images: [N, C, H, W], a few are enough; None takes seeded noise as rough as photographs, and remembers what was

@@ -3,12 +3,11 @@
 from itertools import combinations
 
 import pandas as pd
-import torch
 
 from ..errors import InputError
 from ..estimators import Estimate, delta_ms, estimate
 from ..space import Choice, Option, block_options, network_options, option
-from ..state import State
+from ..state import Images, State
 from ..transforms import describe
 from .losses import losses_of
 
@@ -21,7 +20,7 @@ _PAIRED = 10
 _MORE = 1.05  # a pair is shown where it gains so much more than its parts
 
 
-def suggest(state: State, n: int, images: torch.Tensor | None) -> pd.DataFrame:
+def suggest(state: State, n: int, images: Images | None) -> pd.DataFrame:
     """The n best: steps (to hand to `apply`), what, latency_ms and the other changes (estimated), loss, gain_per_loss.
 
     images: see `losses_of`. latency_percent over loss ranks them: percent of the latency gained per unit of relative

@@ -2,7 +2,7 @@
 
 from .base import Base, Size
 from .changes import Applied, Change, Edit, Learned, applied
-from .images import check_images
+from .images import Images, check_images
 from .opening import Head, create, open_base, prepare
 from .state import State
 from .tables import Delta, Verification
@@ -15,6 +15,7 @@ __all__ = [
     "Delta",
     "Edit",
     "Head",
+    "Images",
     "Learned",
     "Size",
     "State",

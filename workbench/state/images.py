@@ -7,7 +7,9 @@ import torch
 
 from ..errors import InputError, NoiseWarning
 
-__all__ = ["check_images"]
+__all__ = ["Images", "check_images"]
+
+Images = torch.Tensor  # [N, channels, height, width], as a network reads them
 
 _ALIKE = 0.1  # correlation of neighbouring pixels: pictures have 0.5 and more, even small ones; random numbers none
 _LEAST = 8  # pixels a side; smaller ones say nothing

@@ -1,4 +1,4 @@
-"""Which known accelerator stands behind a table of totals."""
+"""Which accelerator stands behind a table of totals."""
 
 from functools import partial
 from pathlib import Path
@@ -21,9 +21,9 @@ NETWORKS = [sample(seed) for seed in range(30)]
 
 def chip_ms(graph, accelerator="ethos-u85-256"):
     """A chip that is a fifth slower than its compiler says, slower still in depthwise layers, with an even start."""
-    found = modelled(graph, EthosU(accelerator))
+    network = modelled(graph, EthosU(accelerator))
     slower = {"DEPTHWISE_CONV_2D": 1.4}
-    cycles = sum(n * slower.get(op.kind, 1.2) for op, n in zip(found.run, found.cycles, strict=True))
+    cycles = sum(n * slower.get(op.kind, 1.2) for op, n in zip(network.run, network.cycles, strict=True))
     return cycles / EthosU(accelerator).clock_hz * 1e3
 
 
@@ -42,8 +42,8 @@ def test_the_accelerator_is_recognised_and_corrected(rows):
 
 def test_another_device_is_nobodys():
     rows = [Row(g, 1e-3 + 1e-9 * g.macs * (1 + i % 5), f"sample{i}", "sample") for i, g in enumerate(NETWORKS[:12])]
-    known, plain = (held_out(partial(learn, TARGET), rows, folds=3) for learn in (fit_accelerator, fit_totals))
-    assert np.isnan(known).any() or np.abs(known - 1).mean() > np.abs(plain - 1).mean()
+    as_accelerator, plain = (held_out(partial(learn, TARGET), rows, folds=3) for learn in (fit_accelerator, fit_totals))
+    assert np.isnan(as_accelerator).any() or np.abs(as_accelerator - 1).mean() > np.abs(plain - 1).mean()
 
 
 def test_it_is_kept_and_asked(rows, tmp_path: Path, monkeypatch):
@@ -58,11 +58,11 @@ def test_it_is_kept_and_asked(rows, tmp_path: Path, monkeypatch):
     model = device.model_of(target)
     assert isinstance(model, AcceleratorModel)
     assert AcceleratorModel.load(kept) == model
-    found = device.estimate(NETWORKS[25], target)
-    assert found.latency_ms == pytest.approx(chip_ms(NETWORKS[25]), rel=0.05)
-    assert found.latency_interval_ms[0] <= found.latency_ms <= found.latency_interval_ms[1]
-    assert found.target == target.name
-    assert found.sram_bytes > 0
+    corrected = device.estimate(NETWORKS[25], target)
+    assert corrected.latency_ms == pytest.approx(chip_ms(NETWORKS[25]), rel=0.05)
+    assert corrected.latency_interval_ms[0] <= corrected.latency_ms <= corrected.latency_interval_ms[1]
+    assert corrected.target == target.name
+    assert corrected.sram_bytes > 0
     kept.write_text(kept.read_text(encoding="utf-8").replace("ethos-u85-256", "ethos-u99"), encoding="utf-8")
     with pytest.raises(FileFormatError, match="calibrate again"):
         AcceleratorModel.load(kept)

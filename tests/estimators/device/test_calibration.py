@@ -43,12 +43,12 @@ def test_a_lab_is_learned_and_asked(lab: Path, cache: Path):
         device.estimate(sample(3), target)
     path = device.calibrate(target)
     assert path.is_relative_to(cache) and device.is_calibrated(target)
-    found = device.estimate(sample(20), target)
-    assert found.latency_ms == pytest.approx(2e-6 * sample(20).macs, rel=0.5)
-    assert found.latency_interval_ms[0] <= found.latency_ms <= found.latency_interval_ms[1]
-    assert found.ops.latency_ms.sum() == pytest.approx(found.latency_ms)
-    assert found.blocks.latency_ms.sum() == pytest.approx(found.latency_ms)
-    assert (found.complete, found.target_digest) == (True, target.digest)
+    learned = device.estimate(sample(20), target)
+    assert learned.latency_ms == pytest.approx(2e-6 * sample(20).macs, rel=0.5)
+    assert learned.latency_interval_ms[0] <= learned.latency_ms <= learned.latency_interval_ms[1]
+    assert learned.ops.latency_ms.sum() == pytest.approx(learned.latency_ms)
+    assert learned.blocks.latency_ms.sum() == pytest.approx(learned.latency_ms)
+    assert (learned.complete, learned.target_digest) == (True, target.digest)
 
 
 def test_a_name_nobody_knows(lab: Path):

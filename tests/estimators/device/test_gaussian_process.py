@@ -20,9 +20,9 @@ def test_predictions_are_scikit_learns():
     x, y = data(120)
     process = fit_gaussian_process(x, y, np.full(120, 1e-4))
     kernel = ConstantKernel(process.variance) * Matern(1.0, nu=2.5)
-    there = GaussianProcessRegressor(kernel, alpha=1e-4, optimizer=None).fit(x / process.scale, y - process.mean)
+    reference = GaussianProcessRegressor(kernel, alpha=1e-4, optimizer=None).fit(x / process.scale, y - process.mean)
     new = data(150)[0][120:]
-    expected = process.mean + there.predict(new / process.scale)
+    expected = process.mean + reference.predict(new / process.scale)
     assert process(new) == pytest.approx(expected, abs=0.02)  # its own noise term is small beside 1e-4
 
 

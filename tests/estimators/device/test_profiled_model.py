@@ -38,9 +38,9 @@ ROWS = [row(seed) for seed in range(40)]
 
 @pytest.fixture(scope="module")
 def model() -> ProfiledModel:
-    found = fit_profiled(TARGET, ROWS[:28])
-    assert found is not None
-    return found
+    model = fit_profiled(TARGET, ROWS[:28])
+    assert model is not None
+    return model
 
 
 def test_it_knows_what_totals_cannot_tell(model):

@@ -28,34 +28,34 @@ def device(seed: int, spread: float = 0.7) -> TotalsModel:
     return TotalsModel("synthetic", "0" * 16, "none", tuple(rates), 1e-8, grid, 0)
 
 
-def rows_of(known: TotalsModel, count: int = 20) -> list[Row]:
-    return [Row(g, known.predict(g), f"sample{i}", "sample") for i, g in enumerate(NETWORKS[:count])]
+def rows_of(true: TotalsModel, count: int = 20) -> list[Row]:
+    return [Row(g, true.predict(g), f"sample{i}", "sample") for i, g in enumerate(NETWORKS[:count])]
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_device_is_learned_from_its_totals(seed):
-    known = device(seed)
-    model = fit_totals(TARGET, rows_of(known))
-    ratio = np.array([model.predict(g) / known.predict(g) for g in NETWORKS[20:]])
+    true = device(seed)
+    model = fit_totals(TARGET, rows_of(true))
+    ratio = np.array([model.predict(g) / true.predict(g) for g in NETWORKS[20:]])
     assert np.median(np.abs(ratio - 1)) < 0.05
     assert np.mean(np.abs(ratio - 1) < 0.2) >= 0.8
 
 
 def test_a_lost_measurement_bends_little():
-    known = device(0)
-    rows = rows_of(known)
+    true = device(0)
+    rows = rows_of(true)
     rows[3] = Row(rows[3].graph, 5 * rows[3].latency_ms, "sample3", "sample")
     model = fit_totals(TARGET, rows)
-    ratio = np.array([model.predict(g) / known.predict(g) for g in NETWORKS[20:]])
+    ratio = np.array([model.predict(g) / true.predict(g) for g in NETWORKS[20:]])
     assert np.median(np.abs(ratio - 1)) < 0.1
 
 
 def test_parts_count_as_parts():
-    known = device(2)
+    true = device(2)
     graph = NETWORKS[0]
-    ops = known.predict_ops(graph)
+    ops = true.predict_ops(graph)
     part = max(ops, key=ops.__getitem__)
-    rows = [*rows_of(known, 10), Row(graph, ops[part], "sample0", "sample", part)]
+    rows = [*rows_of(true, 10), Row(graph, ops[part], "sample0", "sample", part)]
     assert fit_totals(TARGET, rows).predict_ops(graph)[part] == pytest.approx(ops[part], rel=0.25)
     with pytest.raises(InputError, match="no part 'nowhere'"):
         fit_totals(TARGET, [*rows, Row(graph, 1.0, "sample0", "sample", "nowhere")])
@@ -70,9 +70,9 @@ def test_held_out_networks_are_predicted_by_others():
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 29), st.integers(0, 1000))
 def test_operators_add_up(network, seed):
-    known, graph = device(seed, 1.0), NETWORKS[network]
-    spent = known.predict_ops(graph)
-    assert sum(spent.values()) == pytest.approx(known.predict(graph))
+    true, graph = device(seed, 1.0), NETWORKS[network]
+    spent = true.predict_ops(graph)
+    assert sum(spent.values()) == pytest.approx(true.predict(graph))
     assert min(spent.values()) > 0
     assert set(spent) <= {op.name for op in graph.ops}
 
@@ -82,11 +82,11 @@ def test_operators_add_up(network, seed):
 def test_dearer_rates_never_make_a_network_cheaper(network, seed, which):
     if NAMES[which] in ("near capacity", "overlap"):
         return  # these two save time
-    known, work = device(seed, 1.0), work_of(NETWORKS[network])
-    rates = np.array(known.rates)
-    before = costs(rates, Batch((work,), known.grid))
+    true, work = device(seed, 1.0), work_of(NETWORKS[network])
+    rates = np.array(true.rates)
+    before = costs(rates, Batch((work,), true.grid))
     rates[which] += 0.5
-    assert (costs(rates, Batch((work,), known.grid)) >= before * (1 - 1e-9)).all()
+    assert (costs(rates, Batch((work,), true.grid)) >= before * (1 - 1e-9)).all()
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -126,11 +126,11 @@ def test_another_models_estimates_are_corrected():
         kind = dict(zip(reversed(work.sources), reversed(work.kind), strict=True))
         return {n: ms * (2.0 if kind[n] == slow else 1 / 0.9) for n, ms in base.predict_ops(graph).items()}
 
-    some, others = NETWORKS[:15], NETWORKS[15:]
-    found = correct(some, [base.predict_ops(g) for g in some], [sum(chip(g).values()) for g in some])
+    measured, others = NETWORKS[:15], NETWORKS[15:]
+    correction = correct(measured, [base.predict_ops(g) for g in measured], [sum(chip(g).values()) for g in measured])
     before = [abs(sum(base.predict_ops(g).values()) / sum(chip(g).values()) - 1) for g in others]
-    after = [abs(sum(found.apply(g, base.predict_ops(g)).values()) / sum(chip(g).values()) - 1) for g in others]
+    after = [abs(sum(correction.apply(g, base.predict_ops(g)).values()) / sum(chip(g).values()) - 1) for g in others]
     assert np.mean(after) < 0.25 * np.mean(before)
-    assert found.rows == 15
+    assert correction.rows == 15
     with pytest.raises(InputError, match="at least 1"):
         correct([], [], [])

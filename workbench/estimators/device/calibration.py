@@ -50,10 +50,11 @@ def calibrate(target: Target, networks: int = NETWORKS, report: Report | None = 
     it was. report(count, networks, name) is called after every network.
     """
     learn: Callable[[Target, Sequence[Row]], Model | None]
-    if isinstance(target, TableTarget):
-        rows, learn = rows_of_table(target), fit_accelerator
-    else:
-        rows, learn = measure(target, networks, cache_folder(target), report), fit_profiled
+    match target:
+        case TableTarget():
+            rows, learn = rows_of_table(target), fit_accelerator
+        case _:
+            rows, learn = measure(target, networks, cache_folder(target), report), fit_profiled
     model: Model = fit_totals(target, rows)
     ratio = _ratio(partial(fit_totals, target), rows)
     if (other := learn(target, rows)) is not None:
