@@ -192,3 +192,11 @@ class Pass(_Pass):  # a tuple, as every estimate makes hundreds; a subclass, bec
     @property
     def kind(self) -> str:
         return self.spec.kind
+
+    def with_weights(self, weight_bytes: int, sparse: bool) -> "Pass":
+        """The pass with other encoded weights; spelt out because `_replace` takes twice as long."""
+        return Pass(
+            self.op, self.sources, self.inputs, self.output, self.ifm, self.ofm, self.ifm2, self.kernel, self.stride,
+            self.dilation, weight_bytes, self.weight_name, self.weight_histogram, self.chain, self.whole,
+            self.transpose, sparse,
+        )  # fmt: skip

@@ -51,7 +51,8 @@ class Aliases:
         sizes = {op.name: hwc(op.shape) for op in ops}
         views = {op.name: op.inputs[0] for op in ops if op.kind in _MAY_BE_VIEWS and _is_view(op, readers)}
         containers = _containers(ops, producers, readers, views)
-        locations = {name: containers.get(root, root) for name in producers for root in (_root(name, views),)}
+        roots = {name: _root(name, views) if name in views else name for name in producers}
+        locations = {name: containers.get(root, root) for name, root in roots.items()}
         return cls(tuple(ops), producers, readers, sizes, views, containers, locations)
 
     def root(self, name: str) -> str:

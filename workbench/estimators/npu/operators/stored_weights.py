@@ -20,7 +20,7 @@ _FEW_CHANNELS = 2  # input channels that are sparse whatever the weights, as tho
 def with_stored_weights(machine: Machine, pass_: Pass) -> Pass:
     """The pass with the bytes of its encoded weights, and whether zero weights are skipped."""
     stored, sparse = _stored(machine, pass_.spec, pass_.weight_histogram)
-    return pass_._replace(weight_bytes=stored, sparse=sparse)
+    return pass_.with_weights(stored, sparse)
 
 
 @lru_cache(maxsize=1 << 16)

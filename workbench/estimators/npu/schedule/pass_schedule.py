@@ -109,11 +109,6 @@ class PassSchedule:
         return Slack(self.slack_cycles, self.slack_bytes)
 
     @property
-    def buffer_bytes(self) -> int:
-        """Bytes of the weight buffer, 0 without one."""
-        return self.buffer.bytes if self.buffer else 0
-
-    @property
     def reads_rolling_buffer(self) -> bool:
         return self.cascaded and not self.leads
 

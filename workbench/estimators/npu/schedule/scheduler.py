@@ -123,13 +123,14 @@ def _with_weight_buffers(program: Program, striping: Striping, limit: int, used:
         same_weights = bool(pass_.weight_name) and pass_.weight_name == neighbour
         neighbour = pass_.weight_name
         if used is not None:
-            free = max(most - max(used[t] - schedule.buffer_bytes, 0), 0)
+            buffer_bytes = schedule.buffer.bytes if schedule.buffer else 0
+            free = max(most - max(used[t] - buffer_bytes, 0), 0)
         unbuffered = replace(schedule, buffer=None) if schedule.buffer else schedule
         buffered = with_weight_buffer(
             program.machine, pass_.spec, unbuffered, previous, reader, ifm_from_pass, free, same_weights
         )
-        if used is not None:
-            used[t] += buffered.buffer_bytes  # on top of its own from before: the compiler counts it twice, too
+        if used is not None and buffered.buffer:
+            used[t] += buffered.buffer.bytes  # on top of its own from before: the compiler counts it twice, too
         schedules.append(buffered)
         previous = buffered.slack
     return Striping(schedules, striping.cascades)

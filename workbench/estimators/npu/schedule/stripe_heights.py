@@ -107,7 +107,7 @@ def _weight_buffers(
     for i, (spec, schedule) in enumerate(zip(specs, smallest, strict=True)):
         room = max(0, limit - used)
         buffered = with_weight_buffer(machine, spec, schedule, previous, None, machine.spills and i > 0, room)
-        used += buffered.buffer_bytes
+        used += buffered.buffer.bytes if buffered.buffer else 0
         buffers.append(buffered.buffer)
         previous = buffered.slack
     return buffers

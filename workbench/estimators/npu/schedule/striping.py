@@ -37,12 +37,12 @@ class Striping:
         times: list[int] = []
         now = -2
         for schedule in self.schedules:
-            if not schedule.reads_rolling_buffer:
+            if not schedule.cascaded or schedule.leads:
                 now += 2
             times.append(now)
         return times
 
-    @property
+    @cached_property
     def cascaded(self) -> list[bool]:
         """Whether each pass is in a cascade."""
         return [schedule.cascaded for schedule in self.schedules]
