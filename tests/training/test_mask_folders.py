@@ -141,6 +141,16 @@ def test_binary_masks_are_two_classes(folder, kind):
     assert resolve_task(folder).classes == ("road", "car")
 
 
+def test_masks_that_lost_their_numbers_are_refused(folder):
+    mask = folder / "masks" / "3.png"
+    Image.open(mask).save(folder / "masks" / "3.jpg")
+    mask.unlink()
+    with pytest.raises(
+        InputError, match=r"masks/3.jpg is a JPEG, which changes the numbers it holds; save masks as PNG"
+    ):
+        resolve_task(folder)
+
+
 def test_255_asks_nothing_where_there_are_more_classes(folder):
     (folder / "classes.txt").write_text("dark\nlight\n")
     _, masks = resolve_task(folder).batch("train", np.array([0]), (30, 40))

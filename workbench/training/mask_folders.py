@@ -32,7 +32,7 @@ _BINARY = ("0", str(NO_CLASS))  # names of the classes of binary masks, where no
 
 
 @dataclass(frozen=True)
-class Masked:
+class MaskedPicture:
     """A picture and its mask. classes: the numbers that the mask holds."""
 
     picture: PictureFile
@@ -46,7 +46,7 @@ class MaskFolder:
     """Pictures in files with a mask for each. binary: the masks hold 0 and 255, which are the classes 0 and 1."""
 
     classes: tuple[str, ...]
-    files: Mapping[Part, tuple[Masked, ...]]
+    files: Mapping[Part, tuple[MaskedPicture, ...]]
     digest: str
     binary: bool = False
     mirrors: bool = True
@@ -67,7 +67,7 @@ class MaskFolder:
 
 
 @lru_cache(maxsize=_KEPT)
-def _sized(row: Masked, size: tuple[int, int]) -> torch.Tensor:
+def _sized(row: MaskedPicture, size: tuple[int, int]) -> torch.Tensor:
     return nearest(torch.from_numpy(mask_values(row.mask, row.picture).astype(np.uint8))[None], size)[0]
 
 
@@ -106,11 +106,11 @@ def mask_folder(folder: Path, mirrors: bool = True) -> MaskFolder:
             f"{folder}: {len(names)} class in all masks; at least two are needed, such as 0 for what is around things"
         )
     tell_unjudged(folder, _unjudged(folder, names, parts, binary))
-    files: dict[Part, tuple[Masked, ...]] = {part: parts[part] for part in PARTS if parts.get(part)}
+    files: dict[Part, tuple[MaskedPicture, ...]] = {part: parts[part] for part in PARTS if parts.get(part)}
     return MaskFolder(names, files, _digest(files, names), binary, mirrors)
 
 
-def _digest(files: Mapping[Part, tuple[Masked, ...]], names: tuple[str, ...]) -> str:
+def _digest(files: Mapping[Part, tuple[MaskedPicture, ...]], names: tuple[str, ...]) -> str:
     digest = sha256()
     for part, rows in sorted(files.items()):
         for row in rows:
@@ -165,13 +165,15 @@ def _pairs(images: Path, masks: Path) -> list[tuple[Path, Path]]:
     return [(picture, of_name[picture.stem]) for picture in pictures]
 
 
-def _row(picture: Path, mask: Path) -> Masked:
+def _row(picture: Path, mask: Path) -> MaskedPicture:
+    if mask.suffix.lower() in (".jpg", ".jpeg"):
+        raise InputError(f"{mask} is a JPEG, which changes the numbers it holds; save masks as PNG, in kind L")
     file = checked(picture)
     values = np.unique(mask_values(mask, file)).tolist()
-    return Masked(file, mask, checked(mask).digest, frozenset(values))
+    return MaskedPicture(file, mask, checked(mask).digest, frozenset(values))
 
 
-def _check_values(parts: Mapping[Part, tuple[Masked, ...]], binary: bool, names: int) -> None:
+def _check_values(parts: Mapping[Part, tuple[MaskedPicture, ...]], binary: bool, names: int) -> None:
     """Raise InputError for a mask with a number that is no class."""
     classes = names or NO_CLASS
     for row in (row for rows in parts.values() for row in rows):
@@ -184,7 +186,7 @@ def _check_values(parts: Mapping[Part, tuple[Masked, ...]], binary: bool, names:
 
 
 def _unjudged(
-    folder: Path, names: tuple[str, ...], parts: Mapping[Part, tuple[Masked, ...]], binary: bool
+    folder: Path, names: tuple[str, ...], parts: Mapping[Part, tuple[MaskedPicture, ...]], binary: bool
 ) -> list[str]:
     """The classes that no mask for validation shows. Raises InputError for one that no mask to learn from shows."""
 
