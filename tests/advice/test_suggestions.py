@@ -1,7 +1,9 @@
 """Suggested steps do what the table says when they are applied."""
 
 import pytest
+from torch import nn
 
+import workbench as wb
 from workbench.errors import InputError
 
 from ..surgery.conftest import smooth
@@ -43,6 +45,14 @@ def test_the_loss_is_that_of_the_images(session):
     row = next(r for r in whole.itertuples() if len(r.steps) == 1)
     error = session.apply(*row.steps).fidelity(images).relative_error.iloc[-1]
     assert row.loss == pytest.approx(error, rel=1e-3)
+
+
+def test_a_grey_picture_leads_to_no_ratio_outside_the_rule():
+    """64 channels from one: three quarters of them are no expansion ratio there is."""
+    layers = [nn.Conv2d(1, 64, 3, 2, 1), nn.ReLU(), nn.Conv2d(64, 64, 3, padding=1, groups=64), nn.Conv2d(64, 64, 1)]
+    model = nn.Sequential(*layers, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 12)).eval()
+    session = wb.open(model, target="ethos-u65-512", input_size=(1, 48, 16))
+    assert len(session.suggest(3)) > 0
 
 
 def test_wrong_numbers_and_images(session):
