@@ -3,21 +3,23 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["shown"]
+__all__ = ["Progress", "shown"]
+
+Progress = Callable[[str, int, int], None]  # which part, steps done, steps in all
 
 
 @contextmanager
-def shown(what: str) -> Iterator[Callable[[str, int, int], None]]:
+def shown(what: str) -> Iterator[Progress]:
     """A bar while the body runs; the body calls what it is given with (which part, steps done, steps in all).
 
     >>> with shown("distilling") as progress:
     ...     progress("blocks.1.0", 300, 300)  # doctest: +ELLIPSIS
     """
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress as Bar
 
     # a notebook gets a message for every refresh
-    with Progress(console=Console(stderr=True), transient=True, refresh_per_second=3) as bar:
+    with Bar(console=Console(stderr=True), transient=True, refresh_per_second=3) as bar:
         task = bar.add_task(what)
 
         def report(part: str, done: int, total: int) -> None:

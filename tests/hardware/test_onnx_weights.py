@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from onnx import numpy_helper
 from torch import nn
-from workbench.estimators.sampling import sample
 
+from workbench.estimators.random_networks import sample
 from workbench.graph.trace import trace
 from workbench.hardware.onnx_file import write_onnx
 from workbench.hardware.onnx_timing import open_session

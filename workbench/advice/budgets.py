@@ -17,6 +17,7 @@ from ..choices import Bound, choose
 from ..errors import BudgetError, InputError
 from ..estimators import Budgets, Estimate, delta_ms, estimate
 from ..graph import Graph
+from ..progress import Progress
 from ..space import Choice, Option, block_options, option
 from ..state import State
 from ..surgery.losses import Losses
@@ -40,7 +41,6 @@ class Met:
 
 
 Check = Callable[[Met], Mapping[str, float]]
-Progress = Callable[[str, int, int], None]
 
 
 def meet(state: State, losses: Losses, budgets: Budgets, check: Check, progress: Progress) -> Met:

@@ -54,17 +54,6 @@ class _Model(_Strict):
     head: Literal["classification", "detection", "segmentation"] = "classification"
 
 
-class _Configuration(_Strict):
-    """A target that is none of the named ones."""
-
-    accelerator: str
-    system_config: str | None = None
-    memory_mode: str | None = None
-    arena_bytes: int | None = None
-    strategy: str = "performance"
-    ini: str | None = None
-
-
 class _Weights(_Strict):
     weights: str
     said: str
@@ -75,7 +64,7 @@ class _Change(_Strict):
     steps: list[dict[str, Any]] = []
     tuned: _Weights | None = None
     recipe: str = ""
-    planned_on: str | _Configuration | None = None
+    planned_on: str | dict[str, Any] | None = None
 
 
 class _Note(_Strict):
@@ -87,7 +76,7 @@ class _File(_Strict):
     version: Literal[1]
     model: _Model
     input_size: list[int]
-    target: str | _Configuration
+    target: str | dict[str, Any]
     graph: str
     versions: dict[str, str]
     changes: list[_Change] = []
@@ -130,8 +119,8 @@ def load(path: str | Path, model: nn.Module | None = None) -> State:
     path = nearest_file(path, "session", (".wb",))
     file, members = _read(path)
     try:
-        target = _target(file.target)
-        planned = [target if c.planned_on is None else _target(c.planned_on) for c in file.changes]
+        target = resolve(file.target)
+        planned = [target if c.planned_on is None else resolve(c.planned_on) for c in file.changes]
         transforms = [tuple(from_step(step) for step in change.steps) for change in file.changes]
     except WorkbenchError as error:
         raise FileFormatError(f"{path.name}: {error}") from None
@@ -235,10 +224,6 @@ def _describe_applied(change: Applied, target: Target) -> dict[str, Any]:
     if change.planned_on != target:
         facts["planned_on"] = change.planned_on.describe()
     return facts | {"steps": [to_step(step.transform) for step in change.steps]}
-
-
-def _target(described: str | _Configuration) -> Target:
-    return resolve(described if isinstance(described, str) else described.model_dump())
 
 
 def _wrong(names: Set[str]) -> str:

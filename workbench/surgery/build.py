@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from ..graph import Graph, Plan
+from ..progress import Progress
 from .carry_out import carry_out
 from .conformance import require_planned
-from .distil import Progress
 
 __all__ = ["build", "mirrored"]
 

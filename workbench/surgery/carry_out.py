@@ -23,9 +23,10 @@ from ..graph import (
     rewrite,
 )
 from ..graph.plan import Replacement
+from ..progress import Progress
 from .code_widths import set_code_widths
 from .compress import compress, compress_again
-from .distil import Progress, distil
+from .distil import distil
 from .exchange_layer import exchange_layer
 from .fuse_layers import fuse_layers
 from .modules import takes_one_argument

@@ -14,18 +14,18 @@ error on those, the start among them, so distillation never makes a block worse 
 """
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from math import cos, pi
 
 import torch
 from torch import Tensor, nn
 
 from ..graph.trace import evaluating
+from ..progress import Progress
 from .activations import capture
 
-__all__ = ["Progress", "distil"]
+__all__ = ["distil"]
 
-Progress = Callable[[str, int, int], None]  # block, steps done, steps in all
 
 _RATE = 0.01  # of a parameter's root mean square, at the start
 _BATCH = 16  # images a step

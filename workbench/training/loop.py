@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError, unknown
+from ..progress import Progress
 from .checkpoints import Checkpoint, checkpoint_file, digest_of, prune
 from .scoring import logits, prepared, score
 from .tasks import Task
 
-__all__ = ["Progress", "Schedule", "Trained", "fit", "named"]
+__all__ = ["Schedule", "Trained", "fit", "named"]
 
-Progress = Callable[[str, int, int], None]  # part, done, total: of the steps of all epochs
 
 _LOOP = 1  # files of another loop are not continued
 
