@@ -107,7 +107,7 @@ def measure(i: int, network: str, family: str, graph: Graph) -> dict[str, object
         "network": network, "family": family, "target": target.name, "accelerator": target.accelerator,
         "spills": ours.machine.spills, "strategy": target.strategy, "design": bool(target.design.changes),
         "weights": kind, "macs": graph.macs, "cycles": found.cycles, "modelled": sum(ours.cycles),
-        "interval": interval(target, ours.composed, outside=False),
+        "interval": interval(target, ours.composed, uncovered=False),
         "sram": found.sram_bytes or 0, "sram_modelled": ours.sram_bytes,
         "dram": found.dram_bytes or 0, "dram_modelled": ours.dram_bytes,
     }  # fmt: skip
