@@ -64,7 +64,7 @@ def test_verify_shows_compiled_beside_estimated(capsys):
         (["estimate", "mobilenetv2_1000"], "unknown timm model 'mobilenetv2_1000'; the nearest is 'mobilenetv2_100'"),
         (["estimate", "mobilenetv2_050", "-t", "ethos-u65-521"], "'ethos-u65-521'; the nearest is 'ethos-u65-512'"),
         (["estimate", "mobilenetv2_050", "--input-size", "224"], "'224' must be three whole numbers"),
-        (["estimate", "mobilenetv2_050", "--input-size", "1,64,64"], "reads 3 channels, not 1"),
+        (["estimate", "mobilenetv2_050", "--input-size", "0,64,64"], "three whole numbers above zero"),
         (["apply", "mobilenetv2_050", "recipes/no.yaml", *SMALL], "there is no recipe file"),
         (
             ["apply", "mobilenetv2_050", str(RECIPE), "-o", "x.pdf"],

@@ -75,6 +75,22 @@ def test_a_checkpoint_brings_its_weights(tmp_path):
     assert own.base.weights == "checkpoint"
 
 
+def test_grey_pictures_are_read_by_a_timm_model_opened_by_name(tmp_path):
+    session = wb.open("mobilenetv2_050", target="ethos-u65-512", input_size=(1, 64, 64))
+    assert session.graph.inputs[0].shape == (1, 1, 64, 64)
+    edited = session.apply(wb.FuseIBN("blocks.1.*"), wb.DepthMultiplier(0.75))
+    again = wb.load(edited.save(tmp_path / "grey.wb"))
+    image = torch.randn(1, 1, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(again.build()(image), edited.build()(image))
+
+
+def test_a_session_on_a_target_in_its_design_phase_comes_back(tmp_path):
+    target = wb.Target.ethos_u(macs=384, clock_mhz=800, dram_gbps=6.4)
+    again = wb.load(wb.open(Net(), target=target, input_size=(3, 32, 32)).save(tmp_path / "own.wb"), model=Net())
+    assert again.target == target and again.target.digest == target.digest
+
+
 # ---- steps -----------------------------------------------------------------------------------------------------------
 
 

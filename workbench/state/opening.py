@@ -89,6 +89,7 @@ def create(
 ) -> tuple[nn.Module, Size]:
     """A timm model by name at an input size (its own where None), the same initial weights each time (seed 0).
 
+    Where images have another number of channels than timm's, timm adapts the first layer (grey: the sum over colours).
     head: a new head; None keeps timm's own classifier. Raises UnknownName (model, tag) and InputError (size).
     """
     import timm
@@ -96,13 +97,11 @@ def create(
     config = _configuration(name)
     own = tuple(config.input_size) if config is not None else (3, 224, 224)
     size: Size = input_size or (own[0], own[1], own[2])
-    if size[0] != own[0]:
-        raise InputError(
-            f"input_size={size}: {name} reads {own[0]} channels, not {size[0]}; the nearest is {(own[0], *size[1:])}"
-        )
     attach = None if head is None else head.attach
     options: dict[str, Any] = {"num_classes": head.classes} if head is not None and attach is None else {}
-    if config is not None and config.fixed_input_size and size != own:
+    if size[0] != own[0]:
+        options["in_chans"] = size[0]
+    if config is not None and config.fixed_input_size and size[1:] != own[1:]:
         options["img_size"] = size[1:]
     if pretrained:
         options |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": _from_hub(name, config)}}
