@@ -71,8 +71,8 @@ def read_yaml(text: str, source: str) -> tuple[Any, yaml.Node | None]:
     except RecursionError:
         raise FileFormatError(f"{source}: nested too deeply") from None
     if not isinstance(data, dict):
-        found = "nothing" if data is None else repr(data)[:40]
-        raise FileFormatError(f"{source}: expected keys and values ('version: 1', ...), found {found}")
+        content = "nothing" if data is None else repr(data)[:40]
+        raise FileFormatError(f"{source}: expected keys and values ('version: 1', ...), found {content}")
     return data, root
 
 

@@ -23,8 +23,8 @@ def check_images(images: Any, what: str, size: tuple[int, int, int] | None) -> N
     """
     shape = tuple(getattr(images, "shape", ()))
     if size is not None and (len(shape) != 4 or shape[1:] != size or not shape[0]):
-        wanted = ", ".join(map(str, size))
-        raise InputError(f"{what} of shape {shape or type(images).__name__}: they must be a tensor [N, {wanted}]")
+        shapes = ", ".join(map(str, size))
+        raise InputError(f"{what} of shape {shape or type(images).__name__}: they must be a tensor [N, {shapes}]")
     if what != "calibration" or len(shape) != 4 or min(shape[2:]) < _LEAST:
         return
     alike = _correlation(images)

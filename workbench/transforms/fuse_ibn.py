@@ -112,8 +112,8 @@ def _edge_residual(graph: Graph, block: Block, parts: _Parts) -> ReplaceBlock:
     project = replace(parts.project, inputs=tuple(names.get(i, i) for i in parts.project.inputs))
     added.append(_placed(project, f"{path}.conv_pwl"))
     added.append(_placed(replace(parts.project_norm, inputs=(added[-1].name,)), f"{path}.bn2"))
-    gone = tuple(name for name in block.ops if graph.by_name[name].kind != "add" or name != block.output)
-    return ReplaceBlock(path, EDGE_RESIDUAL, gone, tuple(added))
+    replaced = tuple(name for name in block.ops if graph.by_name[name].kind != "add" or name != block.output)
+    return ReplaceBlock(path, EDGE_RESIDUAL, replaced, tuple(added))
 
 
 def _parts(graph: Graph, block: Block) -> _Parts | None:

@@ -98,5 +98,5 @@ class KernelSize(Transform):
                     f"{op.module}: its padding {op['padding']} is too small for the map to keep its size"
                 )
         params = tuple(replace(p, shape=(*p.shape[:2], *new)) if p is weight else p for p in op.params)
-        made = replace(op.with_attrs(kernel=new, padding=padding), params=params)
-        return ExchangeLayer(op.name, made, "embed" if new >= old else "least-squares")
+        resized = replace(op.with_attrs(kernel=new, padding=padding), params=params)
+        return ExchangeLayer(op.name, resized, "embed" if new >= old else "least-squares")
