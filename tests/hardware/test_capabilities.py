@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
-from workbench.errors import InputError, UnknownName
-from workbench.estimators.random_networks import sample
+from workbench.errors import InputError, UnknownName, WorkbenchError
 from workbench.hardware import ETHOS_U, EthosU, Measurement, OnnxRuntimeCpu, Target, resolve
 
 
@@ -53,12 +52,14 @@ def test_a_device_that_is_timed_needs_no_more_than_the_abstract_members(target):
 
 
 def test_a_foreign_target_goes_through_findings_and_widths():
-    from workbench.advice import findings
-    from workbench.estimators import estimate
+    import torch
 
-    graph = sample(2)
-    table = findings(graph, Lab(), estimate(graph, EthosU("ethos-u65-512")))
-    assert "idle array" not in set(table.rule)
+    layers = [torch.nn.Conv2d(3, 8, 3, 2, 1), torch.nn.ReLU(), torch.nn.Conv2d(8, 4, 1)]
+    session = wb.open(torch.nn.Sequential(*layers), target=Lab(), input_size=(3, 16, 16))
+    assert "lab" in repr(session) and session.blocks["latency_ms"].isna().all()
+    assert session.bench().view["target"] == "lab"
+    with pytest.raises(WorkbenchError, match="lab is not calibrated"):
+        session.findings()
 
 
 @pytest.mark.parametrize("name", ETHOS_U)
