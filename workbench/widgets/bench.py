@@ -108,7 +108,8 @@ class Bench(anywidget.AnyWidget):
 
         html = f'<div class="wb-picture-{self.picture}">{picture(self.session)}</div>'
         display({"text/html": html}, raw=True)
-        display(self._repr_mimebundle_(), raw=True)
+        data, metadata = self._repr_mimebundle_()
+        display(data, metadata=metadata, raw=True)
 
     def __repr__(self) -> str:
         return f"Bench({self.session!r})"

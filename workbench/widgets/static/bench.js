@@ -356,15 +356,19 @@ function render({ model, el }) {
   }
 
   /** A restarted kernel knows nothing of this bench: what is drawn stays to be read. */
-  function followKernel() {
-    // The view's own listener marks the element; it may run after this one.
-    setTimeout(() => {
-      connected = el.closest(".jupyter-widgets-disconnected") === null;
-      if (!connected) { clearTimeout(waiting); waiting = null; }
-      drawButtons();
-      drawStatus();
-    });
+  function leaveKernel() {
+    connected = false;
+    clearTimeout(waiting);
+    waiting = null;
+    drawButtons();
+    drawStatus();
   }
+  const followStatus = (_, status) => { if (["restarting", "autorestarting", "dead"].includes(status)) leaveKernel(); };
+  // JupyterLab's own signals, where the page has them: the model does not hear of a restart.
+  const signals = [
+    [model.widget_manager?.kernel?.statusChanged, followStatus],
+    [model.widget_manager?.context?.sessionContext?.kernelChanged, leaveKernel],
+  ];
 
   /** The picture stored beside the bench is for readers without a kernel. */
   function hidePicture() {
@@ -381,9 +385,9 @@ function render({ model, el }) {
     "change:status": drawStatus,
     "change:failed": drawStatus,
     "change:done": answered,
-    "comm_live_update": followKernel,
   };
   for (const [event, callback] of Object.entries(follow)) model.on(event, callback);
+  for (const [signal, callback] of signals) signal?.connect(callback);
   drawView();
   fillBlocks();
   drawPreview();
@@ -393,6 +397,7 @@ function render({ model, el }) {
   return () => {
     clearTimeout(waiting);
     for (const [event, callback] of Object.entries(follow)) model.off(event, callback);
+    for (const [signal, callback] of signals) signal?.disconnect(callback);
   };
 }
 
