@@ -8,6 +8,7 @@ from ..feature_map import FeatureMap
 from ..machine import Machine
 from ..passes import Pass
 from ..weight_histogram import WeightHistogram
+from .dilated_kernel import AppliedKernel, applied_kernel
 from .kinds import PASS_OPS, RESHAPED_DEEPER, SLICES
 from .shapes import constant_map, deepened, is_batched, near_square
 from .storage import TensorStorage
@@ -33,11 +34,14 @@ def weighted_pass(
         ofm = near_square(FeatureMap(1, rows, op.weight[0], ofm.bricks))
     if is_batched(op):
         ifm, ofm = near_square(ifm), near_square(ofm)
-    kernel = op.weight[1:3] if op.weight is not None and len(op.weight) == 4 else (1, 1)
+    histogram = histograms.get(op.name.partition("/")[0])
+    kernel = AppliedKernel((1, 1), (1, 1), histogram)
+    if op.weight is not None and len(op.weight) == 4:
+        kernel = applied_kernel(op, histogram)
     pass_ = Pass(
         PASS_OPS[op.kind], (storage.numbers[op.name],), (storage.location(source),), location, ifm, ofm,
-        kernel=(kernel[0], kernel[1]), stride=op.stride, dilation=op.dilation, weight_name=op.name, whole=whole,
-        weight_histogram=histograms.get(op.name.partition("/")[0]),
+        kernel=kernel.size, stride=op.stride, dilation=kernel.dilation, weight_name=op.name, whole=whole,
+        weight_histogram=kernel.histogram,
     )  # fmt: skip
     return with_stored_weights(machine, pass_)
 

@@ -18,6 +18,7 @@ from ..machine import Machine
 from ..passes import Pass
 from ..rounding import ceil_div
 from ..weight_histogram import WeightHistogram
+from .dilated_kernel import applied_kernel
 from .operator_pass import unweighted_pass, weighted_pass
 from .storage import TensorStorage
 from .stored_weights import with_stored_weights
@@ -59,14 +60,15 @@ def group_passes(
     total = ofm._replace(bricks=bricks)
     in_channels, out_channels = ifm.channels // op.groups, ofm.channels // op.groups
     part_in, part_out = ifm._replace(channels=in_channels), total._replace(channels=out_channels)
+    kernel = applied_kernel(op, histograms.get(op.name))
     if by_position:
         rows, columns = ((size - 1) * d + 1 for size, d in zip(op.weight[1:3], op.dilation, strict=True))
         part_in, part_out = FeatureMap(rows, columns, in_channels, ifm.bricks), part_out._replace(height=1, width=1)
     part = Pass(
         "Conv2D", (storage.numbers[op.name],), (storage.location(source),), output, part_in, part_out,
-        kernel=(op.weight[1], op.weight[2]), stride=(1, 1) if by_position else op.stride, dilation=op.dilation,
+        kernel=kernel.size, stride=(1, 1) if by_position else op.stride, dilation=kernel.dilation,
         weight_name=op.name, whole=whole if output == location and whole else total,
-        weight_histogram=histograms.get(op.name),
+        weight_histogram=kernel.histogram,
     )  # fmt: skip
     part = with_stored_weights(machine, part)
     count = op.groups * (ofm.height * ofm.width if by_position else 1)

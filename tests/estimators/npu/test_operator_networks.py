@@ -1,0 +1,37 @@
+"""Every attribute of an operator changes the estimate as it changes what the compiler says."""
+
+import pytest
+
+from workbench.estimators import estimate
+from workbench.estimators.operator_networks import Point, operator_network, points
+from workbench.hardware import EthosU
+from workbench.hardware.lowering import lower
+
+TARGETS = ("ethos-u55-128", "ethos-u65-512", "ethos-u85-256")
+
+
+def compare(point, target, latency=0.05, sram=None, seed=1):
+    """Estimate and compiler agree on the network of a point."""
+    graph, target = operator_network(point, seed), EthosU(target)
+    measurement, estimated = target.measure_graph(graph), estimate(graph, target)
+    assert measurement.complete, measurement.reason or measurement.cpu_ops
+    assert estimated.complete
+    assert estimated.latency_ms == pytest.approx(measurement.latency_ms, rel=latency)
+    if sram is not None:
+        assert estimated.sram_bytes == pytest.approx(measurement.sram_bytes, rel=sram)
+
+
+def test_every_point_is_a_network_that_lowers():
+    every = points()
+    assert len({str(point) for point in every}) == len(every) > 400
+    for point in every:
+        assert lower(operator_network(point))
+    assert operator_network(every[0]).digest == operator_network(every[0]).digest
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("kind", ["conv2d", "depthwise"])
+@pytest.mark.parametrize("dilation", [2, 3, 4, 6, 7, 12, (1, 4), (3, 2), (5, 1)])
+def test_kernels_of_any_dilation_cost_what_the_compiler_says(kind, dilation, target):
+    """Above 2 the compiler fills kernels with zeros."""
+    compare(Point(kind, "dilation", dilation, 0), target, latency=0.02)
