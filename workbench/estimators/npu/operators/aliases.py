@@ -2,7 +2,8 @@
 
 Rules, read off the compiler (Ethos-U Vela 5.2):
 
-* a view needs no memory of its own: a RESHAPE; a SLICE that no reader slices again; a PAD that convolutions do
+* a view needs no memory of its own: a RESHAPE; a SLICE that no reader slices again; a PAD that convolutions do, which
+  they do where it is narrower than their kernels and leaves channels alone
 * what a concatenation or padding reads is written into its output where nobody else reads it
 """
 
@@ -60,8 +61,8 @@ class Aliases:
         return _root(name, self.views)
 
     def unpadded(self, name: str) -> str:
-        """What a convolution reads of its input: it does the padding itself."""
-        while self.producers[name].kind == "PAD":
+        """What a convolution reads of its input: it does the padding itself where it can."""
+        while self.producers[name].kind == "PAD" and _convolutions_can_pad(self.producers[name], self.readers):
             name = self.producers[name].inputs[0]
         return name
 
@@ -104,7 +105,21 @@ def _is_view(op: HwOp, readers: _Readers) -> bool:
         return True
     if op.kind in SLICES:
         return bool(readers[op.name]) and _readers_can_slice(op, op.shape, readers)
-    return op.kind == "PAD" and all(reader.kind in CONVOLUTIONS for reader in readers[op.name])
+    padded_by_readers = op.kind == "PAD" and all(reader.kind in CONVOLUTIONS for reader in readers[op.name])
+    return padded_by_readers and _convolutions_can_pad(op, readers)
+
+
+def _convolutions_can_pad(op: HwOp, readers: _Readers) -> bool:
+    """Whether every convolution that reads a PAD is larger than its borders."""
+    top, bottom, left, right = op.extra[:4] if len(op.extra) == 4 else op.extra[-6:-2]
+    if len(op.extra) > 4 and any([*op.extra[:-6], *op.extra[-2:]]):
+        return False
+    return all(
+        max(top, bottom) <= (reader.kernel[0] - 1) * reader.dilation[0]
+        and max(left, right) <= (reader.kernel[1] - 1) * reader.dilation[1]
+        for reader in readers[op.name]
+        if reader.kind in CONVOLUTIONS
+    )
 
 
 def _readers_can_slice(op: HwOp, shape: Sequence[int], readers: _Readers) -> bool:
@@ -136,7 +151,11 @@ def _containers(
         if op.kind == "STACK":
             containers.update(dict.fromkeys(op.inputs, op.name))
         if op.kind == "CONCATENATION" or (op.kind in ("PAD", "PADV2") and op.name not in views):
-            also_convolved = op.kind == "PAD" and any(reader.kind in CONVOLUTIONS for reader in readers[op.name])
+            also_convolved = (
+                op.kind == "PAD"
+                and any(reader.kind in CONVOLUTIONS for reader in readers[op.name])
+                and _convolutions_can_pad(op, readers)
+            )
             for name in dict.fromkeys(op.inputs):
                 kind = producers[name].kind
                 shared = len(readers[name]) > 1 or op.inputs.count(name) > 1
