@@ -35,3 +35,25 @@ def test_every_point_is_a_network_that_lowers():
 def test_kernels_of_any_dilation_cost_what_the_compiler_says(kind, dilation, target):
     """Above 2 the compiler fills kernels with zeros."""
     compare(Point(kind, "dilation", dilation, 0), target, latency=0.02)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("kind", ["conv2d", "depthwise"])
+@pytest.mark.parametrize("padding", [1, 2, 3, (0, 3), (3, 0)])
+def test_borders_wider_than_the_kernel_are_copied(kind, padding, target):
+    compare(Point(kind, "padding", padding, 0), target, sram=0.05)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("window", [(2, 2), (3, 2), (4, 2), (6, 2), (1, 1), (3, 1)])
+def test_transposed_convolutions_are_what_the_compiler_makes_of_them(window, target):
+    """The U55 and U65 convolve an input with zeros between, the U85 convolves it for each position of a stride."""
+    compare(Point("conv_transpose2d", "kernel/stride", window, 0), target)
+
+
+@pytest.mark.parametrize("window", [(4, 4), (3, 3), (8, 4), ((1, 2), (1, 2))])
+def test_transposed_convolutions_of_other_strides_are_for_the_cpu_on_u55_and_u65(window):
+    graph = operator_network(Point("conv_transpose2d", "kernel/stride", window, 0))
+    for name in TARGETS:
+        cpu = EthosU(name).measure_graph(graph).cpu_ops
+        assert bool(cpu) == bool(estimate(graph, EthosU(name)).cpu_ops) == (name != "ethos-u85-256")

@@ -60,6 +60,7 @@ class PassSpec:
     whole: FeatureMap | None
     transpose: tuple[int, int, int] | None
     sparse: bool = False
+    upscale: int = 1
 
     __hash__ = cached_hash
 
@@ -141,6 +142,7 @@ class PassSpec:
             self.whole,
             self.transpose,
             self.sparse,
+            self.upscale,
         )
 
 
@@ -168,6 +170,7 @@ class _Pass(NamedTuple):
     whole: FeatureMap | None = None
     transpose: tuple[int, int, int] | None = None
     sparse: bool = False
+    upscale: int = 1
 
 
 class Pass(_Pass):  # a tuple, as every estimate makes hundreds; a subclass, because a cached property needs a __dict__
@@ -178,7 +181,8 @@ class Pass(_Pass):  # a tuple, as every estimate makes hundreds; a subclass, bec
     weight_name: of the weights, which several passes may share. weight_histogram: how their values are distributed,
     None where unknown. chain: operators fused behind it. whole: the feature map that `ofm` is a part of, where the
     output is written into a larger one. transpose: the order a fused TRANSPOSE gives (rows, columns, channels).
-    sparse: whether zero weights, two of every four input channels, are skipped (U85).
+    sparse: whether zero weights, two of every four input channels, are skipped (U85). upscale: rows and columns that
+    every input element of a transposed convolution counts as, all but one of them zero (U55 and U65).
     """
 
     @cached_property
@@ -186,7 +190,7 @@ class Pass(_Pass):  # a tuple, as every estimate makes hundreds; a subclass, bec
         chain = tuple([ChainedOp(link.op, link.operand, "", link.bits) for link in self.chain]) if self.chain else ()
         return _interned(
             self.op, self.ifm, self.ofm, self.ifm2, self.kernel, self.stride, self.dilation, self.weight_bytes,
-            chain, self.whole, self.transpose, self.sparse,
+            chain, self.whole, self.transpose, self.sparse, self.upscale,
         )  # fmt: skip
 
     @property
@@ -198,5 +202,5 @@ class Pass(_Pass):  # a tuple, as every estimate makes hundreds; a subclass, bec
         return Pass(
             self.op, self.sources, self.inputs, self.output, self.ifm, self.ofm, self.ifm2, self.kernel, self.stride,
             self.dilation, weight_bytes, self.weight_name, self.weight_histogram, self.chain, self.whole,
-            self.transpose, sparse,
+            self.transpose, sparse, self.upscale,
         )  # fmt: skip

@@ -13,9 +13,10 @@ __all__ = ["cpu_operators"]
 _NEVER = frozenset(["SQRT", "BROADCAST_TO"])
 _SAME_SCALES = frozenset(["MAXIMUM", "MINIMUM"])
 _RESIZES = frozenset(["RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"])
-_SOMETIMES = _NEVER | _SAME_SCALES | _RESIZES | frozenset(["STRIDED_SLICE", "MEAN", "DIV", "TRANSPOSE"])
+_SOMETIMES = _NEVER | _SAME_SCALES | _RESIZES | frozenset(["STRIDED_SLICE", "MEAN", "DIV", "TRANSPOSE", "TRANSPOSE_CONV"])
 _LONGEST_AXIS = 1 << 16
 _MAX_STRIDE = 3
+_TRANSPOSED_STRIDES = ((1, 1), (2, 2))
 _LARGEST_RATIO = 1024
 _POWERS_OF_TWO = frozenset(2**k for k in range(11))
 
@@ -42,6 +43,9 @@ def _falls_back(op: HwOp, producers: Mapping[str, HwOp], family: str) -> bool:
         return not u85
     if op.kind == "TRANSPOSE":
         return not u85 and _has_too_long_axis(source.shape, op.extra)
+    if op.kind == "TRANSPOSE_CONV":
+        too_small = any(k < s for k, s in zip(op.kernel, op.stride, strict=True))
+        return too_small or (not u85 and op.stride not in _TRANSPOSED_STRIDES)
     if op.kind in _RESIZES:
         can_resize = _u85_resizes if u85 else _u55_resizes
         return not can_resize(source.shape[-3:-1], op.shape[-3:-1], op.kind == "RESIZE_BILINEAR")

@@ -40,6 +40,7 @@ from .split import (
     pool_passes,
 )
 from .storage import TensorStorage
+from .transposed import transposed_passes
 
 __all__ = ["pass_sequence"]
 
@@ -129,6 +130,8 @@ class _Sequence:
             self._append_weighted(op)
         elif op.kind in ACTIVATIONS or op.kind in LOOKED_UP:
             self._append_activation(op, ACTIVATIONS.get(op.kind, "LUT"))
+        elif op.kind == "TRANSPOSE_CONV":
+            self._append_transposed(op)
         elif op.kind == "MEAN":
             self._append_mean(op)
         elif op.kind == "TRANSPOSE":
@@ -158,6 +161,15 @@ class _Sequence:
                 self.chain.chain(ChainedOp(ACTIVATIONS[op.act]), self.passes[-1].output)
         else:
             self._append_groups(op)
+
+    def _append_transposed(self, op: HwOp) -> None:
+        passes = transposed_passes(self.storage, self.machine, op, self.histograms)
+        if len(passes) == 1:
+            self._append_with_activation(op, passes[0])
+            return
+        self.passes.extend(passes)
+        if op.act != "NONE":
+            self.chain.chain(ChainedOp(ACTIVATIONS[op.act]), passes[-1].output)
 
     def _append_groups(self, op: HwOp) -> None:
         """Groups, and their activation behind all of them."""
