@@ -160,7 +160,7 @@ def main() -> None:
     if arguments.all:
         wrong = table[(table.taken & table.complete & ~(table.near & table.sram)) | (table.complete != table.taken)]
         columns = ["target", "point", "error", "inside", "sram_error", "taken", "complete", "reason"]
-        print(wrong[columns].to_string(max_colwidth=60))
+        print(wrong[columns].to_string(max_colwidth=60, index=False))
     whole = arguments.points is None and not arguments.kinds
     out = arguments.out or (HERE / "results" / "sweep.txt" if whole else None)
     if out:

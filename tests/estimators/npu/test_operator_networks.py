@@ -57,3 +57,13 @@ def test_transposed_convolutions_of_other_strides_are_for_the_cpu_on_u55_and_u65
     for name in TARGETS:
         cpu = EthosU(name).measure_graph(graph).cpu_ops
         assert bool(cpu) == bool(estimate(graph, EthosU(name)).cpu_ops) == (name != "ethos-u85-256")
+
+
+@pytest.mark.parametrize("stride", [4, 5, (4, 2), (2, 4)])
+def test_depthwise_convolutions_of_long_strides_run_kernel_element_by_element_or_on_the_cpu(stride):
+    """On the U55 and U65 the CPU takes them."""
+    graph = operator_network(Point("depthwise", "stride", stride, 0))
+    for name in TARGETS[:2]:
+        assert EthosU(name).measure_graph(graph).cpu_ops
+        assert estimate(graph, EthosU(name)).cpu_ops == ("DEPTHWISE_CONV_2D conv2d_2",)
+    compare(Point("depthwise", "stride", stride, 0), "ethos-u85-256")

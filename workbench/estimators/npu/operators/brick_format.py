@@ -5,7 +5,8 @@ Rules, read off the compiler (Ethos-U Vela 5.2). NHWC are
 * inputs and outputs of the network, and what the CPU reads or writes
 * what is read or written from a channel on that is no multiple of 16
 * what a grouped convolution or a mean over channels reads
-* what some operators read and write, by accelerator (`_NHWC_ONLY`), and what is interpolated (U55, U65)
+* what some operators read and write, by accelerator (`_NHWC_ONLY`), what is interpolated (U55, U65) and
+  what a transposed convolution writes position by position (U85)
 * what is read or written with several shapes
 """
 
@@ -25,7 +26,7 @@ _NHWC_ONLY = {
     "u85": frozenset(["REDUCE_SUM"]),
 }
 _PARTICULAR = frozenset(  # kinds that may need NHWC
-    "HOST CONCATENATION MEMORY_COPY RESIZE_BILINEAR MEAN CONV_2D SLICE STRIDED_SLICE".split()
+    "HOST CONCATENATION MEMORY_COPY RESIZE_BILINEAR MEAN CONV_2D TRANSPOSE_CONV SLICE STRIDED_SLICE".split()
 ).union(*_NHWC_ONLY.values())
 
 
@@ -61,6 +62,8 @@ def _needed_by(op: HwOp, aliases: Aliases, family: str) -> set[str]:
     if op.kind in _NHWC_ONLY[family] or wide_copy:
         nhwc.update(locations[name] for name in (op.name, *op.inputs))
     if op.kind == "RESIZE_BILINEAR" and family != "u85":
+        nhwc.add(locations[op.name])
+    if op.kind == "TRANSPOSE_CONV" and op.stride != (1, 1) and family == "u85":
         nhwc.add(locations[op.name])
     if op.kind == "MEAN" and sums_channels(op, producers[op.inputs[0]]):
         nhwc.add(locations[op.inputs[0]])

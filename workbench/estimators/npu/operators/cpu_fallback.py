@@ -49,6 +49,8 @@ def _falls_back(op: HwOp, producers: Mapping[str, HwOp], family: str) -> bool:
     if op.kind in _RESIZES:
         can_resize = _u85_resizes if u85 else _u55_resizes
         return not can_resize(source.shape[-3:-1], op.shape[-3:-1], op.kind == "RESIZE_BILINEAR")
+    if op.kind == "DEPTHWISE_CONV_2D" and not u85:
+        return max(op.stride) > _MAX_STRIDE
     if op.kind == "CONV_2D" and not u85 and max(op.stride) > _MAX_STRIDE:
         return op.same or source.kind == "PAD"
     return False

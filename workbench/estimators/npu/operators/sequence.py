@@ -151,11 +151,12 @@ class _Sequence:
 
     def _append_weighted(self, op: HwOp) -> None:
         long_stride = max(op.stride) > MAX_STRIDE
-        if op.kind != "CONV_2D" or not (long_stride or op.groups > 1):
+        by_channel = op.kind == "DEPTHWISE_CONV_2D"
+        if op.kind == "FULLY_CONNECTED" or not (long_stride or (op.groups > 1 and not by_channel)):
             self._append_with_activation(op, weighted_pass(self.storage, self.machine, op, self.histograms))
             return
         padded = op.same or self.aliases.unpadded(op.inputs[0]) != op.inputs[0]
-        if long_stride and op.groups == 1 and padded:
+        if by_channel or (long_stride and op.groups == 1 and padded):
             self.passes.extend(element_passes(self.storage, self.machine, op, self.histograms))
             if op.act != "NONE":
                 self.chain.chain(ChainedOp(ACTIVATIONS[op.act]), self.passes[-1].output)
