@@ -21,8 +21,8 @@ from .shapes import deepened, is_batched, near_square, sums_channels
 __all__ = ["grouped_output", "nhwc_locations"]
 
 _NHWC_ONLY = {
-    "u55": frozenset(["TRANSPOSE", "MATMUL", "REDUCE_SUM"]),
-    "u65": frozenset(["TRANSPOSE", "MATMUL", "REDUCE_SUM"]),
+    "u55": frozenset(["TRANSPOSE", "MATMUL", "REDUCE_SUM", "LARGEST"]),
+    "u65": frozenset(["TRANSPOSE", "MATMUL", "REDUCE_SUM", "LARGEST"]),
     "u85": frozenset(["REDUCE_SUM"]),
 }
 _PARTICULAR = frozenset(  # kinds that may need NHWC

@@ -7,10 +7,10 @@ Rules, read off the compiler (Ethos-U Vela 5.2):
 * a squared difference is computed on 32 bits, both inputs rescaled to one scale first
 * a depthwise convolution with a depth multiplier is one for each output of a channel, and a TRANSPOSE
 * a matrix product reads its second matrix transposed, see `transposes`
-* a sum is taken over one axis after the other
+* a sum is taken over one axis after the other, and so is a largest value, by max pools as long as the axis
 * a RESHAPE of what others read too copies it for all of them, see `reshape_copies`
 
-COMPOSITE are the kinds that attention and layer norms bring. New kinds: ASR, CLZ, SHL, REDUCE_SUM, MATMUL, MEMORY_COPY,
+COMPOSITE are the kinds that attention and layer norms bring. New kinds: ASR, CLZ, SHL, REDUCE_SUM, LARGEST, MATMUL, MEMORY_COPY,
 TILE and STACK (parts written one after the other). What is computed on 32 bits has `bits` 32.
 """
 
@@ -61,6 +61,7 @@ class _Decomposition:
             "BATCH_MATMUL": self._matmul,
             "DEPTHWISE_CONV_2D": self._depthwise,
             "SUM": self._sum,
+            "REDUCE_MAX": self._max,
         }
 
     def add(self, op: HwOp, number: int) -> None:
@@ -192,6 +193,21 @@ class _Decomposition:
                 ones = HwOp(f"{op.name}/{k}.ones", "CONV_2D", (x,), (1, *sums), op.sources, weight=(1, 1, 1, n))
                 self._append(ones)
                 x = ones.name
+            shape = tuple(1 if k == axis else size for k, size in enumerate(shape))
+        self._part("", "RESHAPE", (x,), op.shape, bits=8)
+
+    def _max(self, op: HwOp) -> None:
+        """Over one axis after the other; channels are read as columns."""
+        x, shape = op.inputs[0], self.shapes[op.inputs[0]]
+        for k, axis in enumerate(op.extra[1:]):
+            n, outer, inner = shape[axis], prod(shape[:axis]), prod(shape[axis + 1 :])
+            rows_at_once = self.u85 and axis == len(shape) - 3 and outer == 1
+            kernel, pooled = ((n, 1), (1, *shape[-2:])) if rows_at_once else ((1, n), (outer, 1, inner))
+            if axis == len(shape) - 3 and outer == 1 and not self.u85:
+                pooled = (shape[-2], 1, shape[-1])
+            folded = (pooled[0] * kernel[0], pooled[1] * kernel[1], pooled[2])
+            x = self._part(f"{k}.folded", "RESHAPE", (x,), folded, bits=8)
+            x = self._part(f"{k}.max", "LARGEST", (x,), pooled, bits=8, kernel=kernel)
             shape = tuple(1 if k == axis else size for k, size in enumerate(shape))
         self._part("", "RESHAPE", (x,), op.shape, bits=8)
 

@@ -17,6 +17,7 @@ PASS_OPS = {
     "ABS": "Abs",
     "AVERAGE_POOL_2D": "AvgPool",
     "MAX_POOL_2D": "MaxPool",
+    "LARGEST": "MaxPool",
     "QUANTIZE": "Quantize",
     "RELU": "Relu",
     "RELU6": "Relu6",
