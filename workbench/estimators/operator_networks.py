@@ -94,7 +94,7 @@ class _Net:
         """A feature map that a convolution makes."""
         channels = channels or self.random.choice((8, 16, 24, 32, 48, 64, 96, self.random.randint(5, 80)))
         size = size or self.size()
-        return self.conv(self.add("input", [], shape=(1, self.random.choice((8, 16, 24)), *size)), channels)
+        return self.conv(self.add("input", [], shape=(1, self.random.choice((1, 3, 3, 8)), *size)), channels)
 
     def size(self) -> Pair:
         """Rows and columns, mostly alike and even."""

@@ -142,6 +142,12 @@ def _slices_its_input(op: HwOp) -> bool:
     return op.kind in SLICES or (op.groups > 1 and op.kind == "CONV_2D")
 
 
+def _is_rearranged(op: HwOp) -> bool:
+    """Whether a fully connected layer writes its rows as a square."""
+    feature_map = FeatureMap(*hwc(op.shape))
+    return op.kind == "FULLY_CONNECTED" and near_square(feature_map) != feature_map
+
+
 def _containers(
     ops: Sequence[HwOp], producers: Mapping[str, HwOp], readers: _Readers, views: Mapping[str, str]
 ) -> dict[str, str]:
@@ -160,6 +166,7 @@ def _containers(
                 kind = producers[name].kind
                 shared = len(readers[name]) > 1 or op.inputs.count(name) > 1
                 batched = prod(op.shape[:-3]) > 1 and PASS_OPS.get(kind) not in ELEMENTWISE
-                if not (kind in _WRITE_THEIR_OWN or batched or shared or also_convolved or name in views):
+                written_apart = kind in _WRITE_THEIR_OWN or _is_rearranged(producers[name])
+                if not (written_apart or batched or shared or also_convolved or name in views):
                     containers[name] = op.name
     return containers

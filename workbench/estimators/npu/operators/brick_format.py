@@ -5,6 +5,7 @@ Rules, read off the compiler (Ethos-U Vela 5.2). NHWC are
 * inputs and outputs of the network, and what the CPU reads or writes
 * what is read or written from a channel on that is no multiple of 16
 * what a grouped convolution or a mean over channels reads
+* sums, and what they add up where it has more than 8 bits
 * what some operators read and write, by accelerator (`_NHWC_ONLY`), what is interpolated (U55, U65) and
   what a transposed convolution writes position by position (U85)
 * what is read or written with several shapes
@@ -23,10 +24,10 @@ __all__ = ["grouped_output", "nhwc_locations"]
 _NHWC_ONLY = {
     "u55": frozenset(["TRANSPOSE", "MATMUL", "REDUCE_SUM", "LARGEST"]),
     "u65": frozenset(["TRANSPOSE", "MATMUL", "REDUCE_SUM", "LARGEST"]),
-    "u85": frozenset(["REDUCE_SUM"]),
+    "u85": frozenset[str](),
 }
 _PARTICULAR = frozenset(  # kinds that may need NHWC
-    "HOST CONCATENATION MEMORY_COPY RESIZE_BILINEAR MEAN CONV_2D TRANSPOSE_CONV SLICE STRIDED_SLICE".split()
+    "HOST CONCATENATION REDUCE_SUM MEMORY_COPY RESIZE_BILINEAR MEAN CONV_2D TRANSPOSE_CONV SLICE STRIDED_SLICE".split()
 ).union(*_NHWC_ONLY.values())
 
 
@@ -59,6 +60,8 @@ def _needed_by(op: HwOp, aliases: Aliases, family: str) -> set[str]:
                 nhwc.add(op.name)
             channel += producers[name].shape[-1]
     wide_copy = op.kind == "MEMORY_COPY" and op.bits > 8 and family != "u85"
+    if op.kind == "REDUCE_SUM":
+        nhwc.update(locations[name] for name in (op.name, *op.inputs) if name == op.name or producers[name].bits > 8)
     if op.kind in _NHWC_ONLY[family] or wide_copy:
         nhwc.update(locations[name] for name in (op.name, *op.inputs))
     if op.kind == "RESIZE_BILINEAR" and family != "u85":

@@ -75,9 +75,11 @@ def without_ones(shape: Sequence[int]) -> list[int]:
 
 
 def constant_map(op: HwOp, ofm: FeatureMap) -> FeatureMap:
-    """The feature map of a constant operand: a scalar, one value a channel, or one an element."""
+    """The feature map of a constant operand: a scalar, one value a channel, one a pixel, or one an element."""
     assert op.const is not None
     elements = {"scalar": 1, "value": op.extra[0] if op.extra else 1}.get(op.const[0], ofm.channels)
     if op.const[0] != "full" and elements in (1, ofm.channels):
         return FeatureMap(1, 1, elements, False, ofm.bits)
+    if op.const[0] == "value" and op.extra[1] and elements == ofm.height * ofm.width:
+        return FeatureMap(ofm.height, ofm.width, 1, False, ofm.bits)
     return ofm._replace(bricks=False)
