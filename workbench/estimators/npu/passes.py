@@ -171,6 +171,7 @@ class _Pass(NamedTuple):
     transpose: tuple[int, int, int] | None = None
     sparse: bool = False
     upscale: int = 1
+    tensor_bytes: int = 0
 
 
 class Pass(_Pass):  # a tuple, as every estimate makes hundreds; a subclass, because a cached property needs a __dict__
@@ -182,7 +183,8 @@ class Pass(_Pass):  # a tuple, as every estimate makes hundreds; a subclass, bec
     None where unknown. chain: operators fused behind it. whole: the feature map that `ofm` is a part of, where the
     output is written into a larger one. transpose: the order a fused TRANSPOSE gives (rows, columns, channels).
     sparse: whether zero weights, two of every four input channels, are skipped (U85). upscale: rows and columns that
-    every input element of a transposed convolution counts as, all but one of them zero (U55 and U65).
+    every input element of a transposed convolution counts as, all but one of them zero (U55 and U65). tensor_bytes: of
+    the memory that is kept for the output, 0 where it is that of `ofm` or `whole`.
     """
 
     @cached_property
@@ -202,5 +204,5 @@ class Pass(_Pass):  # a tuple, as every estimate makes hundreds; a subclass, bec
         return Pass(
             self.op, self.sources, self.inputs, self.output, self.ifm, self.ofm, self.ifm2, self.kernel, self.stride,
             self.dilation, weight_bytes, self.weight_name, self.weight_histogram, self.chain, self.whole,
-            self.transpose, sparse, self.upscale,
+            self.transpose, sparse, self.upscale, self.tensor_bytes,
         )  # fmt: skip

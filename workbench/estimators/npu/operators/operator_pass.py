@@ -56,13 +56,15 @@ def unweighted_pass(storage: TensorStorage, op: HwOp) -> Pass:
         inputs.insert(position, "")
         maps.insert(position, constant_map(op, ofm._replace(bits=maps[0].bits)))
     names = tuple(inputs[:2]) if len(inputs) > 1 and inputs[0] != inputs[1] else tuple(inputs[:1])
+    tensor_bytes = 0
     if op.kind in SLICES:
         maps = [ofm._replace(bricks=maps[0].bricks)]
     if (PASS_OPS.get(op.kind) in RESHAPED_DEEPER or op.kind == "MEMORY_COPY") and storage.aliases.is_shallow(op):
         maps = [deepened(m) if m.elements > 1 else m for m in maps]
+        tensor_bytes = ofm.stored_bytes if whole is None else 0
         ofm = deepened(ofm)
     return Pass(
         PASS_OPS.get(op.kind, "MemoryCopy" if op.kind in SLICES else op.kind), (storage.numbers[op.name],), names,
         location, maps[0] if maps else ofm, ofm, ifm2=maps[1] if len(maps) > 1 else None, kernel=op.kernel,
-        stride=op.stride, dilation=op.dilation, whole=whole,
+        stride=op.stride, dilation=op.dilation, whole=whole, tensor_bytes=tensor_bytes,
     )  # fmt: skip
