@@ -25,13 +25,12 @@ from .chaining import PassChain
 from .cpu_fallback import cpu_operators
 from .data_movement import concatenated_constants, concatenated_input, mirror_pad, pad, tile
 from .decompose import decompose
-from .kinds import ACTIVATIONS, LOOKED_UP, SLICES
+from .kinds import ACTIVATIONS, LOOKED_UP, MAX_STRIDE, SLICES
 from .mean import mean_sums
 from .operator_pass import unweighted_pass, weighted_pass
 from .resizing import resize_passes
 from .shapes import deepened, is_batched, near_square
 from .split import (
-    MAX_STRIDE,
     batch_passes,
     element_passes,
     group_passes,

@@ -19,12 +19,12 @@ from ..passes import Pass
 from ..rounding import ceil_div
 from ..weight_histogram import WeightHistogram
 from .dilated_kernel import applied_kernel
+from .kinds import MAX_STRIDE
 from .operator_pass import unweighted_pass, weighted_pass
 from .storage import TensorStorage
 from .stored_weights import with_stored_weights
 
 __all__ = [
-    "MAX_STRIDE",
     "batch_passes",
     "element_passes",
     "group_passes",
@@ -33,7 +33,6 @@ __all__ = [
     "pool_passes",
 ]
 
-MAX_STRIDE = 3
 _LONGEST_AXIS = 1 << 16
 
 
@@ -106,7 +105,9 @@ def matmul_passes(storage: TensorStorage, machine: Machine, op: HwOp) -> list[Pa
         ifm2=right, whole=whole,
     )  # fmt: skip
     if machine.family != "u85":
-        return [product]
+        # products of elements of 32 bits, and their sums, for a column
+        scratch_bytes = 4 * (left.elements + left.height * left.width)
+        return [product if machine.spills else product._replace(scratch_bytes=scratch_bytes)]
     matrix = product._replace(
         ifm=left._replace(height=1), ifm2=right._replace(height=1), ofm=ofm._replace(height=1),
         whole=(whole or ofm) if ofm.height > 1 else whole,

@@ -86,8 +86,9 @@ def _read(pass_: Pass) -> dict[str, FeatureMap | None]:
 
 
 def _reads_twice(pass_: Pass) -> bool:
-    """Whether both of its inputs are the same feature map, which then must outlive the pass."""
-    return pass_.ifm2 is not None and len(pass_.inputs) == 1
+    """Whether a pass, or one chained on it, reads a feature map a second time, which then must outlive it."""
+    pair = pass_.ifm2 is not None and len(pass_.inputs) == 1
+    return pair or any(link.operand_name in pass_.inputs for link in pass_.chain if link.operand_name)
 
 
 def _inputs_of_same_format(pass_: Pass) -> list[str]:
