@@ -17,8 +17,8 @@ from math import prod
 from ....hardware.lowering import HwOp
 from ..feature_map import BRICK, FeatureMap
 from .aliases import Aliases
-from .kinds import LOOKED_UP, MAX_STRIDE, PASS_OPS, RESHAPED_DEEPER, SLICES
-from .shapes import deepened, is_batched, near_square, sums_channels
+from .kinds import LOOKED_UP, PASS_OPS, POOLS, RESHAPED_DEEPER, SLICES
+from .shapes import deepened, is_batched, near_square, strides_far, sums_channels
 
 __all__ = ["grouped_output", "nhwc_locations"]
 
@@ -78,7 +78,7 @@ def _needed_by(op: HwOp, aliases: Aliases, family: str) -> set[str]:
             nhwc.add(grouped_output(op, aliases))
     if op.kind in SLICES and op.extra[0] >= len(op.shape) - 2:
         nhwc.add(locations[op.inputs[0]])
-    if op.kind in ("AVERAGE_POOL_2D", "MAX_POOL_2D") and max(op.stride) > MAX_STRIDE and not op.same:
+    if op.kind in POOLS and strides_far(op) and not op.same:
         nhwc.add(locations[op.inputs[0]])
     if op.kind == "MIRROR_PAD":
         nhwc.add(locations[op.name])

@@ -9,8 +9,8 @@ from ..machine import Machine
 from ..passes import Pass
 from ..weight_histogram import WeightHistogram
 from .dilated_kernel import AppliedKernel, applied_kernel
-from .kinds import PASS_OPS, RESHAPED_DEEPER, SLICES
-from .shapes import constant_map, deepened, is_batched, near_square
+from .kinds import MAX_STRIDE, PASS_OPS, POOLS, RESHAPED_DEEPER, SLICES
+from .shapes import constant_map, deepened, is_batched, near_square, strides_far
 from .storage import TensorStorage
 from .stored_weights import with_stored_weights
 
@@ -63,8 +63,11 @@ def unweighted_pass(storage: TensorStorage, op: HwOp) -> Pass:
         maps = [deepened(m) if m.elements > 1 else m for m in maps]
         tensor_bytes = ofm.stored_bytes if whole is None else 0
         ofm = deepened(ofm)
+    stride = op.stride
+    if op.kind in POOLS and not strides_far(op):  # a window that does not move along an axis has no stride there
+        stride = op.stride[0] if op.stride[0] <= MAX_STRIDE else 1, op.stride[1] if op.stride[1] <= MAX_STRIDE else 1
     return Pass(
         PASS_OPS.get(op.kind, "MemoryCopy" if op.kind in SLICES else op.kind), (storage.numbers[op.name],), names,
         location, maps[0] if maps else ofm, ofm, ifm2=maps[1] if len(maps) > 1 else None, kernel=op.kernel,
-        stride=op.stride, dilation=op.dilation, whole=whole, tensor_bytes=tensor_bytes,
+        stride=stride, dilation=op.dilation, whole=whole, tensor_bytes=tensor_bytes,
     )  # fmt: skip

@@ -25,11 +25,11 @@ from .chaining import PassChain
 from .cpu_fallback import cpu_operators
 from .data_movement import concatenated_constants, concatenated_input, mirror_pad, pad, tile
 from .decompose import decompose
-from .kinds import ACTIVATIONS, LOOKED_UP, MAX_STRIDE, SLICES
+from .kinds import ACTIVATIONS, LOOKED_UP, MAX_STRIDE, POOLS, SLICES
 from .mean import mean_sums
 from .operator_pass import unweighted_pass, weighted_pass
 from .resizing import resize_passes
-from .shapes import deepened, is_batched, near_square
+from .shapes import deepened, is_batched, near_square, strides_far
 from .split import (
     batch_passes,
     element_passes,
@@ -139,7 +139,7 @@ class _Sequence:
             self.passes.extend(piece_passes(unweighted_pass(storage, op), 1))
         elif op.kind == "MATMUL":
             self.passes.extend(matmul_passes(storage, machine, op))
-        elif op.kind in ("AVERAGE_POOL_2D", "MAX_POOL_2D") and max(op.stride) > MAX_STRIDE and not op.same:
+        elif op.kind in POOLS and strides_far(op) and not op.same:
             self.passes.extend(pool_passes(storage, op))
         elif op.kind in ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"):
             self.passes.extend(resize_passes(storage, machine, op))
@@ -224,7 +224,8 @@ class _Sequence:
         """An activation, fused into what makes its input where possible; one that rescales (ReLU) never is."""
         location, ofm, whole = self.storage.output(op)
         reshaped = self.aliases.is_shallow(op)
-        fusable = pass_op == "LUT" and not reshaped
+        alike = bool(self.passes) and self.passes[-1].ofm.size == deepened(ofm).size
+        fusable = pass_op == "LUT" and (not reshaped or alike)
         if fusable and self.chain.chain_lookup(self._activation_source(op), location, ofm, whole):
             return
         ifm = self.storage.maps[op.inputs[0]]
