@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 
 from ....hardware.lowering import HwOp
+from ....hardware.tensor_scales import share_scale
 
 __all__ = ["cpu_operators"]
 
@@ -33,8 +34,10 @@ def cpu_operators(ops: Sequence[HwOp], family: str) -> frozenset[str]:
 def _falls_back(op: HwOp, producers: Mapping[str, HwOp], family: str) -> bool:
     u85 = family == "u85"
     source = producers[op.inputs[0]] if op.inputs else op
-    if op.real or op.kind in _NEVER or (op.kind in _SAME_SCALES and op.const is not None):
+    if op.real or op.kind in _NEVER:
         return True
+    if op.kind in _SAME_SCALES:
+        return op.const is not None or not share_scale(op.inputs, producers)
     if op.kind == "STRIDED_SLICE":  # a step over rows or columns only
         return op.extra[3] > 1 and op.extra[0] not in (len(op.shape) - 3, len(op.shape) - 2)
     if op.kind == "MEAN" and len(source.shape) - 1 in op.extra[1:]:
