@@ -74,7 +74,7 @@ def assign_scales(ops: tuple[HwOp, ...], ranges: Ranges | None = None) -> tuple[
 
 
 def share_scale(names: Sequence[str], producers: Mapping[str, HwOp]) -> bool:
-    """Whether tensors have one scale whatever the calibration: they come from one tensor, or have the same fixed one."""
+    """Whether tensors have one scale whatever the calibration: that of one tensor, or the same fixed one."""
     origins = set()
     for name in names:
         op = producers[name]

@@ -90,7 +90,8 @@ class Aliases:
             op.weight is None and any(self.producers[name].kind in SLICES for name in op.inputs)
         )
         shapes = {self.producers[name].shape for name in op.inputs if self.producers[name].elements > 1}
-        constant = op.const is not None and op.const[0] != "alpha" and constant_map(op, FeatureMap(*self.sizes[op.name])).elements > 1
+        has_operand = op.const is not None and op.const[0] != "alpha"
+        constant = has_operand and constant_map(op, FeatureMap(*self.sizes[op.name])).elements > 1
         return op.elements > 2 * SHALLOW and not part and len(shapes) < 2 and not constant
 
 

@@ -10,8 +10,9 @@ Rules, read off the compiler (Ethos-U Vela 5.2):
 * a sum is taken over the first axis, a largest value over one axis after the other by max pools as long as the axis
 * a RESHAPE of what others read too copies it for all of them, see `reshape_copies`
 
-COMPOSITE are the kinds that attention and layer norms bring. New kinds: ASR, CLZ, SHL, REDUCE_SUM, LARGEST, MATMUL, MEMORY_COPY,
-TILE, STACK (parts written one after the other) and SWAP (a TRANSPOSE that is not merged with the one before it). What is computed on 32 bits has `bits` 32.
+COMPOSITE are the kinds that attention and layer norms bring. New kinds: ASR, CLZ, SHL, REDUCE_SUM, LARGEST (of an
+axis), MATMUL, MEMORY_COPY, TILE, STACK (parts written one after the other) and SWAP (a TRANSPOSE that is not merged
+with the one before it). What is computed on 32 bits has `bits` 32.
 """
 
 from collections.abc import Callable, Sequence
@@ -174,7 +175,7 @@ class _Decomposition:
         self._part("", "MATMUL", (left, right), op.shape, bits=8)
 
     def _sum(self, op: HwOp) -> None:
-        """Over an axis transposed to be the last, less the zero point. The U55 and U65 do both as a convolution with ones.
+        """Over an axis transposed to be the last, less the zero point; on the U55 and U65 a convolution with ones.
 
         Of several axes the compiler's figures have the first one alone.
         """
@@ -199,10 +200,9 @@ class _Decomposition:
         x, shape = op.inputs[0], self.shapes[op.inputs[0]]
         for k, axis in enumerate(op.extra[1:]):
             n, outer, inner = shape[axis], prod(shape[:axis]), prod(shape[axis + 1 :])
-            rows_at_once = self.u85 and axis == len(shape) - 3 and outer == 1
-            kernel, pooled = ((n, 1), (1, *shape[-2:])) if rows_at_once else ((1, n), (outer, 1, inner))
-            if axis == len(shape) - 3 and outer == 1 and not self.u85:
-                pooled = (shape[-2], 1, shape[-1])
+            kernel, pooled = (1, n), (outer, 1, inner)
+            if axis == len(shape) - 3 and outer == 1:
+                kernel, pooled = ((n, 1), (1, *shape[-2:])) if self.u85 else ((1, n), (shape[-2], 1, shape[-1]))
             folded = (pooled[0] * kernel[0], pooled[1] * kernel[1], pooled[2])
             x = self._part(f"{k}.folded", "RESHAPE", (x,), folded, bits=8)
             x = self._part(f"{k}.max", "LARGEST", (x,), pooled, bits=8, kernel=kernel)

@@ -7,7 +7,17 @@ from ....hardware.lowering import HwOp
 from ..feature_map import BRICK, FeatureMap, Size
 from .kinds import MAX_STRIDE
 
-__all__ = ["SHALLOW", "constant_map", "deepened", "hwc", "is_batched", "near_square", "strides_far", "sums_channels", "without_ones"]
+__all__ = [
+    "SHALLOW",
+    "constant_map",
+    "deepened",
+    "hwc",
+    "is_batched",
+    "near_square",
+    "strides_far",
+    "sums_channels",
+    "without_ones",
+]
 
 SHALLOW = 8  # channels below which elementwise operators reshape a feature map
 
