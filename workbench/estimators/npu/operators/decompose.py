@@ -224,4 +224,3 @@ class _Decomposition:
             self._append(op._replace(name=names[-1], shape=shape, weight=weight, act="NONE"))
         stacked = self._part("parts", "STACK", tuple(names), (multiplier, height, width, channels), bits=8)
         self._part("", "TRANSPOSE", (stacked,), op.shape, bits=8, extra=(1, 2, 3, 0))
-
