@@ -196,15 +196,18 @@ class _Decomposition:
         self._part("", "RESHAPE", (x,), op.shape, bits=8)
 
     def _max(self, op: HwOp) -> None:
-        """Over one axis after the other; channels are read as columns."""
+        """Over one axis after the other, which is read as columns (on the U85 rows stay rows)."""
         x, shape = op.inputs[0], self.shapes[op.inputs[0]]
         for k, axis in enumerate(op.extra[1:]):
             n, outer, inner = shape[axis], prod(shape[:axis]), prod(shape[axis + 1 :])
             kernel, pooled = (1, n), (outer, 1, inner)
-            if axis == len(shape) - 3 and outer == 1:
-                kernel, pooled = ((n, 1), (1, *shape[-2:])) if self.u85 else ((1, n), (shape[-2], 1, shape[-1]))
+            if axis == len(shape) - 3 and outer == 1 and self.u85:
+                kernel, pooled = (n, 1), (1, *shape[-2:])
             folded = (pooled[0] * kernel[0], pooled[1] * kernel[1], pooled[2])
             x = self._part(f"{k}.folded", "RESHAPE", (x,), folded, bits=8)
+            if k == len(op.extra) - 2 and not op.extra[0]:  # the last axis, where axes are dropped
+                kept = [1, *(size for size in shape[:-1] if size > 1)]
+                pooled = (prod(kept[:-1]), kept[-1], 1) if axis == len(shape) - 1 else (1, outer, inner)
             x = self._part(f"{k}.max", "LARGEST", (x,), pooled, bits=8, kernel=kernel)
             shape = tuple(1 if k == axis else size for k, size in enumerate(shape))
         self._part("", "RESHAPE", (x,), op.shape, bits=8)
