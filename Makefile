@@ -1,7 +1,7 @@
 # Two commands for a machine that has Python >= 3.11, make and git: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-deploy bench-devices bench-speed bench-surgery bench-fusion bench-training bench-memory clean
+.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-deploy bench-devices bench-speed bench-surgery bench-fusion bench-training bench-memory bench-sweep clean
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -71,6 +71,9 @@ bench-training: $(CORE)  ## whether width matters on the embedded data, and what
 
 bench-memory: $(CORE)  ## what dense and even layers do to the memory of small classifiers, as compiled
 	$(BIN)/python benchmarks/memory.py
+
+bench-sweep: $(CORE)  ## every attribute of every kind of operator over its range, beside the compiler
+	$(BIN)/python benchmarks/sweep.py $(ARGS)
 
 chromium: $(FULL)  ## find a Chromium for the browser tests, or install one
 	@$(BIN)/python tools/chromium.py

@@ -8,14 +8,14 @@ tensor's name alone: what the compiler sees (which tensors share a scale, which 
 structure of a calibrated file, if not its numbers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp
 from zlib import crc32
 
 from .lowering import HwOp
 
-__all__ = ["Ranges", "Scale", "assign_scales", "requantised"]
+__all__ = ["Ranges", "Scale", "assign_scales", "requantised", "share_scale"]
 
 Ranges = Mapping[str, tuple[float, float]]
 
@@ -71,6 +71,17 @@ def assign_scales(ops: tuple[HwOp, ...], ranges: Ranges | None = None) -> tuple[
                 if users[name] == 1 and producers[name].kind not in _CANNOT_RESCALE:
                     scales[name] = scales[op.name]
     return _requantised(ops, scales), scales
+
+
+def share_scale(names: Sequence[str], producers: Mapping[str, HwOp]) -> bool:
+    """Whether tensors have one scale whatever the calibration: that of one tensor, or the same fixed one."""
+    origins = set()
+    for name in names:
+        op = producers[name]
+        while op.kind in _SHARED_SCALE and op.inputs:
+            op = producers[op.inputs[0]]
+        origins.add(str(_FIXED[op.kind]) if op.kind in _FIXED else op.name)
+    return len(origins) == 1
 
 
 def requantised(ops: tuple[HwOp, ...]) -> tuple[HwOp, ...]:

@@ -21,6 +21,7 @@ ELEMENTWISE = frozenset(
     {"Add", "Sub", "Mul", "Minimum", "Maximum", "LeakyRelu", "Abs", "CLZ", "SHL", "SHR", "Asr", "Div", "Neg", "RSub"}
 )
 _STRIPABLE = ELEMENTWISE | {"Conv2D", "DepthwiseConv2D", "AvgPool", "MaxPool", "Quantize", "MemoryCopy"}
+_POINTWISE = frozenset({"AvgPool", "MaxPool", "Quantize", "MemoryCopy", "Relu", "Relu6", "LUT"})
 _KINDS = {
     "Conv2D": "conv",
     "FullyConnected": "conv",
@@ -60,6 +61,7 @@ class PassSpec:
     whole: FeatureMap | None
     transpose: tuple[int, int, int] | None
     sparse: bool = False
+    upscale: int = 1
 
     __hash__ = cached_hash
 
@@ -110,7 +112,7 @@ class PassSpec:
     @cached_property
     def one_to_one(self) -> bool:
         """Whether every output element depends on one element of each input, so that the OFM may replace an IFM."""
-        pointwise = self.kernel == (1, 1) and self.op in ("AvgPool", "MaxPool", "Quantize", "MemoryCopy")
+        pointwise = self.kernel == (1, 1) and self.op in _POINTWISE
         return pointwise or self.op in ELEMENTWISE
 
     @property
@@ -141,6 +143,7 @@ class PassSpec:
             self.whole,
             self.transpose,
             self.sparse,
+            self.upscale,
         )
 
 
@@ -168,6 +171,9 @@ class _Pass(NamedTuple):
     whole: FeatureMap | None = None
     transpose: tuple[int, int, int] | None = None
     sparse: bool = False
+    upscale: int = 1
+    tensor_bytes: int = 0
+    scratch_bytes: int = 0
 
 
 class Pass(_Pass):  # a tuple, as every estimate makes hundreds; a subclass, because a cached property needs a __dict__
@@ -178,7 +184,9 @@ class Pass(_Pass):  # a tuple, as every estimate makes hundreds; a subclass, bec
     weight_name: of the weights, which several passes may share. weight_histogram: how their values are distributed,
     None where unknown. chain: operators fused behind it. whole: the feature map that `ofm` is a part of, where the
     output is written into a larger one. transpose: the order a fused TRANSPOSE gives (rows, columns, channels).
-    sparse: whether zero weights, two of every four input channels, are skipped (U85).
+    sparse: whether zero weights, two of every four input channels, are skipped (U85). upscale: rows and columns that
+    every input element of a transposed convolution counts as, all but one of them zero (U55 and U65). tensor_bytes: of
+    the memory that is kept for the output, 0 where it is that of `ofm` or `whole`. scratch_bytes: needed while it runs.
     """
 
     @cached_property
@@ -186,7 +194,7 @@ class Pass(_Pass):  # a tuple, as every estimate makes hundreds; a subclass, bec
         chain = tuple([ChainedOp(link.op, link.operand, "", link.bits) for link in self.chain]) if self.chain else ()
         return _interned(
             self.op, self.ifm, self.ofm, self.ifm2, self.kernel, self.stride, self.dilation, self.weight_bytes,
-            chain, self.whole, self.transpose, self.sparse,
+            chain, self.whole, self.transpose, self.sparse, self.upscale,
         )  # fmt: skip
 
     @property
@@ -198,5 +206,5 @@ class Pass(_Pass):  # a tuple, as every estimate makes hundreds; a subclass, bec
         return Pass(
             self.op, self.sources, self.inputs, self.output, self.ifm, self.ofm, self.ifm2, self.kernel, self.stride,
             self.dilation, weight_bytes, self.weight_name, self.weight_histogram, self.chain, self.whole,
-            self.transpose, sparse,
+            self.transpose, sparse, self.upscale, self.tensor_bytes, self.scratch_bytes,
         )  # fmt: skip

@@ -25,7 +25,7 @@ class BlockConfig(NamedTuple):
 
 
 class Kernel(NamedTuple):
-    """A kernel: size, stride and dilation, each (rows, columns).
+    """A kernel: size, stride and dilation, each (rows, columns); upscale: as in `Pass`.
 
     >>> Kernel((3, 3), (1, 1), (2, 2)).reach
     (5, 5)
@@ -34,6 +34,7 @@ class Kernel(NamedTuple):
     size: tuple[int, int]
     stride: tuple[int, int]
     dilation: tuple[int, int]
+    upscale: int = 1
 
     @property
     def elements(self) -> int:

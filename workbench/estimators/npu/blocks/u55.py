@@ -115,7 +115,7 @@ def search_block(machine: Machine, spec: PassSpec, ifm: FeatureMap, ofm: Feature
     scalar = spec.ifm2 is not None and min(spec.ifm2.elements, spec.ifm.elements) == 1
     larger = spec.ifm2 if spec.ifm2 is not None and spec.ifm2.elements > ifm.elements else ifm
     lut = any(link.op in ("LUT", "Sigmoid", "Tanh") for link in spec.chain) or spec.op == "LUT"
-    kernel = Kernel(spec.kernel, spec.stride, spec.dilation)
+    kernel = Kernel(spec.kernel, spec.stride, spec.dilation, spec.upscale)
     problem = _Problem(spec.kind, larger.size, ifm.bits, ofm.size, kernel, scalar, lut, spec.op == "ReduceSum")
     return _search(array_of(machine), problem)
 
@@ -151,8 +151,8 @@ def _candidates(
     return _Candidates(
         h, w, d,
         heights=np.minimum(h, ofm[0]) if one_row else h,
-        rows=round_up((h - 1) * kernel.stride[0] + kernel.subkernel_reach[0], uh),
-        cols=round_up((w - 1) * kernel.stride[1] + kernel.subkernel_reach[1], uw),
+        rows=round_up(ceil_div((h - 1) * kernel.stride[0] + kernel.subkernel_reach[0], kernel.upscale), uh),
+        cols=round_up(ceil_div((w - 1) * kernel.stride[1] + kernel.subkernel_reach[1], kernel.upscale), uw),
         ifm_depth=d if problem.keeps_channels else np.array(ifm_depth),
     )  # fmt: skip
 

@@ -54,6 +54,8 @@ def _chain_cycles(engine: Engine, spec: PassSpec) -> tuple[float, float]:
             total += current
             chained.pop(0)
             current = _operator_cycles(engine, bits, link.bits, link.operand is not None, bool(chained))
+            if link.op == "Div":
+                current = _DIVISION_CYCLES
             bits = link.bits
     return total, current
 

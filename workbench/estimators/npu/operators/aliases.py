@@ -2,7 +2,8 @@
 
 Rules, read off the compiler (Ethos-U Vela 5.2):
 
-* a view needs no memory of its own: a RESHAPE; a SLICE that no reader slices again; a PAD that convolutions do
+* a view needs no memory of its own: a RESHAPE; a SLICE that no reader slices again; a PAD that convolutions do, which
+  they do where it is narrower than their kernels and leaves channels alone
 * what a concatenation or padding reads is written into its output where nobody else reads it
 """
 
@@ -60,8 +61,8 @@ class Aliases:
         return _root(name, self.views)
 
     def unpadded(self, name: str) -> str:
-        """What a convolution reads of its input: it does the padding itself."""
-        while self.producers[name].kind == "PAD":
+        """What a convolution reads of its input: it does the padding itself where it can."""
+        while self.producers[name].kind == "PAD" and _convolutions_can_pad(self.producers[name], self.readers):
             name = self.producers[name].inputs[0]
         return name
 
@@ -89,7 +90,8 @@ class Aliases:
             op.weight is None and any(self.producers[name].kind in SLICES for name in op.inputs)
         )
         shapes = {self.producers[name].shape for name in op.inputs if self.producers[name].elements > 1}
-        constant = op.const is not None and constant_map(op, FeatureMap(*self.sizes[op.name])).elements > 1
+        has_operand = op.const is not None and op.const[0] != "alpha"
+        constant = has_operand and constant_map(op, FeatureMap(*self.sizes[op.name])).elements > 1
         return op.elements > 2 * SHALLOW and not part and len(shapes) < 2 and not constant
 
 
@@ -104,7 +106,21 @@ def _is_view(op: HwOp, readers: _Readers) -> bool:
         return True
     if op.kind in SLICES:
         return bool(readers[op.name]) and _readers_can_slice(op, op.shape, readers)
-    return op.kind == "PAD" and all(reader.kind in CONVOLUTIONS for reader in readers[op.name])
+    padded_by_readers = op.kind == "PAD" and all(reader.kind in CONVOLUTIONS for reader in readers[op.name])
+    return padded_by_readers and _convolutions_can_pad(op, readers)
+
+
+def _convolutions_can_pad(op: HwOp, readers: _Readers) -> bool:
+    """Whether every convolution that reads a PAD is larger than its borders."""
+    top, bottom, left, right = op.extra[:4] if len(op.extra) == 4 else op.extra[-6:-2]
+    if len(op.extra) > 4 and any([*op.extra[:-6], *op.extra[-2:]]):
+        return False
+    return all(
+        max(top, bottom) <= (reader.kernel[0] - 1) * reader.dilation[0]
+        and max(left, right) <= (reader.kernel[1] - 1) * reader.dilation[1]
+        for reader in readers[op.name]
+        if reader.kind in CONVOLUTIONS
+    )
 
 
 def _readers_can_slice(op: HwOp, shape: Sequence[int], readers: _Readers) -> bool:
@@ -127,6 +143,12 @@ def _slices_its_input(op: HwOp) -> bool:
     return op.kind in SLICES or (op.groups > 1 and op.kind == "CONV_2D")
 
 
+def _is_rearranged(op: HwOp) -> bool:
+    """Whether a fully connected layer writes its rows as a square."""
+    feature_map = FeatureMap(*hwc(op.shape))
+    return op.kind == "FULLY_CONNECTED" and near_square(feature_map) != feature_map
+
+
 def _containers(
     ops: Sequence[HwOp], producers: Mapping[str, HwOp], readers: _Readers, views: Mapping[str, str]
 ) -> dict[str, str]:
@@ -136,11 +158,16 @@ def _containers(
         if op.kind == "STACK":
             containers.update(dict.fromkeys(op.inputs, op.name))
         if op.kind == "CONCATENATION" or (op.kind in ("PAD", "PADV2") and op.name not in views):
-            also_convolved = op.kind == "PAD" and any(reader.kind in CONVOLUTIONS for reader in readers[op.name])
+            also_convolved = (
+                op.kind == "PAD"
+                and any(reader.kind in CONVOLUTIONS for reader in readers[op.name])
+                and _convolutions_can_pad(op, readers)
+            )
             for name in dict.fromkeys(op.inputs):
                 kind = producers[name].kind
                 shared = len(readers[name]) > 1 or op.inputs.count(name) > 1
                 batched = prod(op.shape[:-3]) > 1 and PASS_OPS.get(kind) not in ELEMENTWISE
-                if not (kind in _WRITE_THEIR_OWN or batched or shared or also_convolved or name in views):
+                written_apart = kind in _WRITE_THEIR_OWN or _is_rearranged(producers[name])
+                if not (written_apart or batched or shared or also_convolved or name in views):
                     containers[name] = op.name
     return containers

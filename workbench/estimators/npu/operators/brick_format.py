@@ -5,8 +5,11 @@ Rules, read off the compiler (Ethos-U Vela 5.2). NHWC are
 * inputs and outputs of the network, and what the CPU reads or writes
 * what is read or written from a channel on that is no multiple of 16
 * what a grouped convolution or a mean over channels reads
-* what some operators read and write, by accelerator (`_NHWC_ONLY`), and what is interpolated (U55, U65)
-* what is read or written with several shapes
+* sums, and what they add up where it has more than 8 bits
+* what some operators read and write, by accelerator (`_NHWC_ONLY`), what is interpolated (U55, U65) and
+  what a transposed convolution writes position by position (U85)
+* what is read or written with several shapes, or from a column on
+* mirrored padding
 """
 
 from math import prod
@@ -14,18 +17,19 @@ from math import prod
 from ....hardware.lowering import HwOp
 from ..feature_map import BRICK, FeatureMap
 from .aliases import Aliases
-from .kinds import LOOKED_UP, PASS_OPS, RESHAPED_DEEPER, SLICES
-from .shapes import deepened, is_batched, near_square, sums_channels
+from .kinds import LOOKED_UP, PASS_OPS, POOLS, RESHAPED_DEEPER, SLICES
+from .shapes import deepened, is_batched, near_square, strides_far, sums_channels
 
 __all__ = ["grouped_output", "nhwc_locations"]
 
 _NHWC_ONLY = {
-    "u55": frozenset(["TRANSPOSE", "MATMUL", "REDUCE_SUM"]),
-    "u65": frozenset(["TRANSPOSE", "MATMUL", "REDUCE_SUM"]),
-    "u85": frozenset(["REDUCE_SUM"]),
+    "u55": frozenset(["TRANSPOSE", "MATMUL", "REDUCE_SUM", "LARGEST"]),
+    "u65": frozenset(["TRANSPOSE", "MATMUL", "REDUCE_SUM", "LARGEST"]),
+    "u85": frozenset[str](),
 }
 _PARTICULAR = frozenset(  # kinds that may need NHWC
-    "HOST CONCATENATION MEMORY_COPY RESIZE_BILINEAR MEAN CONV_2D SLICE STRIDED_SLICE".split()
+    "HOST CONCATENATION REDUCE_SUM MEMORY_COPY RESIZE_BILINEAR MEAN CONV_2D TRANSPOSE_CONV SLICE STRIDED_SLICE "
+    "AVERAGE_POOL_2D MAX_POOL_2D MIRROR_PAD".split()
 ).union(*_NHWC_ONLY.values())
 
 
@@ -58,9 +62,13 @@ def _needed_by(op: HwOp, aliases: Aliases, family: str) -> set[str]:
                 nhwc.add(op.name)
             channel += producers[name].shape[-1]
     wide_copy = op.kind == "MEMORY_COPY" and op.bits > 8 and family != "u85"
+    if op.kind == "REDUCE_SUM":
+        nhwc.update(locations[name] for name in (op.name, *op.inputs) if name == op.name or producers[name].bits > 8)
     if op.kind in _NHWC_ONLY[family] or wide_copy:
         nhwc.update(locations[name] for name in (op.name, *op.inputs))
     if op.kind == "RESIZE_BILINEAR" and family != "u85":
+        nhwc.add(locations[op.name])
+    if op.kind == "TRANSPOSE_CONV" and op.stride != (1, 1) and family == "u85":
         nhwc.add(locations[op.name])
     if op.kind == "MEAN" and sums_channels(op, producers[op.inputs[0]]):
         nhwc.add(locations[op.inputs[0]])
@@ -68,8 +76,12 @@ def _needed_by(op: HwOp, aliases: Aliases, family: str) -> set[str]:
         nhwc.add(locations[aliases.unpadded(op.inputs[0])])
         if op.shape[-1] // op.groups % BRICK:
             nhwc.add(grouped_output(op, aliases))
-    if op.kind in SLICES and op.extra[0] == len(op.shape) - 1:
+    if op.kind in SLICES and op.extra[0] >= len(op.shape) - 2:
         nhwc.add(locations[op.inputs[0]])
+    if op.kind in POOLS and strides_far(op) and not op.same:
+        nhwc.add(locations[op.inputs[0]])
+    if op.kind == "MIRROR_PAD":
+        nhwc.add(locations[op.name])
     return nhwc
 
 
@@ -82,10 +94,12 @@ def _read_with_several_shapes(aliases: Aliases) -> set[str]:
     if aliases.containers or views:
         whole = {op.name: op for op in aliases.ops if _is_whole(op, aliases)}
     for op in aliases.ops:
-        # an activation by lookup table is mostly part of the pass that makes its input
-        if op.kind in ("INPUT", "HOST") or op.name in views or op.kind in LOOKED_UP:
+        # an activation by lookup table is mostly part of the pass that makes its input, but not where it is reshaped
+        fused = op.kind in LOOKED_UP and not aliases.is_shallow(op)
+        if op.kind in ("INPUT", "HOST") or op.name in views or fused:
             continue
-        pass_op = "LUT" if op.kind == "MEMORY_COPY" else PASS_OPS.get(op.kind, "")  # both are reshaped alike
+        # a copy is reshaped as what is looked up
+        pass_op = "LUT" if op.kind == "MEMORY_COPY" or op.kind in LOOKED_UP else PASS_OPS.get(op.kind, "")
         reshapes = aliases.is_shallow(op) and (pass_op in RESHAPED_DEEPER or op.act != "NONE")
         squares = op.kind == "FULLY_CONNECTED" or is_batched(op)
         for name in (*op.inputs, op.name):

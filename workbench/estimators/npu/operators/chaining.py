@@ -92,7 +92,10 @@ class PassChain:
         """A binary operator chained on one of its inputs reads the other one besides."""
         if len(op.inputs) > 1:
             other = op.inputs[1 - chained_input]
-            return ChainedOp(pass_.op, self.storage.maps[other], self.storage.location(other), op.bits)
+            operand = self.storage.maps[other]
+            if self.storage.aliases.is_shallow(op) and operand.elements > 1:
+                operand = deepened(operand)
+            return ChainedOp(pass_.op, operand, self.storage.location(other), op.bits)
         return ChainedOp(pass_.op, pass_.ifm if op.const_first else pass_.ifm2, "", op.bits)
 
     def _ends_with(self, name: str) -> bool:

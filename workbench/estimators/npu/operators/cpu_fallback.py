@@ -7,15 +7,17 @@ from collections.abc import Mapping, Sequence
 from math import prod
 
 from ....hardware.lowering import HwOp
+from ....hardware.tensor_scales import share_scale
 
 __all__ = ["cpu_operators"]
 
 _NEVER = frozenset(["SQRT", "BROADCAST_TO"])
 _SAME_SCALES = frozenset(["MAXIMUM", "MINIMUM"])
 _RESIZES = frozenset(["RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"])
-_SOMETIMES = _NEVER | _SAME_SCALES | _RESIZES | frozenset(["STRIDED_SLICE", "MEAN", "DIV", "TRANSPOSE"])
+_SOMETIMES = _NEVER.union(_SAME_SCALES, _RESIZES, ["STRIDED_SLICE", "MEAN", "DIV", "TRANSPOSE", "TRANSPOSE_CONV"])
 _LONGEST_AXIS = 1 << 16
 _MAX_STRIDE = 3
+_TRANSPOSED_STRIDES = ((1, 1), (2, 2))
 _LARGEST_RATIO = 1024
 _POWERS_OF_TWO = frozenset(2**k for k in range(11))
 
@@ -32,8 +34,10 @@ def cpu_operators(ops: Sequence[HwOp], family: str) -> frozenset[str]:
 def _falls_back(op: HwOp, producers: Mapping[str, HwOp], family: str) -> bool:
     u85 = family == "u85"
     source = producers[op.inputs[0]] if op.inputs else op
-    if op.real or op.kind in _NEVER or (op.kind in _SAME_SCALES and op.const is not None):
+    if op.real or op.kind in _NEVER:
         return True
+    if op.kind in _SAME_SCALES:
+        return op.const is not None or not share_scale(op.inputs, producers)
     if op.kind == "STRIDED_SLICE":  # a step over rows or columns only
         return op.extra[3] > 1 and op.extra[0] not in (len(op.shape) - 3, len(op.shape) - 2)
     if op.kind == "MEAN" and len(source.shape) - 1 in op.extra[1:]:
@@ -42,9 +46,14 @@ def _falls_back(op: HwOp, producers: Mapping[str, HwOp], family: str) -> bool:
         return not u85
     if op.kind == "TRANSPOSE":
         return not u85 and _has_too_long_axis(source.shape, op.extra)
+    if op.kind == "TRANSPOSE_CONV":
+        too_small = any(k < s for k, s in zip(op.kernel, op.stride, strict=True))
+        return too_small or (not u85 and op.stride not in _TRANSPOSED_STRIDES)
     if op.kind in _RESIZES:
         can_resize = _u85_resizes if u85 else _u55_resizes
         return not can_resize(source.shape[-3:-1], op.shape[-3:-1], op.kind == "RESIZE_BILINEAR")
+    if op.kind == "DEPTHWISE_CONV_2D" and not u85:
+        return max(op.stride) > _MAX_STRIDE
     if op.kind == "CONV_2D" and not u85 and max(op.stride) > _MAX_STRIDE:
         return op.same or source.kind == "PAD"
     return False

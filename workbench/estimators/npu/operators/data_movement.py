@@ -72,12 +72,11 @@ def mirror_pad(storage: TensorStorage, op: HwOp) -> list[Pass]:
     whole = whole or total
     source, ifm = storage.location(op.inputs[0]), storage.maps[op.inputs[0]]
     top, bottom, left, right = ([0] * 6 + list(op.extra))[-6:-2]
-    row = ifm._replace(height=1)
-    column = FeatureMap(total.height, 1, ifm.channels, total.bricks)
+    columns = FeatureMap(total.height, 1, ifm.channels, total.bricks)
     return [
-        *[_copy(storage, op, source, row, whole)] * (top + bottom),
+        *[_copy(storage, op, source, ifm._replace(height=n), whole) for n in (top, bottom) if n],
         _copy(storage, op, source, ifm, whole),
-        *[_copy(storage, op, location, column, whole)] * (left + right),
+        *[_copy(storage, op, location, columns._replace(width=n), whole) for n in (left, right) if n],
     ]
 
 

@@ -7,11 +7,12 @@ Rules, read off the compiler (Ethos-U Vela 5.2):
 * a squared difference is computed on 32 bits, both inputs rescaled to one scale first
 * a depthwise convolution with a depth multiplier is one for each output of a channel, and a TRANSPOSE
 * a matrix product reads its second matrix transposed, see `transposes`
-* a sum is taken over one axis after the other
+* a sum is taken over the first axis, a largest value over one axis after the other by max pools as long as the axis
 * a RESHAPE of what others read too copies it for all of them, see `reshape_copies`
 
-COMPOSITE are the kinds that attention and layer norms bring. New kinds: ASR, CLZ, SHL, REDUCE_SUM, MATMUL, MEMORY_COPY,
-TILE and STACK (parts written one after the other). What is computed on 32 bits has `bits` 32.
+COMPOSITE are the kinds that attention and layer norms bring. New kinds: ASR, CLZ, SHL, REDUCE_SUM, LARGEST (of an
+axis), MATMUL, MEMORY_COPY, TILE, STACK (parts written one after the other) and SWAP (a TRANSPOSE that is not merged
+with the one before it). What is computed on 32 bits has `bits` 32.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,7 +41,7 @@ def decompose(ops: Sequence[HwOp], family: str) -> tuple[tuple[HwOp, ...], dict[
         decomposition.add(op, number if op.kind != "INPUT" else -1)
         number += op.kind != "INPUT"
     parts = decomposition.ops
-    if any(op.kind == "TRANSPOSE" for op in parts):
+    if any(op.kind in ("TRANSPOSE", "SWAP") for op in parts):
         parts = split_transposes(parts, family)
     return with_reshape_copies(parts, decomposition.numbers)
 
@@ -61,6 +62,7 @@ class _Decomposition:
             "BATCH_MATMUL": self._matmul,
             "DEPTHWISE_CONV_2D": self._depthwise,
             "SUM": self._sum,
+            "REDUCE_MAX": self._max,
         }
 
     def add(self, op: HwOp, number: int) -> None:
@@ -173,25 +175,40 @@ class _Decomposition:
         self._part("", "MATMUL", (left, right), op.shape, bits=8)
 
     def _sum(self, op: HwOp) -> None:
-        """Over one axis after the other, transposed to be the last; each time less the zero point. The U55 and U65 do
-        both as a convolution with ones.
+        """Over an axis transposed to be the last, less the zero point; on the U55 and U65 a convolution with ones.
+
+        Of several axes the compiler's figures have the first one alone.
         """
+        x, shape, axis = op.inputs[0], self.shapes[op.inputs[0]], op.extra[1]
+        n, outer, inner = shape[axis], prod(shape[:axis]), prod(shape[axis + 1 :])
+        sums = (prod(shape[:-2]), shape[-2] if len(shape) > 1 else 1, 1)
+        if axis < len(shape) - 1:
+            folded = self._part("folded", "RESHAPE", (x,), (outer, n, inner), bits=8)
+            x = self._part("turned", "SWAP", (folded,), (outer, inner, n), bits=8, extra=(0, 2, 1))
+            sums = (outer, inner, 1)
+        if self.u85:
+            x = self._part("sum", "REDUCE_SUM", (x,), sums)
+            x = self._part("less", "SUB", (x,), sums, bits=8, constant="second")
+        else:
+            ones = HwOp(f"{op.name}/ones", "CONV_2D", (x,), (1, *sums), op.sources, weight=(1, 1, 1, n))
+            self._append(ones)
+            x = ones.name
+        self._part("", "RESHAPE", (x,), op.shape, bits=8)
+
+    def _max(self, op: HwOp) -> None:
+        """Over one axis after the other, which is read as columns (on the U85 rows stay rows)."""
         x, shape = op.inputs[0], self.shapes[op.inputs[0]]
         for k, axis in enumerate(op.extra[1:]):
             n, outer, inner = shape[axis], prod(shape[:axis]), prod(shape[axis + 1 :])
-            if axis < len(shape) - 1:
-                folded = self._part(f"{k}.folded", "RESHAPE", (x,), (outer, n, inner), bits=8)
-                x = self._part(f"{k}.turned", "TRANSPOSE", (folded,), (outer, inner, n), bits=8, extra=(0, 2, 1))
-                sums = (outer, inner, 1)
-            else:
-                sums = (prod(shape[:-2]), shape[-2] if len(shape) > 1 else 1, 1)
-            if self.u85:
-                x = self._part(f"{k}.sum", "REDUCE_SUM", (x,), sums)
-                x = self._part(f"{k}.less", "SUB", (x,), sums, bits=8, constant="second")
-            else:
-                ones = HwOp(f"{op.name}/{k}.ones", "CONV_2D", (x,), (1, *sums), op.sources, weight=(1, 1, 1, n))
-                self._append(ones)
-                x = ones.name
+            kernel, pooled = (1, n), (outer, 1, inner)
+            if axis == len(shape) - 3 and outer == 1 and self.u85:
+                kernel, pooled = (n, 1), (1, *shape[-2:])
+            folded = (pooled[0] * kernel[0], pooled[1] * kernel[1], pooled[2])
+            x = self._part(f"{k}.folded", "RESHAPE", (x,), folded, bits=8)
+            if k == len(op.extra) - 2 and not op.extra[0]:  # the last axis, where axes are dropped
+                kept = [1, *(size for size in shape[:-1] if size > 1)]
+                pooled = (prod(kept[:-1]), kept[-1], 1) if axis == len(shape) - 1 else (1, outer, inner)
+            x = self._part(f"{k}.max", "LARGEST", (x,), pooled, bits=8, kernel=kernel)
             shape = tuple(1 if k == axis else size for k, size in enumerate(shape))
         self._part("", "RESHAPE", (x,), op.shape, bits=8)
 

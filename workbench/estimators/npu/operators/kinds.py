@@ -2,7 +2,7 @@
 
 from ..passes import ELEMENTWISE
 
-__all__ = ["ACTIVATIONS", "CONVOLUTIONS", "LOOKED_UP", "PASS_OPS", "RESHAPED_DEEPER", "SLICES"]
+__all__ = ["ACTIVATIONS", "CONVOLUTIONS", "LOOKED_UP", "MAX_STRIDE", "PASS_OPS", "POOLS", "RESHAPED_DEEPER", "SLICES"]
 
 # kind -> the compiler's name
 PASS_OPS = {
@@ -17,6 +17,7 @@ PASS_OPS = {
     "ABS": "Abs",
     "AVERAGE_POOL_2D": "AvgPool",
     "MAX_POOL_2D": "MaxPool",
+    "LARGEST": "MaxPool",
     "QUANTIZE": "Quantize",
     "RELU": "Relu",
     "RELU6": "Relu6",
@@ -32,6 +33,8 @@ PASS_OPS = {
 ACTIVATIONS = {"RELU": "Relu", "RELU6": "Relu6"}
 LOOKED_UP = frozenset(["LOGISTIC", "TANH", "HARD_SWISH", "GELU", "LEAKY_RELU", "EXP", "RSQRT"])
 CONVOLUTIONS = frozenset(["CONV_2D", "DEPTHWISE_CONV_2D"])  # what pads its input itself
+MAX_STRIDE = 3  # of a window; a longer one takes several passes
+POOLS = frozenset(["AVERAGE_POOL_2D", "MAX_POOL_2D"])
 SLICES = frozenset(["SLICE", "STRIDED_SLICE"])
 # the compiler's names of operators that work on a shallow feature map reshaped to have more channels
 RESHAPED_DEEPER = ELEMENTWISE | {"Quantize", "Relu", "Relu6", "LUT"}

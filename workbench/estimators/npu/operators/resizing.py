@@ -23,7 +23,8 @@ __all__ = ["resize_passes"]
 def resize_passes(storage: TensorStorage, machine: Machine, op: HwOp) -> list[Pass]:
     """The passes that make a feature map larger (or, on the U85, smaller)."""
     resize = unweighted_pass(storage, op)
-    if resize.ifm == resize.ofm._replace(bricks=resize.ifm.bricks):
+    same_size = resize.ifm == resize.ofm._replace(bricks=resize.ifm.bricks)
+    if same_size and (machine.family != "u85" or op.kind == "RESIZE_NEAREST_NEIGHBOR"):
         return [resize._replace(op="MemoryCopy")]
     if machine.family == "u85":
         return [resize._replace(op="Resize")]
@@ -39,7 +40,7 @@ def _doubling_pools(op: HwOp, resize: Pass) -> list[Pass]:
     maps = [ifm._replace(height=ifm.height << k, width=ifm.width << k) for k in range(times)] + [ofm]
     return [
         resize._replace(
-            op="AvgPool", inputs=(names[k],), output=names[k + 1], ifm=maps[k], ofm=maps[k + 1],
+            op="AvgPool", upscale=2, inputs=(names[k],), output=names[k + 1], ifm=maps[k], ofm=maps[k + 1],
             whole=resize.whole if k == times - 1 else None,
         )
         for k in range(times)

@@ -25,13 +25,12 @@ from .chaining import PassChain
 from .cpu_fallback import cpu_operators
 from .data_movement import concatenated_constants, concatenated_input, mirror_pad, pad, tile
 from .decompose import decompose
-from .kinds import ACTIVATIONS, LOOKED_UP, SLICES
+from .kinds import ACTIVATIONS, LOOKED_UP, MAX_STRIDE, POOLS, SLICES
 from .mean import mean_sums
 from .operator_pass import unweighted_pass, weighted_pass
 from .resizing import resize_passes
-from .shapes import deepened, is_batched, near_square
+from .shapes import deepened, is_batched, near_square, strides_far
 from .split import (
-    MAX_STRIDE,
     batch_passes,
     element_passes,
     group_passes,
@@ -40,6 +39,7 @@ from .split import (
     pool_passes,
 )
 from .storage import TensorStorage
+from .transposed import transposed_passes
 
 __all__ = ["pass_sequence"]
 
@@ -129,6 +129,8 @@ class _Sequence:
             self._append_weighted(op)
         elif op.kind in ACTIVATIONS or op.kind in LOOKED_UP:
             self._append_activation(op, ACTIVATIONS.get(op.kind, "LUT"))
+        elif op.kind == "TRANSPOSE_CONV":
+            self._append_transposed(op)
         elif op.kind == "MEAN":
             self._append_mean(op)
         elif op.kind == "TRANSPOSE":
@@ -137,7 +139,7 @@ class _Sequence:
             self.passes.extend(piece_passes(unweighted_pass(storage, op), 1))
         elif op.kind == "MATMUL":
             self.passes.extend(matmul_passes(storage, machine, op))
-        elif op.kind in ("AVERAGE_POOL_2D", "MAX_POOL_2D") and max(op.stride) > MAX_STRIDE and not op.same:
+        elif op.kind in POOLS and strides_far(op) and not op.same:
             self.passes.extend(pool_passes(storage, op))
         elif op.kind in ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"):
             self.passes.extend(resize_passes(storage, machine, op))
@@ -148,16 +150,26 @@ class _Sequence:
 
     def _append_weighted(self, op: HwOp) -> None:
         long_stride = max(op.stride) > MAX_STRIDE
-        if op.kind != "CONV_2D" or not (long_stride or op.groups > 1):
+        by_channel = op.kind == "DEPTHWISE_CONV_2D"
+        if op.kind == "FULLY_CONNECTED" or not (long_stride or (op.groups > 1 and not by_channel)):
             self._append_with_activation(op, weighted_pass(self.storage, self.machine, op, self.histograms))
             return
         padded = op.same or self.aliases.unpadded(op.inputs[0]) != op.inputs[0]
-        if long_stride and op.groups == 1 and padded:
+        if by_channel or (long_stride and op.groups == 1 and padded):
             self.passes.extend(element_passes(self.storage, self.machine, op, self.histograms))
             if op.act != "NONE":
                 self.chain.chain(ChainedOp(ACTIVATIONS[op.act]), self.passes[-1].output)
         else:
             self._append_groups(op)
+
+    def _append_transposed(self, op: HwOp) -> None:
+        passes = transposed_passes(self.storage, self.machine, op, self.histograms)
+        if len(passes) == 1:
+            self._append_with_activation(op, passes[0])
+            return
+        self.passes.extend(passes)
+        if op.act != "NONE":
+            self.chain.chain(ChainedOp(ACTIVATIONS[op.act]), passes[-1].output)
 
     def _append_groups(self, op: HwOp) -> None:
         """Groups, and their activation behind all of them."""
@@ -212,7 +224,8 @@ class _Sequence:
         """An activation, fused into what makes its input where possible; one that rescales (ReLU) never is."""
         location, ofm, whole = self.storage.output(op)
         reshaped = self.aliases.is_shallow(op)
-        fusable = pass_op == "LUT" and not reshaped
+        alike = bool(self.passes) and self.passes[-1].ofm.size == deepened(ofm).size
+        fusable = pass_op == "LUT" and (not reshaped or alike)
         if fusable and self.chain.chain_lookup(self._activation_source(op), location, ofm, whole):
             return
         ifm = self.storage.maps[op.inputs[0]]

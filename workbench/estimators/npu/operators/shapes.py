@@ -5,8 +5,19 @@ from math import ceil, prod, sqrt
 
 from ....hardware.lowering import HwOp
 from ..feature_map import BRICK, FeatureMap, Size
+from .kinds import MAX_STRIDE
 
-__all__ = ["SHALLOW", "constant_map", "deepened", "hwc", "is_batched", "near_square", "sums_channels", "without_ones"]
+__all__ = [
+    "SHALLOW",
+    "constant_map",
+    "deepened",
+    "hwc",
+    "is_batched",
+    "near_square",
+    "strides_far",
+    "sums_channels",
+    "without_ones",
+]
 
 SHALLOW = 8  # channels below which elementwise operators reshape a feature map
 
@@ -31,6 +42,11 @@ def near_square(feature_map: FeatureMap) -> FeatureMap:
     while n % width:
         width += 1
     return feature_map._replace(height=n // width, width=width)
+
+
+def strides_far(op: HwOp) -> bool:
+    """Whether a window moves further than the accelerator can, along an axis on which it moves at all."""
+    return any(step > MAX_STRIDE and size > 1 for step, size in zip(op.stride, op.shape[1:3], strict=True))
 
 
 def deepened(feature_map: FeatureMap) -> FeatureMap:
@@ -75,9 +91,13 @@ def without_ones(shape: Sequence[int]) -> list[int]:
 
 
 def constant_map(op: HwOp, ofm: FeatureMap) -> FeatureMap:
-    """The feature map of a constant operand: a scalar, one value a channel, or one an element."""
+    """The feature map of a constant operand: a scalar, one value a channel, one a pixel, or one an element."""
     assert op.const is not None
-    elements = {"scalar": 1, "value": op.extra[0] if op.extra else 1}.get(op.const[0], ofm.channels)
+    elements = {"scalar": 1}.get(op.const[0], ofm.channels)
+    if op.const[0] in ("value", "inverse"):
+        elements = op.extra[0] if op.extra else 1
     if op.const[0] != "full" and elements in (1, ofm.channels):
         return FeatureMap(1, 1, elements, False, ofm.bits)
+    if op.const[0] in ("value", "inverse") and len(op.extra) > 1 and op.extra[1] and elements == ofm.height * ofm.width:
+        return FeatureMap(ofm.height, ofm.width, 1, False, ofm.bits)
     return ofm._replace(bricks=False)

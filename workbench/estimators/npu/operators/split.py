@@ -18,12 +18,13 @@ from ..machine import Machine
 from ..passes import Pass
 from ..rounding import ceil_div
 from ..weight_histogram import WeightHistogram
+from .dilated_kernel import applied_kernel
+from .kinds import MAX_STRIDE
 from .operator_pass import unweighted_pass, weighted_pass
 from .storage import TensorStorage
 from .stored_weights import with_stored_weights
 
 __all__ = [
-    "MAX_STRIDE",
     "batch_passes",
     "element_passes",
     "group_passes",
@@ -32,7 +33,6 @@ __all__ = [
     "pool_passes",
 ]
 
-MAX_STRIDE = 3
 _LONGEST_AXIS = 1 << 16
 
 
@@ -59,14 +59,15 @@ def group_passes(
     total = ofm._replace(bricks=bricks)
     in_channels, out_channels = ifm.channels // op.groups, ofm.channels // op.groups
     part_in, part_out = ifm._replace(channels=in_channels), total._replace(channels=out_channels)
+    kernel = applied_kernel(op, histograms.get(op.name))
     if by_position:
         rows, columns = ((size - 1) * d + 1 for size, d in zip(op.weight[1:3], op.dilation, strict=True))
         part_in, part_out = FeatureMap(rows, columns, in_channels, ifm.bricks), part_out._replace(height=1, width=1)
     part = Pass(
         "Conv2D", (storage.numbers[op.name],), (storage.location(source),), output, part_in, part_out,
-        kernel=(op.weight[1], op.weight[2]), stride=(1, 1) if by_position else op.stride, dilation=op.dilation,
+        kernel=kernel.size, stride=(1, 1) if by_position else op.stride, dilation=kernel.dilation,
         weight_name=op.name, whole=whole if output == location and whole else total,
-        weight_histogram=histograms.get(op.name),
+        weight_histogram=kernel.histogram,
     )  # fmt: skip
     part = with_stored_weights(machine, part)
     count = op.groups * (ofm.height * ofm.width if by_position else 1)
@@ -104,7 +105,9 @@ def matmul_passes(storage: TensorStorage, machine: Machine, op: HwOp) -> list[Pa
         ifm2=right, whole=whole,
     )  # fmt: skip
     if machine.family != "u85":
-        return [product]
+        # products of elements of 32 bits, and their sums, for a column
+        scratch_bytes = 4 * (left.elements + left.height * left.width)
+        return [product if machine.spills else product._replace(scratch_bytes=scratch_bytes)]
     matrix = product._replace(
         ifm=left._replace(height=1), ifm2=right._replace(height=1), ofm=ofm._replace(height=1),
         whole=(whole or ofm) if ofm.height > 1 else whole,

@@ -116,14 +116,16 @@ def split_transposes(ops: Sequence[HwOp], family: str) -> list[HwOp]:
     merged: dict[str, HwOp] = {}
     removed: set[str] = set()
     for op in ops:
+        if op.kind in ("TRANSPOSE", "SWAP"):
+            op = _without_reshape(op, sources, removed)
         if op.kind == "TRANSPOSE":
-            op = _merge(_without_reshape(op, sources, removed), sources, merged, removed)
+            op = _merge(op, sources, merged, removed)
         merged[op.name] = op
     split = []
     for op in merged.values():
         if op.name in removed:
             continue
-        if op.kind == "TRANSPOSE":
+        if op.kind in ("TRANSPOSE", "SWAP"):
             split += _permuted(op, sources.producers[op.inputs[0]].shape, family)
         else:
             split.append(op)

@@ -38,7 +38,7 @@ class Dataflow:
                 size[output] += pass_.spec.written_bytes
             else:
                 writers[output] = [i]
-                size[output] = pass_.spec.written_bytes
+                size[output] = pass_.tensor_bytes or pass_.spec.written_bytes
             if output not in readers:
                 readers[output] = []
             if pass_.whole is not None:
@@ -59,7 +59,7 @@ class Dataflow:
                 name for name in _inputs_of_same_format(pass_)
                 if len(readers[name]) == 1 and len(writers[pass_.output]) == 1 and size[name] == size[pass_.output]
             ])
-            if pass_.spec.one_to_one else ()
+            if pass_.spec.one_to_one and not _reads_twice(pass_) else ()
             for pass_ in passes
         ]  # fmt: skip
         return cls(writers, readers, size, inputs, overwritable)
@@ -83,6 +83,12 @@ def _read(pass_: Pass) -> dict[str, FeatureMap | None]:
         read[link.operand_name] = link.operand
     read.pop("", None)
     return read
+
+
+def _reads_twice(pass_: Pass) -> bool:
+    """Whether a pass, or one chained on it, reads a feature map a second time, which then must outlive it."""
+    pair = pass_.ifm2 is not None and len(pass_.inputs) == 1
+    return pair or any(link.operand_name in pass_.inputs for link in pass_.chain if link.operand_name)
 
 
 def _inputs_of_same_format(pass_: Pass) -> list[str]:

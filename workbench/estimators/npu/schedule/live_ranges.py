@@ -56,6 +56,8 @@ def live_ranges(
     for i in sorted(touching):
         output, now = passes[i].output, times[i]
         writes = output in names
+        if writes and passes[i].scratch_bytes:
+            ranges.append(LiveRange(now, now, passes[i].scratch_bytes, [f"{output} scratch"]))
         if writes and output not in by_name and dataflow.overwritable[i] and not cascaded[i]:
             reused = next((name for name in dataflow.overwritable[i] if name in names), "")
             if reused:

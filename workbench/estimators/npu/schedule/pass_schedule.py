@@ -19,7 +19,7 @@ from ..cycles.transfers import copy_cycles, read_cycles
 from ..hashing import cached_hash
 from ..machine import Machine
 from ..passes import PassSpec
-from ..rounding import round_up
+from ..rounding import ceil_div, round_up
 
 __all__ = [
     "PassSchedule",
@@ -121,7 +121,7 @@ def rows_read(spec: PassSpec, rows: int) -> int:
 def _reach(spec: PassSpec, rows: int) -> int:
     """Input rows that `rows` output rows depend on."""
     reach = (spec.kernel[0] - 1) * spec.dilation[0] + 1
-    return min((rows - 1) * spec.stride[0] + reach, spec.ifm.height)
+    return min(ceil_div((rows - 1) * spec.stride[0] + reach, spec.upscale), spec.ifm.height)
 
 
 def slice_bytes(machine: Machine, spec: PassSpec, block: BlockConfig, slices: tuple[int, ...]) -> tuple[int, ...]:
