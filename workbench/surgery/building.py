@@ -38,10 +38,11 @@ def build_state(state: State, calibration: torch.Tensor | None = None, distil: i
     if not plans:
         return copy.deepcopy(start)
     graph = state.base.graph if learned is None else learned.graph
+    inputs = state.base.example_inputs
     if not distil:
-        return build(start, graph, plans, calibration)
+        return build(start, graph, plans, calibration, inputs=inputs)
     with shown("distilling") as progress:
-        return build(start, graph, plans, calibration, distil, progress)
+        return build(start, graph, plans, calibration, distil, progress, inputs)
 
 
 def measured_weights(state: State) -> tuple[Graph, Weights | None, str]:
@@ -76,7 +77,8 @@ def _with_learned(state: State) -> nn.Module:
     if learned not in _MODULES:
         earlier = state.changes[: state.changes.index(learned)]
         plans = [plan for change in earlier if isinstance(change, Applied) for plan in change.plans]
-        module = build(state.base.module, state.base.graph, plans) if plans else state.base.copy()
+        inputs = state.base.example_inputs
+        module = build(state.base.module, state.base.graph, plans, inputs=inputs) if plans else state.base.copy()
         check_weights(module, learned.weights, learned.source, state.model_name)
         module.load_state_dict(learned.weights)
         _MODULES[learned] = module
