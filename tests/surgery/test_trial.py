@@ -22,10 +22,12 @@ def lively(net: nn.Module) -> nn.Module:
     generator = torch.Generator().manual_seed(0)
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
-            for tensor in (module.running_mean, module.bias.data):
-                tensor.copy_(torch.randn(tensor.shape, generator=generator) / 4)
-            for tensor in (module.running_var, module.weight.data):
-                tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
+            for tensor in (module.running_mean, module.bias):
+                if tensor is not None:
+                    tensor.data.copy_(torch.randn(tensor.shape, generator=generator) / 4)
+            for tensor in (module.running_var, module.weight):
+                if tensor is not None:
+                    tensor.data.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
     return net.eval()
 
 
@@ -67,10 +69,11 @@ def test_norms_of_one_channel_widen(between: tuple[nn.Module, ...], step: Transf
 class Slices(nn.Module):
     """A width in the code: the first c channels are convolved."""
 
-    def __init__(self) -> None:
+    def __init__(self, reads: int = 3, makes: int = 4) -> None:
         super().__init__()
-        self.c = 8
-        self.wide, self.part, self.out = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(16, 4, 1)
+        self.c = 32
+        self.wide, self.out = nn.Conv2d(reads, 64, 3, padding=1), nn.Conv2d(64, makes, 1)
+        self.part = nn.Conv2d(32, 32, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.wide(x)
@@ -101,7 +104,8 @@ class TwoWays(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem, self.c, self.out = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 24, 1, bias=False), nn.Conv2d(16, 4, 1)
+        self.stem, self.out = nn.Conv2d(3, 16, 3, padding=1), nn.Conv2d(16, 4, 1)
+        self.c = nn.Conv2d(16, 24, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.out(F.conv_transpose2d(F.relu(self.c(self.stem(x))), self.c.weight))
@@ -156,32 +160,32 @@ OWN: dict[str, Callable[[], nn.Module]] = {
 def test_own_code_is_edited_or_refused_when_applied(name: str) -> None:
     torch.manual_seed(0)
     session = wb.open(OWN[name]().eval(), input_size=(3, 32, 32))
-    applied = 0
+    applied, refusals = 0, list[str]()
     for step in (*EVERY, wb.DepthMultiplier(1.5), wb.EvenChannels("up", multiple=12)):
         try:
             after = session.apply(step)
         except NotApplicable as error:
-            assert "torch" not in str(error) and "\n" not in str(error)
+            refusals.append(str(error))
             continue
         applied += 1
         built = after.build()
-        assert sum(p.numel() for p in built.parameters()) == wb.open(built, input_size=after.input_size).graph.params
+        assert wb.open(built, input_size=after.input_size).graph.params == after.graph.params
     assert applied
+    assert not any("torch" in text or "\n" in text for text in refusals)
 
 
 def test_a_refusal_names_the_step_and_the_block() -> None:
-    net = nn.Sequential(nn.Conv2d(3, 8, 3), Slices().eval())
-    net[1].wide = nn.Conv2d(8, 16, 3, padding=1)
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), Slices(8)).eval()
     with pytest.raises(NotApplicable, match=r"DepthMultiplier\(ratio=0\.5\) cannot be carried out: .* 1 \(Slices\) "):
         wb.open(net, input_size=(3, 32, 32)).apply(wb.DepthMultiplier(0.5))
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0"])
+@pytest.mark.parametrize("name", ["mobilenet_v2", "mobilenet_v3_small"])
 def test_additions_commute(name: str) -> None:
     """Torchvision's blocks add the input in front; timm's, which take their place, behind."""
     net = lively(getattr(torchvision.models, name)(weights=None))
-    built = wb.open(net, input_size=(3, 64, 64)).apply(wb.FuseIBN()).build()
-    assert built(torch.rand(1, 3, 64, 64)).shape == (1, 1000)
+    built = wb.open(net, input_size=(3, 32, 32)).apply(wb.FuseIBN("features.[1-4]")).build()
+    assert built(torch.rand(1, 3, 32, 32)).shape == (1, 1000)
 
 
 def test_networks_of_timm_are_not_tried() -> None:
@@ -194,8 +198,6 @@ def test_networks_of_timm_are_not_tried() -> None:
 
 def test_networks_of_timm_with_own_parts_are_tried() -> None:
     net = timm.create_model("resnet10t").eval()
-    net.layer2[0].conv2 = nn.Sequential(net.layer2[0].conv2, Slices())
-    net.layer2[0].conv2[1].wide = nn.Conv2d(128, 16, 1)
-    net.layer2[0].conv2[1].out = nn.Conv2d(16, 128, 1)
+    net.layer2[0].conv2 = nn.Sequential(net.layer2[0].conv2, Slices(128, 128)).eval()
     with pytest.raises(NotApplicable, match=r"layer2\.0\.conv2\.1 \(Slices\)"):
         wb.open(net, input_size=(3, 64, 64)).apply(wb.DepthMultiplier(0.5))

@@ -30,8 +30,9 @@ def build(
     graph: the trace of `model`. calibration: images [N, C, H, W] on which replaced blocks are fitted and, behind
     narrowed layers, batch norms corrected; None composes the weights of replaced blocks instead. distil_steps: steps of
     blockwise distillation (`distil.py`) for each fitted block, 0 for none; progress is called with the block, the steps
-    done and the steps in all. inputs: what the model was traced with, where that is no picture of floats. The result is traced again and compared with the planned graph: SurgeryError names the
-    first difference.
+    done and the steps in all. inputs: what the model was traced with, where that is
+    no picture of floats. The result is traced again and compared with the planned graph: SurgeryError names the first
+    difference.
 
     >>> import timm
     >>> from workbench.graph import Resize

@@ -1,6 +1,7 @@
 """The module of a state: the weights last learned, and the steps taken since carried out on them."""
 
 import copy
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -61,11 +62,11 @@ def measured_weights(state: State) -> tuple[Graph, Weights | None, str]:
     return as_built(state.graph), weights, state.base.weights if learned is None else learned.source
 
 
-def example_inputs(state: State) -> tuple[torch.Tensor, ...]:
+def example_inputs(state: State) -> tuple[Any, ...]:
     """Inputs of the shapes the network reads (batch 1), the same ones each time."""
     inputs = state.base.example_inputs
     if inputs is not None:
-        return tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
+        return inputs
     assert state.input_size is not None
     return (torch.randn(1, *state.input_size, generator=torch.Generator().manual_seed(0)),)
 

@@ -38,7 +38,8 @@ def _planned_inputs(model: nn.Module, planned: Graph, inputs: Sequence[Any] | No
     shapes = [op.shape for op in planned.inputs]
     if inputs is not None and not (len(inputs) == len(shapes) == 1 and isinstance(inputs[0], Tensor)):
         return tuple(inputs)
-    like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0)) if inputs is None else inputs[0]
+    weights = (p for p in model.parameters() if p.is_floating_point())
+    like = next(weights, torch.zeros(0)) if inputs is None else inputs[0]
     return tuple(torch.zeros(shape, dtype=like.dtype, device=like.device) for shape in shapes)
 
 
@@ -97,7 +98,8 @@ def _rows(graph: Graph) -> list[tuple[object, ...]]:
 
     def row(op: Op) -> tuple[object, ...]:
         params = tuple((p.role, "" if is_computed(op) else p.name, p.shape) for p in op.params)
-        inputs = [place[name] for name in op.inputs]
-        return (op.kind, op.shape, op.attrs, params, op.module, tuple(sorted(inputs) if op.kind in _COMMUTATIVE else inputs))
+        places = [place[name] for name in op.inputs]
+        inputs = tuple(sorted(places) if op.kind in _COMMUTATIVE else places)
+        return (op.kind, op.shape, op.attrs, params, op.module, inputs)
 
     return [row(op) for op in graph.ops]
