@@ -11,6 +11,7 @@ __all__ = [
     "BudgetError",
     "FileFormatError",
     "InputError",
+    "InputWarning",
     "NoiseWarning",
     "NotApplicable",
     "SurgeryError",
@@ -54,6 +55,10 @@ class BudgetError(WorkbenchError):
 
 class FileFormatError(WorkbenchError, ValueError):
     """A recipe, session or measurement file that is damaged or of another version."""
+
+
+class InputWarning(UserWarning):
+    """Inputs that were taken otherwise than they were given."""
 
 
 class NoiseWarning(UserWarning):

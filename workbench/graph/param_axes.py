@@ -46,6 +46,8 @@ def param_axes(graph: Graph, op: Op) -> tuple[ParamAxis, ...]:
                 axes.append(ParamAxis(param, out_axis, "out", output.segments, output.repeat))
             if param.role == "weight" and read is not None and not op.is_depthwise:
                 axes.append(ParamAxis(param, in_axis, "in", read.segments, read.repeat, op.get("groups", 1)))
-        elif param.shape and param.shape[0] > 1 and output is not None:  # norms, PReLU
+        elif op.kind == "prelu" and param.shape[0] == 1:
+            continue  # one slope for all channels
+        elif param.shape and output is not None:  # norms, PReLU
             axes.append(ParamAxis(param, 0, "out", output.segments, output.repeat))
     return tuple(axes)

@@ -27,9 +27,11 @@ def open(
     """Open a timm model by name, or any module, on a target.
 
     model: a timm name ("mobilenetv2_100"; created with the same initial weights each time), or a module, which
-    is copied. input_size: (channels, height, width), batch is 1; the model's own where not given. pretrained:
+    is copied: weights that it computes from other parameters become parameters, half precision becomes float32.
+    input_size: (channels, height, width), batch is 1; the model's own where not given. pretrained:
     timm's weights, from the hub's cache or the hub. checkpoint: a safetensors file that fits the model.
-    example_inputs: a tuple of tensors, for modules that do not read one image. task: gives a timm model the head that
+    example_inputs: the arguments of a module that does not read one image, in a tuple or by name; of a batch the
+    first is taken. task: gives a timm model the head that
     the task needs ("digits", "rooms/presence", "rooms/detection", "rooms/segmentation", a folder, a `Task`): one output
     per class, a map of boxes (`training.Detector`), or a map of classes (`training.Segmenter`).
 

@@ -15,7 +15,6 @@ Loading makes the model again, checks it against the file and applies the steps 
 because they follow from the graph and the target. Nothing is unpickled and no code in the file runs.
 """
 
-import copy
 import re
 from collections.abc import Mapping, Set
 from dataclasses import replace
@@ -32,7 +31,7 @@ from ..errors import FileFormatError, InputError, WorkbenchError
 from ..files import check_folder, nearest_file, packed, read_yaml, unpacked, write_atomic
 from ..hardware import Target, resolve
 from ..recipe import Recipe, check, from_step, to_step
-from ..state import Applied, Base, Head, Learned, State, check_weights, create, prepare, read_weights
+from ..state import Applied, Base, Head, Learned, State, check_weights, create, own_copy, prepare, read_weights
 from ..surgery import build_state
 from ..training import HEADS
 from ..transforms import Transform
@@ -163,7 +162,7 @@ def _base(file: _File, tensors: Mapping[str, torch.Tensor], source: str, model: 
     if not file.model.custom and classes is None and kind != "classification":
         raise FileFormatError(f"{source}: the head for {kind} needs a number of classes, and has none")
     head = None if classes is None else Head(classes, kind, HEADS.get(kind))
-    module = create(name, size, head)[0] if model is None else copy.deepcopy(model)
+    module = create(name, size, head)[0] if model is None else own_copy(model)
     check_weights(module, tensors, source, name)
     module.load_state_dict(tensors)
     base = prepare(module, name, file.model.custom, size, file.model.weights, None, head)

@@ -12,7 +12,7 @@ from ..errors import InputError, unknown
 from ..files import nearest_file
 from ..graph import as_built
 from ..progress import shown
-from ..state import Learned, Size, State, check_images, check_weights, read_weights, tensors_of
+from ..state import Learned, Size, State, check_images, check_weights, own_copy, read_weights, tensors_of
 from ..surgery import build_state, recompress
 from ..training import Score, Task, fit, named, prepared, resolve_task, score, score_with
 
@@ -27,7 +27,7 @@ def with_weights(state: AnyState, weights: nn.Module | str | Path) -> AnyState:
     """See `Session.with_weights`."""
     if isinstance(weights, nn.Module):
         source = f"a {type(weights).__name__}"
-        tensors = {name: value.detach().cpu().clone() for name, value in tensors_of(weights).items()}
+        tensors = {name: value.detach().cpu().clone() for name, value in tensors_of(own_copy(weights)).items()}
     else:
         path = nearest_file(weights, "weights", (".safetensors",))
         source, tensors = path.name, read_weights(path.read_bytes(), path.name, path.suffix)

@@ -12,8 +12,8 @@ from .. import advice
 from ..estimators import Budgets
 from ..hardware import Measurement
 from ..report import picture, write_page
-from ..state import State, Verification
-from ..surgery import build_state
+from ..state import Applied, Change, State, Verification
+from ..surgery import build_state, require_buildable
 from ..training import Score, Task
 from ..widgets import Bench
 from .budgets import meet
@@ -35,6 +35,19 @@ class Session(State):
     >>> fused.undo() == session
     True
     """
+
+    # ---- change -------------------------------------------------------------------------------------------------
+
+    def after(self, change: Change) -> Self:
+        """The state after one more change; what was undone is gone.
+
+        On a module that is not timm's own, steps are tried: raises NotApplicable, with the block and the rule, where
+        the module cannot be edited so.
+        """
+        state = super().after(change)
+        if isinstance(change, Applied):
+            require_buildable(state)
+        return state
 
     # ---- advice -------------------------------------------------------------------------------------------------
 

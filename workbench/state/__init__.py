@@ -4,6 +4,7 @@ from .base import Base, Size
 from .changes import Applied, Change, Edit, Learned, applied
 from .images import Images, check_images
 from .opening import Head, create, open_base, prepare
+from .own_module import own_copy
 from .state import State
 from .tables import Delta, Verification
 from .weights import check_weights, read_weights, tensors_of, weights_of
@@ -25,6 +26,7 @@ __all__ = [
     "check_weights",
     "create",
     "open_base",
+    "own_copy",
     "prepare",
     "read_weights",
     "tensors_of",

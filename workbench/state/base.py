@@ -21,6 +21,7 @@ class Base:
     """A model as it was opened. The module is a copy of the user's, in eval mode, and is never edited.
 
     name: timm name, or the class name of a custom module. input_size: (channels, height, width).
+    example_inputs: the arguments that the module was traced with, batch 1; None where it reads one image of input_size.
     weights: "initial" (as timm creates them, from seed 0), "pretrained", "checkpoint" or "given" (a custom module's).
     """
 
@@ -30,7 +31,7 @@ class Base:
     module: nn.Module = field(repr=False)
     graph: Graph = field(repr=False)
     weights: str = "initial"
-    example_inputs: Any = field(default=None, repr=False)
+    example_inputs: tuple[Any, ...] | None = field(default=None, repr=False)
     classes: int | None = None  # of the head that was asked for; None: timm's own
     head: str = "classification"  # or the name of the task head that stands on the backbone
 

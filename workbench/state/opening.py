@@ -1,6 +1,5 @@
 """From a timm name, or any module, to a Base: the module, its weights, its graph."""
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,8 @@ from ..errors import InputError, WorkbenchError, first_line, unknown
 from ..files import nearest_file
 from ..graph.trace import trace
 from .base import Base, Size
+from .own_inputs import arguments, batched, reads_no_batch
+from .own_module import own_copy
 from .weights import check_weights, read_weights
 
 __all__ = ["Head", "create", "open_base", "prepare"]
@@ -52,7 +53,7 @@ def open_base(
     elif isinstance(model, nn.Module):
         if pretrained:
             raise InputError("pretrained=True needs a timm name; a module brings its own weights (or give checkpoint=)")
-        module, name, custom, weights = copy.deepcopy(model), type(model).__name__, True, "given"
+        module, name, custom, weights = own_copy(model), type(model).__name__, True, "given"
         if input_size is None and example_inputs is None:
             input_size = _own_size(module, name)
     else:
@@ -79,9 +80,13 @@ def prepare(
 ) -> Base:
     """Trace the module (in eval mode) and put the Base together."""
     module.eval()
-    graph = trace(module, input_size, example_inputs=example_inputs)
+    inputs = None if example_inputs is None else arguments(module, example_inputs)
+    graph = trace(module, input_size, example_inputs=inputs)
+    if inputs is not None and reads_no_batch(graph):
+        inputs = batched(inputs)
+        graph = trace(module, None, example_inputs=inputs)
     classes, kind = (None, "classification") if head is None else (head.classes, head.kind)
-    return Base(name, custom, input_size, module, graph, weights, example_inputs, classes, kind)
+    return Base(name, custom, input_size, module, graph, weights, inputs, classes, kind)
 
 
 def create(

@@ -4,5 +4,6 @@ from .build import build
 from .building import build_state, example_inputs, measured_weights
 from .compress import recompress
 from .fidelity import fidelity
+from .trial import require_buildable
 
-__all__ = ["build", "build_state", "example_inputs", "fidelity", "measured_weights", "recompress"]
+__all__ = ["build", "build_state", "example_inputs", "fidelity", "measured_weights", "recompress", "require_buildable"]

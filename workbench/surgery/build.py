@@ -2,10 +2,12 @@
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
+from ..errors import SurgeryError, WorkbenchError
 from ..graph import Graph, Plan
 from ..progress import Progress
 from .carry_out import carry_out
@@ -21,14 +23,16 @@ def build(
     calibration: torch.Tensor | None = None,
     distil_steps: int = 0,
     progress: Progress | None = None,
+    inputs: Sequence[Any] | None = None,
 ) -> nn.Module:
     """A copy of `model` with the plans carried out, weights carried along; `model` itself is not touched.
 
     graph: the trace of `model`. calibration: images [N, C, H, W] on which replaced blocks are fitted and, behind
     narrowed layers, batch norms corrected; None composes the weights of replaced blocks instead. distil_steps: steps of
     blockwise distillation (`distil.py`) for each fitted block, 0 for none; progress is called with the block, the steps
-    done and the steps in all. The result is traced again and compared with the planned graph: SurgeryError names the
-    first difference.
+    done and the steps in all. inputs: what the model was traced with, where that is
+    no picture of floats. The result is traced again and compared with the planned graph: SurgeryError names the first
+    difference.
 
     >>> import timm
     >>> from workbench.graph import Resize
@@ -40,7 +44,16 @@ def build(
     """
     edited = copy.deepcopy(model)
     images = None if calibration is None else mirrored(calibration)
-    require_planned(edited, carry_out(edited, graph, plans, images, distil_steps, progress))
+    try:
+        planned = carry_out(edited, graph, plans, images, distil_steps, progress)
+    except (WorkbenchError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # what torch says of parameters that are not the layer's own, or not of one kind
+        raise SurgeryError(
+            f"the plan cannot be carried out on {type(model).__name__}: its parameters or modules are not what its "
+            f"layers alone make of them ({type(error).__name__})"
+        ) from error
+    require_planned(edited, planned, inputs)
     return edited
 
 

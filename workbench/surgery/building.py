@@ -1,6 +1,7 @@
 """The module of a state: the weights last learned, and the steps taken since carried out on them."""
 
 import copy
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -38,10 +39,11 @@ def build_state(state: State, calibration: torch.Tensor | None = None, distil: i
     if not plans:
         return copy.deepcopy(start)
     graph = state.base.graph if learned is None else learned.graph
+    inputs = state.base.example_inputs
     if not distil:
-        return build(start, graph, plans, calibration)
+        return build(start, graph, plans, calibration, inputs=inputs)
     with shown("distilling") as progress:
-        return build(start, graph, plans, calibration, distil, progress)
+        return build(start, graph, plans, calibration, distil, progress, inputs)
 
 
 def measured_weights(state: State) -> tuple[Graph, Weights | None, str]:
@@ -60,11 +62,11 @@ def measured_weights(state: State) -> tuple[Graph, Weights | None, str]:
     return as_built(state.graph), weights, state.base.weights if learned is None else learned.source
 
 
-def example_inputs(state: State) -> tuple[torch.Tensor, ...]:
+def example_inputs(state: State) -> tuple[Any, ...]:
     """Inputs of the shapes the network reads (batch 1), the same ones each time."""
     inputs = state.base.example_inputs
     if inputs is not None:
-        return tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
+        return inputs
     assert state.input_size is not None
     return (torch.randn(1, *state.input_size, generator=torch.Generator().manual_seed(0)),)
 
@@ -76,7 +78,8 @@ def _with_learned(state: State) -> nn.Module:
     if learned not in _MODULES:
         earlier = state.changes[: state.changes.index(learned)]
         plans = [plan for change in earlier if isinstance(change, Applied) for plan in change.plans]
-        module = build(state.base.module, state.base.graph, plans) if plans else state.base.copy()
+        inputs = state.base.example_inputs
+        module = build(state.base.module, state.base.graph, plans, inputs=inputs) if plans else state.base.copy()
         check_weights(module, learned.weights, learned.source, state.model_name)
         module.load_state_dict(learned.weights)
         _MODULES[learned] = module

@@ -37,7 +37,7 @@ def trace(model: nn.Module, input_size: tuple[int, int, int] | None = None, *, e
     inputs = example(model, input_size, example_inputs)
     graph = _traced(model, inputs)
     one_image = len(inputs) == 1 and isinstance(inputs[0], Tensor) and inputs[0].dim() == 4
-    return replace(graph, origin=_origin(model)) if one_image else graph
+    return replace(graph, origin=_origin(model, inputs[0])) if one_image else graph
 
 
 def _traced(model: nn.Module, inputs: tuple[Any, ...]) -> Graph:
@@ -48,14 +48,14 @@ def _traced(model: nn.Module, inputs: tuple[Any, ...]) -> Graph:
     return Graph(_reachable(tracer.ops, outputs), outputs, modules)
 
 
-def _origin(model: nn.Module) -> Origin | None:
+def _origin(model: nn.Module, image: Tensor) -> Origin | None:
     light = without_weights(model)
     if light is None:
         return None
 
     @lru_cache(maxsize=8)
     def trace_at(size: tuple[int, int, int]) -> Graph:
-        return replace(_traced(light, example(light, size)), origin=origin)
+        return replace(_traced(light, (image.new_zeros(1, *size),)), origin=origin)
 
     origin = Origin(trace_at)
     return origin
