@@ -13,15 +13,22 @@ __all__ = ["block_params", "block_table"]
 def block_params(graph: Graph) -> list[int]:
     """Trainable values of every block, in order; a parameter that several blocks read counts in the first of them.
 
-    So they add up to `graph.params`.
+    One that no operator reads counts in the block whose module has it, in the last block where none has. So they add up
+    to `graph.params`.
     """
     counted: set[str] = set()
     counts = []
     for block in graph.blocks:
         params = [param for name in block.ops for param in graph.by_name[name].params]
-        sizes = {p.name: prod(p.shape) for p in params if not p.role.startswith("running") and p.name not in counted}
+        sizes = {key: prod(shape) for p in params for key, shape in p.parameters if key not in counted}
         counted.update(sizes)
         counts.append(sum(sizes.values()))
+    names = [block.name for block in graph.blocks]
+    for key, shape in graph.unread:
+        owner = key.rpartition(".")[0]
+        while owner and owner not in names:
+            owner = owner.rpartition(".")[0]
+        counts[names.index(owner) if owner in names else -1] += prod(shape)
     return counts
 
 

@@ -25,10 +25,12 @@ __all__ = ["Graph", "Origin"]
 class Graph(Structure):
     """A network: its structure and what is derived from it, computed once.
 
-    origin: what it was traced from, None where that is not at hand (read from a file, sent to another process); not
-    part of what the graph is.
+    unread: parameters of its modules that no operator reads (heads that only training runs), as (state_dict key,
+    shape); origin: what it was traced from, None where that is not at hand (read from a file, sent to another process).
+    Neither is part of what the graph is.
     """
 
+    unread: tuple[tuple[str, tuple[int, ...]], ...] = field(default=(), repr=False, compare=False)
     origin: "Origin | None" = field(default=None, repr=False, compare=False)
 
     def __hash__(self) -> int:
@@ -40,7 +42,7 @@ class Graph(Structure):
 
     def __getstate__(self) -> dict[str, Any]:
         """What is pickled: what the graph is, not what is cached beside it or where it comes from."""
-        return {"ops": self.ops, "outputs": self.outputs, "modules": self.modules}
+        return {"ops": self.ops, "outputs": self.outputs, "modules": self.modules, "unread": self.unread}
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
@@ -74,8 +76,11 @@ class Graph(Structure):
 
     @cached_property
     def params(self) -> int:
-        """Trainable values: weights, biases and `value`s, each counted once where modules are shared."""
-        shapes = {p.name: p.shape for op in self.ops for p in op.params if not p.role.startswith("running")}
+        """Values of the modules' parameters, each counted once where it is shared; buffers and constants are none."""
+        shapes = dict(self.unread)
+        for op in self.ops:
+            for param in op.params:
+                shapes.update(param.parameters)
         return sum(prod(shape) for shape in shapes.values())
 
     @cached_property

@@ -23,12 +23,13 @@ def graph_to_json(graph: Graph) -> str:
         json.dumps(
             {
                 "name": op.name, "kind": op.kind, "inputs": op.inputs, "shape": op.shape, "attrs": dict(op.attrs),
-                "params": [[p.role, p.name, p.shape, *[True] * p.computed] for p in op.params], "module": op.module,
+                "params": [_param(p) for p in op.params], "module": op.module,
             }
         )
         for op in graph.ops
     ]  # fmt: skip
-    head = json.dumps({"workbench_graph": _VERSION, "digest": graph.digest, "outputs": graph.outputs})
+    unread = {"unread": graph.unread} if graph.unread else {}
+    head = json.dumps({"workbench_graph": _VERSION, "digest": graph.digest, "outputs": graph.outputs, **unread})
     return head[:-1] + ', "ops": [\n' + ",\n".join(lines) + "\n]}\n"
 
 
@@ -45,14 +46,13 @@ def graph_from_json(text: str, source: str) -> Graph:
             Op(
                 str(op["name"]), str(op["kind"]), tuple(op["inputs"]), tuple(op["shape"]),
                 tuple((key, _frozen(value)) for key, value in op["attrs"].items()),
-                tuple(
-                    Param(str(role), str(name), tuple(shape), bool(more)) for role, name, shape, *more in op["params"]
-                ),
+                tuple(map(_read_param, op["params"])),
                 str(op["module"]),
             )
             for op in data["ops"]
         )  # fmt: skip
-        graph = Graph(ops, tuple(data["outputs"]))
+        unread = tuple((str(name), tuple(map(int, shape))) for name, shape in data.get("unread", ()))
+        graph = Graph(ops, tuple(data["outputs"]), unread=unread)
         names: set[str] = set()
         for op in ops:
             if not all(isinstance(n, int) and n >= 0 for n in op.shape) or not names.issuperset(op.inputs):
@@ -64,6 +64,20 @@ def graph_from_json(text: str, source: str) -> Graph:
     if digest != data.get("digest") or not names.issuperset(graph.outputs):
         raise FileFormatError(f"{source}: its operators are not those it was written with (digest {digest})")
     return graph
+
+
+def _param(param: Param) -> list[Any]:
+    """role, name, shape, then what few have: whether it is computed, and its parts."""
+    plain = [param.role, param.name, param.shape]
+    if param.parts is not None:
+        return [*plain, param.computed, param.parts]
+    return [*plain, *[True] * param.computed]
+
+
+def _read_param(row: list[Any]) -> Param:
+    role, name, shape, *more = row
+    parts = None if len(more) < 2 else tuple((str(key), tuple(dims)) for key, dims in more[1])
+    return Param(str(role), str(name), tuple(shape), bool(more and more[0]), parts)
 
 
 def _frozen(value: Any) -> Any:

@@ -17,12 +17,26 @@ class Param:
     role: "weight", "bias", "running_mean", "running_var" or "value".
     name: its key in the module's state_dict (or the nearest stable path where it is computed).
     computed: whether the module computes it from its parameters, as it does standardised weights.
+    parts: the module's parameters that it holds or is computed from, as (state_dict key, shape), with None in a shape
+    for a dimension that is as long as its own; () for a buffer or a constant. None: the parameter of its name.
     """
 
     role: str
     name: str
     shape: tuple[int, ...]
     computed: bool = field(default=False, repr=False)  # not in the repr: digests are made of it
+    parts: tuple[tuple[str, tuple[int | None, ...]], ...] | None = field(default=None, repr=False)
+
+    @property
+    def parameters(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """The module's parameters behind it: (state_dict key, shape)."""
+        if self.role.startswith("running"):
+            return ()
+        if self.parts is None:
+            return ((self.name, self.shape),)
+        return tuple(
+            (name, tuple(self.shape[i] if n is None else n for i, n in enumerate(shape))) for name, shape in self.parts
+        )
 
 
 @dataclass(frozen=True)

@@ -38,10 +38,18 @@ def rewrite(graph: Graph, plan: Plan) -> Graph:
     for rule, edits in groupby(plan.edits, lambda edit: _RULES[type(edit)]):
         neighbours = tuple(edits)
         edited = rule(graph, neighbours)
+        if edited is not graph and graph.unread:
+            edited = replace(edited, unread=_still_unread(graph, edited))
         if edited is not graph and graph.origin is not None:
             edited = replace(edited, origin=graph.origin.after(neighbours))
         graph = edited
     return graph
+
+
+def _still_unread(graph: Graph, edited: Graph) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Without the parameters of modules that are no longer there."""
+    removed = graph.classes.keys() - edited.classes.keys()
+    return tuple((name, shape) for name, shape in graph.unread if name.rpartition(".")[0] not in removed)
 
 
 # ---- SetInput and SetSpatial ------------------------------------------------------------------------------------

@@ -43,9 +43,21 @@ def trace(model: nn.Module, input_size: tuple[int, int, int] | None = None, *, e
 def _traced(model: nn.Module, inputs: tuple[Any, ...]) -> Graph:
     exported = export(model, inputs)
     modules = tuple((path, _qualified(module)) for path, module in model.named_modules(remove_duplicate=False))
-    tracer = Tracer(type(model).__name__, frozenset(path for path, _ in modules))
+    tracer = Tracer(type(model).__name__, frozenset(path for path, _ in modules), _parameters(model))
     outputs = tracer.run(exported)
-    return Graph(_reachable(tracer.ops, outputs), outputs, modules)
+    ops = _reachable(tracer.ops, outputs)
+    read = {name for op in ops for param in op.params for name, _ in param.parameters}
+    own = dict(tracer.parameters.values())
+    return Graph(ops, outputs, modules, unread=tuple((n, shape) for n, shape in own.items() if n not in read))
+
+
+def _parameters(model: nn.Module) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """By every key a parameter has: the first of them, and its shape."""
+    first: dict[int, str] = {}
+    return {
+        name: (first.setdefault(id(tensor), name), tuple(tensor.shape))
+        for name, tensor in model.named_parameters(remove_duplicate=False)
+    }
 
 
 def _origin(model: nn.Module, image: Tensor) -> Origin | None:

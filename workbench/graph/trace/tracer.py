@@ -32,15 +32,19 @@ _SPLITS = ("split", "split_with_sizes", "chunk", "unbind", "tensor_split")
 class Tracer:
     """Operators from one exported program.
 
-    model: its class name, for errors. paths: of its modules. ops: the operators so far.
+    model: its class name, for errors. paths: of its modules. parameters: by every state_dict key one has, its first key
+    and its shape. ops: the operators so far.
     """
 
-    def __init__(self, model: str, paths: frozenset[str]) -> None:
+    def __init__(
+        self, model: str, paths: frozenset[str], parameters: Mapping[str, tuple[str, tuple[int, ...]]]
+    ) -> None:
         self.model = model
         self.paths = paths
+        self.parameters = parameters
         self.ops: list[Op] = []
         self._names: set[str] = set()
-        self._params: dict[str, FeatureMap] = {}  # of the constants that are operands
+        self._operands: dict[str, FeatureMap] = {}  # of the constants that are operands
 
     def run(self, exported: torch.export.ExportedProgram) -> tuple[str, ...]:
         """Fill `ops` and name the outputs."""
@@ -169,7 +173,7 @@ class Tracer:
         if changes_nothing(kind, attrs, values, shape):
             return values[0] if base in VIEWS else FeatureMap(self._read(values[0]), shape)
         names = tuple(self._read(v) for v in values)
-        return self._emit(node.name, kind, names, shape, attrs, _parameters(params, module), module)
+        return self._emit(node.name, kind, names, shape, attrs, self._params_of(params, module), module)
 
     # ---- pieces -----------------------------------------------------------------------------------------------
 
@@ -249,16 +253,30 @@ class Tracer:
     def _read(self, value: Any) -> str:
         """The name of the operator that makes the value; a constant becomes a `param` operator here."""
         if isinstance(value, Constant):
-            operand = self._params.get(value.name)
+            operand = self._operands.get(value.name)
             if operand is None:
                 key = value.key or f"{value.module}.{value.name}".lstrip(".")
-                params = (Param("value", key, value.shape),)
+                params = (Param("value", key, value.shape, parts=self._parts(value, key)),)
                 operand = self._emit(value.name, "param", (), value.shape, {}, params, value.module)
-                self._params[value.name] = operand
+                self._operands[value.name] = operand
             return operand.name
         if value.version != value.storage.version:
             raise TraceError(f"{self.model} writes into part of a tensor it reads again (the one {value.name!r} makes)")
         return str(value.name)
+
+    def _params_of(self, params: Mapping[str, Constant], module: str) -> tuple[Param, ...]:
+        # a weight that is computed (standardised, say) has the path the layer would keep it at
+        return tuple(
+            Param(role, name := c.key or f"{module}.{role}", c.shape, not c.key, self._parts(c, name))
+            for role, c in params.items()
+        )
+
+    def _parts(self, constant: Constant, name: str) -> tuple[tuple[str, tuple[int | None, ...]], ...] | None:
+        """See `Param.parts`."""
+        own = [self.parameters[root] for root in constant.roots if root in self.parameters]
+        if constant.key and [key for key, _ in own] == [name]:
+            return None
+        return tuple((key, _tied(shape, constant.shape)) for key, shape in dict.fromkeys(own))
 
     def _written(self, subject: Any, name: str) -> Any:
         """What a tensor is after an in-place operator of that name."""
@@ -303,6 +321,8 @@ def _number(value: Any) -> Any:
     return value.number if isinstance(value, Constant) and value.number is not None else value
 
 
-def _parameters(params: Mapping[str, Constant], module: str) -> tuple[Param, ...]:
-    # a weight that is computed (standardised, say) has the path the layer would keep it at
-    return tuple(Param(role, c.key or f"{module}.{role}", c.shape, computed=not c.key) for role, c in params.items())
+def _tied(shape: tuple[int, ...], whole: tuple[int, ...]) -> tuple[int | None, ...]:
+    """A parameter's shape, None where a dimension is that of what is computed from it."""
+    if len(shape) != len(whole):
+        return shape
+    return tuple(None if n == m != 1 else n for n, m in zip(shape, whole, strict=True))
