@@ -108,7 +108,7 @@ class Bench(anywidget.AnyWidget):
 
         html = f'<div class="wb-picture-{self.picture}">{picture(self.session)}</div>'
         display({"text/html": html}, raw=True)
-        data, metadata = self._repr_mimebundle_()
+        data, metadata = self._repr_mimebundle_() or ({}, {})
         display(data, metadata=metadata, raw=True)
 
     def __repr__(self) -> str:
