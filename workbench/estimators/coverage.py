@@ -22,8 +22,8 @@ _KINDS = frozenset(
     "RESIZE_NEAREST_NEIGHBOR RSQRT SLICE SOFTMAX SQUARED_DIFFERENCE SUB SUM TRANSPOSE".split()
 )
 _CHANNELS, _KERNEL, _SIDE = 4096, 11, 512
-# measured / modelled cycles of small networks around an operator, 90 % of them (U55-128, U65-512, U85-256, seed 1, three
-# draws: benchmarks/sweep.py); in a network of many operators it weighs less
+# measured / modelled cycles of small networks around an operator, 90 % of them (benchmarks/sweep.py on U55-128, U65-512
+# and U85-256, seed 1, three draws); in a network of many operators it weighs less
 _IN_SMALL_NETWORKS = MappingProxyType(
     {
         "MAXIMUM": (0.997, 1.003),

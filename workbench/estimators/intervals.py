@@ -39,9 +39,9 @@ def interval(
 ) -> tuple[float, float]:
     """(low, high): factors of an estimate that give both ends of its 90 % interval.
 
-    composed: whether the network has attention or layer norms. uncovered: whether it has sizes that were never measured.
-    compiled_share: of the estimate's cycles, those the user compiled, which have no error. kinds: the factors for its
-    kinds of operators (see `coverage`), the wider of which hold.
+    composed: whether the network has attention or layer norms. uncovered: whether it has sizes that were never
+    measured. compiled_share: of the estimate's cycles, those the user compiled, which have no error. kinds: the factors
+    for its kinds of operators (see `coverage`), the wider of which hold.
     """
     low, high = _bounds(target, composed, calibrations_folder(), calibration_stamp()) if target.is_real else BETWEEN
     low, high = min(low, kinds[0]), max(high, kinds[1])
