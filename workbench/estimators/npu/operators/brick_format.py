@@ -69,7 +69,7 @@ def _needed_by(op: HwOp, aliases: Aliases, family: str) -> set[str]:
     if op.kind == "RESIZE_BILINEAR" and family != "u85":
         nhwc.add(locations[op.name])
     if op.kind == "TRANSPOSE_CONV" and op.stride != (1, 1) and family == "u85":
-        nhwc.add(locations[op.name])
+        nhwc.add(grouped_output(op, aliases))
     if op.kind == "MEAN" and sums_channels(op, producers[op.inputs[0]]):
         nhwc.add(locations[op.inputs[0]])
     if op.kind == "CONV_2D" and op.groups > 1:

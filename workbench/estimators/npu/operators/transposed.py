@@ -22,9 +22,11 @@ __all__ = ["transposed_passes"]
 
 
 def transposed_passes(
-    storage: TensorStorage, machine: Machine, op: HwOp, histograms: Mapping[str, WeightHistogram]
+    storage: TensorStorage, machine: Machine, op: HwOp, histograms: Mapping[str, WeightHistogram], output: str
 ) -> list[Pass]:
-    """The convolutions that make up a transposed one. histograms: of weights, by operator name."""
+    """The convolutions that make up a transposed one. histograms: of weights, by operator name. output: the location
+    that several write.
+    """
     assert op.weight is not None
     location, ofm, whole = storage.output(op)
     source = op.inputs[0]
@@ -42,9 +44,9 @@ def transposed_passes(
         convolution._replace(
             kernel=(ceil_div(rows - i, row_step), ceil_div(columns - j, column_step)),
             ofm=ofm._replace(
-                height=ofm.height - (i - top) % row_step, width=ofm.width - (j - left) % column_step
+                height=ofm.height - (i - top) % row_step, width=ofm.width - (j - left) % column_step, bricks=False
             ),
-            whole=whole or ofm, weight_name=f"{op.name}/{i}.{j}",
+            output=output, whole=(whole if output == location and whole else ofm)._replace(bricks=False), weight_name=f"{op.name}/{i}.{j}",
         )
         for i, j in product(range(row_step), range(column_step))
     ]  # fmt: skip
