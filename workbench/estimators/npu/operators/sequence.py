@@ -2,7 +2,7 @@
 
 Rules, read off the compiler (Ethos-U Vela 5.2):
 
-* order: depth first from the outputs, the last input of an operator first; of a concatenation the inputs written in
+* order: depth first from the outputs, the last of them and the last input of an operator first; of a concatenation the inputs written in
   place in order, then the copies from the last to the first, each behind what makes its input
 * a reshape is a view; a PAD is folded into convolutions, and copied around its input for any other reader
 * a concatenation's inputs are written in place where their producer allows, else copied
@@ -83,7 +83,7 @@ class _Sequence:
         self.visited: set[str] = set()
 
     def run(self) -> tuple[Pass, ...]:
-        for op in self.aliases.ops:
+        for op in reversed(self.aliases.ops):
             if not self.aliases.readers[op.name]:
                 self._visit(op)
         return tuple(self.passes)
