@@ -2,8 +2,8 @@
 
 Rules, read off the compiler (Ethos-U Vela 5.2):
 
-* order: depth first from the outputs, the last of them and the last input of an operator first; of a concatenation the inputs written in
-  place in order, then the copies from the last to the first, each behind what makes its input
+* order: depth first from the outputs, the last of them and the last input of an operator first; of a concatenation
+  the inputs written in place in order, then the copies from the last to the first, each behind what makes its input
 * a reshape is a view; a PAD is folded into convolutions, and copied around its input for any other reader
 * a concatenation's inputs are written in place where their producer allows, else copied
 * what is fused or chained is in `chaining`

@@ -40,13 +40,14 @@ def transposed_passes(
         return [with_stored_weights(machine, convolution)]
     row_step, column_step = op.stride
     top, left = ((k - s) // 2 if op.same else 0 for k, s in zip((rows, columns), op.stride, strict=True))
+    total = (whole if output == location and whole else ofm)._replace(bricks=False)
     parts = [
         convolution._replace(
             kernel=(ceil_div(rows - i, row_step), ceil_div(columns - j, column_step)),
             ofm=ofm._replace(
                 height=ofm.height - (i - top) % row_step, width=ofm.width - (j - left) % column_step, bricks=False
             ),
-            output=output, whole=(whole if output == location and whole else ofm)._replace(bricks=False), weight_name=f"{op.name}/{i}.{j}",
+            output=output, whole=total, weight_name=f"{op.name}/{i}.{j}",
         )
         for i, j in product(range(row_step), range(column_step))
     ]  # fmt: skip
