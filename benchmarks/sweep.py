@@ -88,7 +88,7 @@ def share(values: pd.Series) -> str:
 
 def line(name: str, rows: pd.DataFrame) -> str:
     """One row of the table; `rows`: of points that the accelerator took whole and that the estimate calls complete."""
-    worst = rows.loc[rows.error.abs().idxmax()]
+    worst = rows.iloc[int(rows.error.abs().to_numpy().argmax())]
     return (
         f"{name:<44}{len(rows):>8}{share(rows.near):>9}{share(rows.inside):>9}{share(rows.near | rows.inside):>9}"
         f"{share(rows.sram):>8}   {worst.error:+.0%} {worst.point} on {worst.target}"

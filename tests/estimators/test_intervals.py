@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.estimators import estimate
+from workbench.estimators.coverage import coverage
 from workbench.estimators.intervals import ENOUGH, conformal, interval, networks_on
 from workbench.estimators.measured_networks import DATA, read_rows
 from workbench.hardware import ETHOS_U, EthosU
+from workbench.hardware.lowering import HwOp
 
 from ..graph.zoo import traced
 
@@ -44,3 +46,20 @@ def test_what_was_never_measured_widens_the_interval():
     large = estimate(traced("mobilenetv2_100", 640), target)
     assert large.outside == ("maps above 512 pixels a side were never measured",)
     assert "wider because maps above 512" in large.basis
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "low", "high"),
+    [
+        ("CONV_2D", (), 1.0, 1.0),
+        ("TRANSPOSE_CONV", ("TRANSPOSE_CONV was measured in small networks alone",), 0.99, 1.009),
+        ("LSTM", ("LSTM was never measured",), 0.5, 2.0),
+    ],
+)
+def test_an_interval_widens_by_what_was_missed_on_a_kind(kind, words, low, high):
+    """Kinds that were checked in small networks are named, too; what nobody checked may cost twice or half."""
+    measured = coverage([HwOp("y", kind, (), (1, 8, 8, 16), ("y",))])
+    assert (measured.reasons, measured.kinds) == (words, (low, high))
+    target = EthosU("ethos-u65-512")
+    base, wide = interval(target, False, False), interval(target, False, False, kinds=measured.kinds)
+    assert wide == (min(base[0], low), max(base[1], high))

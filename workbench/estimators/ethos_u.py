@@ -7,7 +7,7 @@ from math import prod
 from ..graph import Graph
 from ..hardware import EthosU
 from ..hardware.lowering import HwOp
-from .coverage import uncovered
+from .coverage import coverage
 from .cycle_model import Modelled, modelled, operator_ms
 from .estimate import Detail, Estimate
 from .intervals import calibration_stamp, interval
@@ -40,10 +40,11 @@ def _estimate(graph: Graph, network: Modelled, target: EthosU, correction: Corre
     run, passes, cycles = network.run, network.passes, network.cycles
     if correction.share:
         cycles = tuple(n * factor for n, factor in zip(cycles, correction.factors, strict=True))
-    reasons = uncovered(run) + _unbuilt(target)
+    measured, unbuilt = coverage(run), _unbuilt(target)
+    reasons = measured.reasons + unbuilt
     latency, bound = operator_ms(run, cycles, target), _bounds(network)
     total_ms = sum(latency.values())
-    low, high = interval(target, network.composed, bool(reasons), correction.share)
+    low, high = interval(target, network.composed, measured.large or bool(unbuilt), correction.share, measured.kinds)
     return Estimate(
         latency_ms=total_ms,
         latency_interval_ms=(total_ms * low, total_ms * high),

@@ -24,19 +24,27 @@ __all__ = ["ENOUGH", "calibration_stamp", "conformal", "interval", "networks_on"
 
 ENOUGH = 60
 LEVEL = 0.90
-WIDER = 4.0  # an operator that was never measured may cost several times what the model says
+WIDER = 4.0  # an operator of a size that was never measured may be off several times as far
 _NARROWEST = 5e-4
 # Of an accelerator interpolated between two others: real ones interpolated so are within 10 % on 80 % of networks.
 BETWEEN = (0.85, 1.15)
 
 
-def interval(target: EthosU, composed: bool, uncovered: bool, compiled_share: float = 0.0) -> tuple[float, float]:
+def interval(
+    target: EthosU,
+    composed: bool,
+    uncovered: bool,
+    compiled_share: float = 0.0,
+    kinds: tuple[float, float] = (1.0, 1.0),
+) -> tuple[float, float]:
     """(low, high): factors of an estimate that give both ends of its 90 % interval.
 
-    composed: whether the network has attention or layer norms. uncovered: whether it has operators or sizes that were
-    never measured. compiled_share: of the estimate's cycles, those the user compiled, which have no error.
+    composed: whether the network has attention or layer norms. uncovered: whether it has sizes that were never
+    measured. compiled_share: of the estimate's cycles, those the user compiled, which have no error. kinds: the factors
+    for its kinds of operators (see `coverage`), the wider of which hold.
     """
     low, high = _bounds(target, composed, calibrations_folder(), calibration_stamp()) if target.is_real else BETWEEN
+    low, high = min(low, kinds[0]), max(high, kinds[1])
     width = (WIDER if uncovered and target.is_real else 1.0) * (1 - compiled_share)
     return max(1 - max(width * (1 - low), _NARROWEST), 0.05), 1 + max(width * (high - 1), _NARROWEST)
 

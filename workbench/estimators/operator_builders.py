@@ -67,7 +67,7 @@ class SmallNet:
         return name
 
     def conv(self, x: str, channels: int, kernel: Pair = (1, 1), **attrs: Any) -> str:
-        settings = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1} | attrs
+        settings: dict[str, Any] = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1} | attrs
         weight = (channels, self.shapes[x][1] // settings["groups"], *kernel)
         return self.add("conv2d", [x], {"weight": weight, "bias": (channels,)}, kernel=kernel, **settings)
 
@@ -169,9 +169,11 @@ def with_pool(net: SmallNet, kind: str, attrs: Mapping[str, Any]) -> str:
     kernel = _pair(attrs.get("kernel", 3))
     x = net.map()
     if attrs.get("kernel") == "global":
-        kernel = net.shapes[x][2:]
+        kernel = net.shapes[x][2], net.shapes[x][3]
     padding = _pair(attrs.get("padding", 0))
-    settings = {"dilation": (1, 1)} if kind == "max_pool2d" else {"count_include_pad": not any(padding)}
+    settings: dict[str, Any] = {"count_include_pad": not any(padding)}
+    if kind == "max_pool2d":
+        settings = {"dilation": (1, 1)}
     return net.add(
         kind, [x], kernel=kernel, stride=_pair(attrs.get("stride", 2)), padding=padding,
         ceil=attrs.get("ceil", False), **settings,
@@ -326,7 +328,7 @@ def with_matmul(net: SmallNet, kind: str, attrs: Mapping[str, Any]) -> str:
 
 def with_activation(net: SmallNet, kind: str, attrs: Mapping[str, Any]) -> str:
     """An activation or function of a map or tokens, a shallow map having three channels."""
-    x = {"map": net.map, "tokens": net.tokens, "shallow map": lambda: net.map(3)}[attrs["of"]]()
+    x = net.tokens() if attrs["of"] == "tokens" else net.map(3 if attrs["of"] == "shallow map" else 0)
     if attrs["of"] == "map" and kind in ("relu", "relu6", "hard_sigmoid"):
         x = net.add("mul", [x, net.conv(x, net.shapes[x][1])])
     settings: dict[str, Any] = {"slope": 0.1} if kind == "leaky_relu" else {}
@@ -353,7 +355,7 @@ def with_norm(net: SmallNet, kind: str, attrs: Mapping[str, Any]) -> str:
 
 def with_linear(net: SmallNet, kind: str, attrs: Mapping[str, Any]) -> str:
     """A linear layer of a vector, of tokens, or along the last axis of a map."""
-    x = {"vector": lambda: net.tokens(2), "tokens": net.tokens}.get(attrs["of"], net.map)()
+    x = net.map() if attrs["of"].startswith("map") else net.tokens(2 if attrs["of"] == "vector" else 3)
     if attrs["of"] == "map, channels last":
         x = net.add("permute", [x], axes=(0, 2, 3, 1))
     return net.linear(x, net.random.choice((10, 24, 64, 100)))

@@ -67,3 +67,48 @@ def test_depthwise_convolutions_of_long_strides_run_kernel_element_by_element_or
         assert EthosU(name).measure_graph(graph).cpu_ops
         assert estimate(graph, EthosU(name)).cpu_ops == ("DEPTHWISE_CONV_2D conv2d_2",)
     compare(Point("depthwise", "stride", stride, 0), "ethos-u85-256")
+
+
+MENDED = [
+    Point("amax", "axes, keepdim", (1,), 0),
+    Point("amax", "axes", (1,), 0),
+    Point("amax", "axes, keepdim", (2,), 0),
+    Point("amax", "axes", (2, 3), 0),
+    Point("amax", "axes of rank 3", (2,), 0),
+    Point("sum", "axes, keepdim", (1, 2, 3), 0),
+    Point("sum", "axes", (1, 3), 0),
+    Point("softmax", "axis", 1, 0),
+    Point("adaptive_avg_pool2d", "size", (0, 1), 0),
+    Point("adaptive_avg_pool2d", "size", (1, 0), 0),
+    Point("adaptive_avg_pool2d", "size", (2, 2), 0),
+    Point("slice", "axis, step", (3, 2), 0),
+    Point("concat", "axis of rank 3", 1, 0),
+    Point("pad", "pads", ((0, 0), (3, 2), (1, 0), (0, 0)), 0),
+    Point("reflect_pad", "pads", ((0, 0), (0, 0), (1, 1), (1, 1)), 0),
+    Point("add constant", "constant", "map", 0),
+    Point("mul", "other", "itself", 0),
+    Point("hard_swish", "of", "shallow map", 0),
+    Point("leaky_relu", "of", "shallow map", 0),
+    Point("conv1d", "dilation", 8, 0),
+]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("point", MENDED, ids=str)
+def test_latency_and_memory_of_operators_are_the_compilers(point, target):
+    compare(point, target, sram=0.12)
+
+
+@pytest.mark.parametrize("other", ["same", "scalar", "constant"])
+def test_division_on_the_u85_takes_33_cycles_an_element_in_a_chain_too(other):
+    point = Point("div", "other", other, 0) if other != "constant" else Point("div constant", "constant", "whole", 0)
+    compare(point, "ethos-u85-256")
+
+
+@pytest.mark.parametrize("kind", ["maximum", "minimum"])
+@pytest.mark.parametrize("other", ["same", "channels", "itself"])
+def test_a_maximum_of_two_scales_is_for_the_cpu(kind, other):
+    graph = operator_network(Point(kind, "other", other, 0))
+    for name in TARGETS:
+        cpu = EthosU(name).measure_graph(graph).cpu_ops
+        assert bool(cpu) == bool(estimate(graph, EthosU(name)).cpu_ops) == (other != "itself")

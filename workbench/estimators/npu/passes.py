@@ -174,6 +174,7 @@ class _Pass(NamedTuple):
     upscale: int = 1
     tensor_bytes: int = 0
     scratch_bytes: int = 0
+    source_bytes: int = 0
 
 
 class Pass(_Pass):  # a tuple, as every estimate makes hundreds; a subclass, because a cached property needs a __dict__
@@ -187,6 +188,7 @@ class Pass(_Pass):  # a tuple, as every estimate makes hundreds; a subclass, bec
     sparse: whether zero weights, two of every four input channels, are skipped (U85). upscale: rows and columns that
     every input element of a transposed convolution counts as, all but one of them zero (U55 and U65). tensor_bytes: of
     the memory that is kept for the output, 0 where it is that of `ofm` or `whole`. scratch_bytes: needed while it runs.
+    source_bytes: of what `ifm` is a part of, 0 where it is all.
     """
 
     @cached_property
@@ -207,4 +209,5 @@ class Pass(_Pass):  # a tuple, as every estimate makes hundreds; a subclass, bec
             self.op, self.sources, self.inputs, self.output, self.ifm, self.ofm, self.ifm2, self.kernel, self.stride,
             self.dilation, weight_bytes, self.weight_name, self.weight_histogram, self.chain, self.whole,
             self.transpose, sparse, self.upscale, self.tensor_bytes, self.scratch_bytes,
+            self.source_bytes,
         )  # fmt: skip

@@ -8,7 +8,7 @@ Rules, read off the compiler (Ethos-U Vela 5.2). NHWC are
 * sums, and what they add up where it has more than 8 bits
 * what some operators read and write, by accelerator (`_NHWC_ONLY`), what is interpolated (U55, U65) and
   what a transposed convolution writes position by position (U85)
-* what is read or written with several shapes, or from a column on
+* what is read or written with several shapes, from a column on, or by windows with long strides
 * mirrored padding
 """
 
@@ -17,19 +17,19 @@ from math import prod
 from ....hardware.lowering import HwOp
 from ..feature_map import BRICK, FeatureMap
 from .aliases import Aliases
-from .kinds import LOOKED_UP, PASS_OPS, POOLS, RESHAPED_DEEPER, SLICES
+from .kinds import CONVOLUTIONS, LOOKED_UP, MAX_STRIDE, PASS_OPS, POOLS, RESHAPED_DEEPER, SLICES
 from .shapes import deepened, is_batched, near_square, strides_far, sums_channels
 
 __all__ = ["grouped_output", "nhwc_locations"]
 
 _NHWC_ONLY = {
-    "u55": frozenset(["TRANSPOSE", "MATMUL", "REDUCE_SUM", "LARGEST"]),
-    "u65": frozenset(["TRANSPOSE", "MATMUL", "REDUCE_SUM", "LARGEST"]),
+    "u55": frozenset(["TRANSPOSE", "MATMUL", "REDUCE_SUM"]),
+    "u65": frozenset(["TRANSPOSE", "MATMUL", "REDUCE_SUM"]),
     "u85": frozenset[str](),
 }
 _PARTICULAR = frozenset(  # kinds that may need NHWC
-    "HOST CONCATENATION REDUCE_SUM MEMORY_COPY RESIZE_BILINEAR MEAN CONV_2D TRANSPOSE_CONV SLICE STRIDED_SLICE "
-    "AVERAGE_POOL_2D MAX_POOL_2D MIRROR_PAD".split()
+    "HOST CONCATENATION PAD PADV2 MIRROR_PAD REDUCE_SUM MEMORY_COPY RESIZE_BILINEAR MEAN SLICE STRIDED_SLICE "
+    "CONV_2D DEPTHWISE_CONV_2D TRANSPOSE_CONV AVERAGE_POOL_2D MAX_POOL_2D".split()
 ).union(*_NHWC_ONLY.values())
 
 
@@ -69,7 +69,7 @@ def _needed_by(op: HwOp, aliases: Aliases, family: str) -> set[str]:
     if op.kind == "RESIZE_BILINEAR" and family != "u85":
         nhwc.add(locations[op.name])
     if op.kind == "TRANSPOSE_CONV" and op.stride != (1, 1) and family == "u85":
-        nhwc.add(locations[op.name])
+        nhwc.add(grouped_output(op, aliases))
     if op.kind == "MEAN" and sums_channels(op, producers[op.inputs[0]]):
         nhwc.add(locations[op.inputs[0]])
     if op.kind == "CONV_2D" and op.groups > 1:
@@ -80,6 +80,12 @@ def _needed_by(op: HwOp, aliases: Aliases, family: str) -> set[str]:
         nhwc.add(locations[op.inputs[0]])
     if op.kind in POOLS and strides_far(op) and not op.same:
         nhwc.add(locations[op.inputs[0]])
+    if op.kind in CONVOLUTIONS and max(op.stride) > MAX_STRIDE:
+        nhwc.add(locations[aliases.unpadded(op.inputs[0])])
+    if op.kind in ("PAD", "PADV2") and len(op.extra) > 4:
+        front, back = op.extra[-2:]
+        if front % BRICK or (back and (op.shape[-1] - back) % BRICK):
+            nhwc.add(locations[op.name])
     if op.kind == "MIRROR_PAD":
         nhwc.add(locations[op.name])
     return nhwc

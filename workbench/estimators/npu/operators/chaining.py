@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ....hardware.lowering import HwOp
 from ..feature_map import FeatureMap
 from ..passes import ELEMENTWISE, ChainedOp, Pass
-from .shapes import deepened
+from .shapes import deepened, near_square
 from .storage import TensorStorage
 
 __all__ = ["PassChain"]
@@ -58,7 +58,11 @@ class PassChain:
             read = self.storage.maps[name]
             if self.storage.aliases.is_shallow(op):
                 read = deepened(read)
-            if last.ofm.size == pass_.ofm.size == read.size and self.can_chain(link):
+            size = pass_.ofm.size
+            if last.op == "FullyConnected" and last.chain and last.chain[-1].op in ("Relu", "Relu6"):
+                # behind a ReLU of its own, in the shape that it writes
+                size = near_square(pass_.ofm).size
+            if last.ofm.size == size and pass_.ofm.size == read.size and self.can_chain(link):
                 # the last pass's own OFM keeps its format; what is written has the operator's
                 other_format = pass_.ofm if pass_.ofm.bricks != last.ofm.bricks else None
                 self.chain(link, pass_.output, pass_.whole or other_format)

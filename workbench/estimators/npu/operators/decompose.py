@@ -202,7 +202,7 @@ class _Decomposition:
             n, outer, inner = shape[axis], prod(shape[:axis]), prod(shape[axis + 1 :])
             kernel, pooled = (1, n), (outer, 1, inner)
             if axis == len(shape) - 3 and outer == 1 and self.u85:
-                kernel, pooled = (n, 1), (1, *shape[-2:])
+                kernel, pooled = (n, 1), (1, shape[-2], shape[-1])
             folded = (pooled[0] * kernel[0], pooled[1] * kernel[1], pooled[2])
             x = self._part(f"{k}.folded", "RESHAPE", (x,), folded, bits=8)
             if k == len(op.extra) - 2 and not op.extra[0]:  # the last axis, where axes are dropped

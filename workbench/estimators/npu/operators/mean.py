@@ -43,7 +43,8 @@ def mean_sums(storage: TensorStorage, machine: Machine, op: HwOp) -> Sums:
     rest = ifm.height // height, ifm.width // width
     rows = max(min(height, _MAX_ELEMENTS // width), 1)
     count = ceil_div(height, rows)
-    ofm = FeatureMap(*rest, ifm.channels, rest == (1, 1), bits=32)
+    bricks = rest == (1, 1) or (machine.family != "u85" and not sums_channels(op, source))
+    ofm = FeatureMap(*rest, ifm.channels, bricks, bits=32)
     passes = []
     for k, size in enumerate([height - rows * (count - 1), *[rows] * (count - 1)]):
         name = f"{op.name}_sum{k}"

@@ -2,8 +2,8 @@
 
 Rules, read off the compiler (Ethos-U Vela 5.2):
 
-* order: depth first from the outputs, the last input of an operator first; of a concatenation the inputs written in
-  place in order, then the copies from the last to the first, each behind what makes its input
+* order: depth first from the outputs, the last of them and the last input of an operator first; of a concatenation
+  the inputs written in place in order, then the copies from the last to the first, each behind what makes its input
 * a reshape is a view; a PAD is folded into convolutions, and copied around its input for any other reader
 * a concatenation's inputs are written in place where their producer allows, else copied
 * what is fused or chained is in `chaining`
@@ -21,6 +21,7 @@ from ..feature_map import FeatureMap
 from ..machine import Machine
 from ..passes import ELEMENTWISE, ChainedOp, Pass
 from ..weight_histogram import WeightHistogram
+from .brick_format import grouped_output
 from .chaining import PassChain
 from .cpu_fallback import cpu_operators
 from .data_movement import concatenated_constants, concatenated_input, mirror_pad, pad, tile
@@ -82,7 +83,7 @@ class _Sequence:
         self.visited: set[str] = set()
 
     def run(self) -> tuple[Pass, ...]:
-        for op in self.aliases.ops:
+        for op in reversed(self.aliases.ops):
             if not self.aliases.readers[op.name]:
                 self._visit(op)
         return tuple(self.passes)
@@ -163,19 +164,23 @@ class _Sequence:
             self._append_groups(op)
 
     def _append_transposed(self, op: HwOp) -> None:
-        passes = transposed_passes(self.storage, self.machine, op, self.histograms)
+        output = grouped_output(op, self.aliases)
+        passes = transposed_passes(self.storage, self.machine, op, self.histograms, output)
         if len(passes) == 1:
             self._append_with_activation(op, passes[0])
             return
         self.passes.extend(passes)
-        if op.act != "NONE":
-            self.chain.chain(ChainedOp(ACTIVATIONS[op.act]), passes[-1].output)
+        self._append_separate_activation(op, output)
 
     def _append_groups(self, op: HwOp) -> None:
         """Groups, and their activation behind all of them."""
-        location, ofm, whole = self.storage.output(op)
-        output = f"{op.name}_act" if op.act != "NONE" else location
+        output = grouped_output(op, self.aliases)
         self.passes.extend(group_passes(self.storage, self.machine, op, self.histograms, output))
+        self._append_separate_activation(op, output)
+
+    def _append_separate_activation(self, op: HwOp, output: str) -> None:
+        """The activation of what several passes have written to `output`."""
+        location, ofm, whole = self.storage.output(op)
         if op.act != "NONE":
             total = ofm._replace(bricks=output not in self.storage.nhwc)
             numbers = (self.storage.numbers[op.name],)

@@ -96,7 +96,8 @@ def constant_map(op: HwOp, ofm: FeatureMap) -> FeatureMap:
     elements = {"scalar": 1}.get(op.const[0], ofm.channels)
     if op.const[0] in ("value", "inverse"):
         elements = op.extra[0] if op.extra else 1
-    if op.const[0] != "full" and elements in (1, ofm.channels):
+    of_groups = op.const[0] in ("weight", "bias") and ofm.channels == 1  # channels stand as columns
+    if op.const[0] != "full" and elements in (1, ofm.channels) and not of_groups:
         return FeatureMap(1, 1, elements, False, ofm.bits)
     if op.const[0] in ("value", "inverse") and len(op.extra) > 1 and op.extra[1] and elements == ofm.height * ofm.width:
         return FeatureMap(ofm.height, ofm.width, 1, False, ofm.bits)

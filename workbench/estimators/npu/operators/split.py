@@ -67,7 +67,7 @@ def group_passes(
         "Conv2D", (storage.numbers[op.name],), (storage.location(source),), output, part_in, part_out,
         kernel=kernel.size, stride=(1, 1) if by_position else op.stride, dilation=kernel.dilation,
         weight_name=op.name, whole=whole if output == location and whole else total,
-        weight_histogram=kernel.histogram,
+        weight_histogram=kernel.histogram, source_bytes=ifm.stored_bytes,
     )  # fmt: skip
     part = with_stored_weights(machine, part)
     count = op.groups * (ofm.height * ofm.width if by_position else 1)

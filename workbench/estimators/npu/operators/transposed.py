@@ -22,9 +22,11 @@ __all__ = ["transposed_passes"]
 
 
 def transposed_passes(
-    storage: TensorStorage, machine: Machine, op: HwOp, histograms: Mapping[str, WeightHistogram]
+    storage: TensorStorage, machine: Machine, op: HwOp, histograms: Mapping[str, WeightHistogram], output: str
 ) -> list[Pass]:
-    """The convolutions that make up a transposed one. histograms: of weights, by operator name."""
+    """The convolutions that make up a transposed one. histograms: of weights, by operator name. output: the location
+    that several write.
+    """
     assert op.weight is not None
     location, ofm, whole = storage.output(op)
     source = op.inputs[0]
@@ -38,13 +40,14 @@ def transposed_passes(
         return [with_stored_weights(machine, convolution)]
     row_step, column_step = op.stride
     top, left = ((k - s) // 2 if op.same else 0 for k, s in zip((rows, columns), op.stride, strict=True))
+    total = (whole if output == location and whole else ofm)._replace(bricks=False)
     parts = [
         convolution._replace(
             kernel=(ceil_div(rows - i, row_step), ceil_div(columns - j, column_step)),
             ofm=ofm._replace(
-                height=ofm.height - (i - top) % row_step, width=ofm.width - (j - left) % column_step
+                height=ofm.height - (i - top) % row_step, width=ofm.width - (j - left) % column_step, bricks=False
             ),
-            whole=whole or ofm, weight_name=f"{op.name}/{i}.{j}",
+            output=output, whole=total, weight_name=f"{op.name}/{i}.{j}",
         )
         for i, j in product(range(row_step), range(column_step))
     ]  # fmt: skip

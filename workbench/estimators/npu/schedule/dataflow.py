@@ -50,7 +50,7 @@ class Dataflow:
                 else:
                     readers[name] = [i]
                 if name not in writers and feature_map is not None:
-                    read_size[name] = max(read_size.get(name, 0), feature_map.stored_bytes)
+                    read_size[name] = max(read_size.get(name, 0), feature_map.stored_bytes, pass_.source_bytes)
             inputs.append(tuple(read))
         size.update(whole_size)
         size.update({name: n for name, n in read_size.items() if name not in writers})

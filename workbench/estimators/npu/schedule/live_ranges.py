@@ -99,12 +99,18 @@ def near_usage(program: Program, striping: Striping) -> list[int]:
     return usage(near_ranges(program, striping), program.duration)
 
 
-def weight_buffer_ranges(striping: Striping) -> list[LiveRange]:
-    """Live ranges of the weight buffers."""
-    ranges = []
-    for schedule, t in zip(striping.schedules, striping.times, strict=True):
+def weight_buffer_ranges(program: Program, striping: Striping) -> list[LiveRange]:
+    """Live ranges of the weight buffers; passes one after the other with the same weights share one."""
+    ranges: list[LiveRange] = []
+    buffered = ""  # name of the weights in the last buffer
+    for pass_, schedule, t in zip(program.passes, striping.schedules, striping.times, strict=True):
         if schedule.buffer is None:
+            buffered = ""
             continue
+        if pass_.weight_name == buffered and len(schedule.buffer.parts) == 1:
+            ranges[-1].end = t + 1
+            continue
+        buffered = pass_.weight_name if len(schedule.buffer.parts) == 1 else ""
         parts = schedule.buffer.parts
         last = (len(schedule.slices) - 2) % len(parts)
         for k, size in enumerate(parts):

@@ -31,7 +31,7 @@ def near_maps(program: Program, striping: Striping) -> tuple[frozenset[str], lis
     }
     ranges = live_ranges(passes, dataflow, cascaded, times, candidates, {})
     rolling_ranges = live_ranges(passes, dataflow, cascaded, times, set(rolling), rolling)
-    fixed = usage([*rolling_ranges, *weight_buffer_ranges(striping)], program.duration)
+    fixed = usage([*rolling_ranges, *weight_buffer_ranges(program, striping)], program.duration)
     near_ranges = _near_ranges(program, striping, ranges, fixed)
     near = {name for r in near_ranges for name in r.names} | set(rolling)
     near = _without_mixed_inputs(program, striping, near, set(rolling))

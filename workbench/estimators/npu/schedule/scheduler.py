@@ -103,7 +103,7 @@ def _striping(program: Program) -> Striping:
 
 def _near_usage(program: Program, striping: Striping) -> list[int]:
     """Bytes near at every time: feature maps that cannot be far, rolling buffers and weight buffers."""
-    return usage([*near_ranges(program, striping), *weight_buffer_ranges(striping)], program.duration)
+    return usage([*near_ranges(program, striping), *weight_buffer_ranges(program, striping)], program.duration)
 
 
 def _with_weight_buffers(program: Program, striping: Striping, limit: int, used: list[int] | None) -> Striping:
