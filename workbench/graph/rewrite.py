@@ -71,7 +71,8 @@ def _set_input(graph: Graph, edits: Sequence[SetInput]) -> Graph:
             raise NotApplicable(f"{fixed} ({graph.classes[fixed].rpartition('.')[2]}) is made for one image size")
         own = next(((path, cls) for path, cls in graph.modules if not cls.startswith(_FOLLOWED)), None)
         if own is not None and graph.origin is not None:
-            raise NotApplicable(f"the code of {own[0] or 'the network'} ({own[1].rpartition('.')[2]}) sets sizes itself")
+            name = own[1].rpartition(".")[2]
+            raise NotApplicable(f"the code of {own[0] or 'the network'} ({name}) may set sizes itself")
         return propagate(graph, {only.name: replace(only, shape=(only.shape[0], *edit.shape))})
     except NotApplicable as error:
         if graph.origin is None:

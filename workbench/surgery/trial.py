@@ -35,13 +35,14 @@ def require_buildable(state: State) -> None:
         except SurgeryError as error:
             raise NotApplicable(f"{step} cannot be carried out: {error}") from error
         idle = _runs_in_training_only(state.base.module, state.base.graph)
-        if idle and _learns(state.base.module, example_inputs(state.baseline)):
-            if not _learns(built, example_inputs(state)):
-                raise NotApplicable(
-                    f"{step} cannot be carried out: {idle} ({type(built.get_submodule(idle)).__name__}) runs in "
-                    f"training only and reads channels that would change; open the network without it, or select "
-                    f"other blocks"
-                )
+        if not idle or not _learns(state.base.module, example_inputs(state.baseline)):
+            return
+        if not _learns(built, example_inputs(state)):
+            cls = type(built.get_submodule(idle)).__name__
+            raise NotApplicable(
+                f"{step} cannot be carried out: {idle} ({cls}) runs in training only and reads channels that would "
+                f"change; open the network without it, or select other blocks"
+            )
 
 
 @lru_cache(maxsize=64)

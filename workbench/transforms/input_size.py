@@ -15,9 +15,9 @@ __all__ = ["InputSize"]
 class InputSize(Transform):
     """Let the network read images of another size; no weight changes.
 
-    height, width: pixels, 16 to 4096; width None is the height again.
+    height, width: pixels, 16 to 4096; width None is the height again. Channels that stand last, [N, H, W, C], stay there.
 
-    An image whose channels stand last, [N, H, W, C], keeps them there. Everything follows that the network's own code lets follow: flattened maps, attention on them, windows, patches,
+    Everything follows that the network's own code lets follow: flattened maps, attention on them, windows, patches,
     positions computed on the way. Refused where the network does not run at that size: a table of positions made for
     one size, windows that must divide the map, a map flattened into the classifier. Such a network is opened at another
     size: `workbench.open(name, input_size=(3, 192, 192))`.
