@@ -1,14 +1,14 @@
 """Steps ranked by what they gain for what they lose."""
 
-from itertools import combinations
+from itertools import combinations, islice
 
 import pandas as pd
 
-from ..errors import InputError
+from ..errors import InputError, NotApplicable
 from ..estimators import Estimate, delta_ms, estimate
 from ..space import Choice, Option, block_options, network_options, option
 from ..state import Images, State
-from ..transforms import describe
+from ..transforms import Transform, describe
 from .losses import losses_of
 
 __all__ = ["suggest"]
@@ -47,8 +47,18 @@ def suggest(state: State, n: int, images: Images | None) -> pd.DataFrame:
         if -float(str(row["latency_ms"])) > _MORE * (gains[a] + gains[b]):
             rows.append(row)
     table = pd.DataFrame([row for row in rows if row["complete"]], columns=list(_COLUMNS))
-    table = table.sort_values("gain_per_loss", ascending=False, ignore_index=True).head(n)
-    return table.drop(columns="complete")
+    table = table.sort_values("gain_per_loss", ascending=False, ignore_index=True)
+    rows_kept = islice((i for i, steps in enumerate(table["steps"]) if _applies(state, steps)), n)
+    return table.loc[list(rows_kept)].reset_index(drop=True).drop(columns="complete")
+
+
+def _applies(state: State, steps: tuple[Transform, ...]) -> bool:
+    """Whether `apply` takes the steps: on a module of one's own they are tried there."""
+    try:
+        state.apply(*steps)
+    except NotApplicable:
+        return False
+    return True
 
 
 def _pair(state: State, a: Option, b: Option) -> Option | None:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..errors import WorkbenchError
+from ..errors import WorkbenchError, first_line
 
 __all__ = ["onnx_file"]
 
@@ -20,12 +20,12 @@ def onnx_file(module: nn.Module, inputs: tuple[Any, ...], name: str) -> bytes:
         try:
             program = torch.onnx.export(module, inputs, dynamo=True, verbose=False)
         except Exception as error:  # the exporter raises whatever its many passes raise
-            first = str(error).strip().splitlines()[:1]
-            raise WorkbenchError(
-                f"torch.onnx cannot export {name}: {first[0] if first else type(error).__name__}"
-            ) from error
+            raise WorkbenchError(f"torch.onnx cannot export {name}: {first_line(error)}") from error
         assert program is not None
         model = program.model_proto
-        onnx.checker.check_model(model, full_check=True)
+        try:
+            onnx.checker.check_model(model, full_check=True)
+        except Exception as error:  # the checker and the inference of shapes have no error in common
+            raise WorkbenchError(f"torch.onnx makes no valid file of {name}: {first_line(error)}") from error
     data: bytes = model.SerializeToString()
     return data

@@ -183,7 +183,7 @@ class SetSpatial:
 
 @dataclass(frozen=True)
 class SetInput:
-    """Another input shape, (channels, height, width)."""
+    """Another input shape without the batch: (channels, height, width), or (height, width, channels) as it stands."""
 
     shape: tuple[int, int, int]
 

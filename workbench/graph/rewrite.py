@@ -63,6 +63,9 @@ _FIXED = frozenset(
     )
 )
 
+# Modules whose code the rules for shapes follow; any other may pad, crop or resize to sizes that the trace recorded.
+_FOLLOWED = ("timm.", "torch.nn.modules.")
+
 
 def _set_input(graph: Graph, edits: Sequence[SetInput]) -> Graph:
     """By the rules for shapes; where they do not tell what another size does, by the network itself.
@@ -74,11 +77,16 @@ def _set_input(graph: Graph, edits: Sequence[SetInput]) -> Graph:
         fixed = next((path for path, cls in graph.modules if cls in _FIXED), None)
         if fixed is not None:
             raise NotApplicable(f"{fixed} ({graph.classes[fixed].rpartition('.')[2]}) is made for one image size")
+        own = next(((path, cls) for path, cls in graph.modules if not cls.startswith(_FOLLOWED)), None)
+        if own is not None and graph.origin is not None:
+            name = own[1].rpartition(".")[2]
+            raise NotApplicable(f"the code of {own[0] or 'the network'} ({name}) may set sizes itself")
         return propagate(graph, {only.name: replace(only, shape=(only.shape[0], *edit.shape))})
     except NotApplicable as error:
         if graph.origin is None:
             raise
-        size = f"{edit.shape[1]} x {edit.shape[2]}"
+        last = edit.shape[0] != only.shape[1]  # the channels stand last
+        size = " x ".join(map(str, edit.shape[:2] if last else edit.shape[1:]))
         try:
             traced = graph.origin.trace_at(edit.shape)
         except WorkbenchError as refused:

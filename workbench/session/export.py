@@ -15,7 +15,7 @@ from ..files import check_folder, write_atomic
 from ..hardware import Measurement
 from ..hardware.onnx_timing import open_session
 from ..state import State, check_images
-from ..surgery import build_state, example_inputs
+from ..surgery import build_state, example_inputs, require_one_image
 from ..training import Task, prepared, resolve_task, score, score_with
 from .learning import images_of
 
@@ -43,6 +43,8 @@ def export(
     check_activations(activations, int16_layers)
     if path.suffix == ".onnx" and (activations != "int8" or int16_layers):
         raise InputError(f"an .onnx file holds floats; 16-bit activations are for {path.stem}.tflite")
+    if path.suffix == ".tflite":
+        require_one_image(state, "the .tflite file")
     check_folder(path)
     data = None if task is None else resolve_task(task)
     images = calibration
@@ -92,6 +94,7 @@ def int8_fidelity(
     int16_layers: Sequence[str] = (),
 ) -> pd.DataFrame:
     """See `Session.int8_fidelity`."""
+    require_one_image(state, "int8_fidelity")
     check_images(images, "images", state.input_size)
     ranges = images if calibration is None else calibration
     module = build_state(state, ranges if state.plans_since_learned else None)

@@ -8,7 +8,7 @@ from ..estimators import keep
 from ..hardware import Measurement
 from ..state import State, Verification, check_images
 from ..state.tables import verification
-from ..surgery import build_state, fidelity, measured_weights
+from ..surgery import build_state, fidelity, measured_weights, require_one_image
 
 __all__ = ["fidelity_of", "measure", "verify"]
 
@@ -35,6 +35,7 @@ def verify(state: State, timeout_s: float | None = None) -> Verification:
 
 def fidelity_of(state: State, images: torch.Tensor, calibration: torch.Tensor | None, distil: int) -> pd.DataFrame:
     """See `Session.fidelity`."""
+    require_one_image(state, "fidelity")
     check_images(images, "images", state.input_size)
     edited = build_state(state, images if calibration is None else calibration, distil)
     return fidelity(state.base.module, edited, state.base.graph, state.graph, images)

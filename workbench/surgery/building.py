@@ -14,7 +14,7 @@ from ..progress import shown
 from ..state import Applied, Learned, State, check_images, check_weights, tensors_of, weights_of
 from .build import build
 
-__all__ = ["build_state", "example_inputs", "measured_weights"]
+__all__ = ["build_state", "example_inputs", "measured_weights", "require_one_image"]
 
 # Weights that were learned -> the module that has them: what later steps of one history are all carried out on.
 _MODULES: WeakKeyDictionary[Learned, nn.Module] = WeakKeyDictionary()
@@ -32,6 +32,7 @@ def build_state(state: State, calibration: torch.Tensor | None = None, distil: i
     if distil and calibration is None:
         raise InputError(f"distil={distil} learns from images: give them as calibration=")
     if calibration is not None:
+        require_one_image(state, "calibration")
         check_images(calibration, "calibration", state.input_size)
     plans = state.plans_since_learned
     learned = state.learned
@@ -60,6 +61,15 @@ def measured_weights(state: State) -> tuple[Graph, Weights | None, str]:
     except SurgeryError as error:
         return state.graph, None, f"seeded random values, because the edited module cannot be built ({error})"
     return as_built(state.graph), weights, state.base.weights if learned is None else learned.source
+
+
+def require_one_image(state: State, what: str) -> None:
+    """Raise InputError, naming what it is for, where the network does not read one tensor of images."""
+    inputs = state.base.example_inputs
+    if inputs is not None and not (len(inputs) == 1 and isinstance(inputs[0], torch.Tensor) and inputs[0].dim() == 4):
+        count = len(state.base.graph.inputs)
+        reads = f"{count} inputs" if count > 1 else f"an input of shape {state.base.graph.inputs[0].shape}"
+        raise InputError(f"{what} takes images of a network that reads one; {state.model_name} reads {reads}")
 
 
 def example_inputs(state: State) -> tuple[Any, ...]:

@@ -31,8 +31,12 @@ def set_code_widths(model: nn.Module, before: Graph, after: Graph) -> None:
 
 
 def _by_class(table: Mapping[str, _T], module: nn.Module) -> _T | None:
-    """The entry for the module's class, or for the nearest one it is derived from; None where there is none."""
-    return next((table[cls.__name__] for cls in type(module).__mro__ if cls.__name__ in table), None)
+    """The entry for the module's class, or for the nearest of timm's it is derived from; None where there is none.
+
+    The tables name timm's classes; a user's class of the same name has code of its own.
+    """
+    ancestors = (cls.__name__ for cls in type(module).__mro__ if cls.__module__.startswith("timm."))
+    return next((table[name] for name in ancestors if name in table), None)
 
 
 def _ghost(module: Any, path: str, inside: list[Op], graph: Graph) -> None:

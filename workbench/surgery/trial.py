@@ -5,13 +5,18 @@ computes. timm's and torch's own classes are known; of any other the plan is car
 compared with the plan.
 """
 
+import copy
 from functools import lru_cache
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from ..errors import NotApplicable, SurgeryError
+from ..graph import Graph
+from ..graph.paths import around
 from ..state import Base, State
-from .building import build_state
+from .building import build_state, example_inputs
 
 __all__ = ["require_buildable"]
 
@@ -24,10 +29,20 @@ def require_buildable(state: State) -> None:
     Networks of timm's own are not tried, as surgery knows their classes: that keeps `apply` at milliseconds.
     """
     if not _is_known(state.base):
+        step = state.changes[-1]
         try:
-            build_state(state)
+            built = build_state(state)
         except SurgeryError as error:
-            raise NotApplicable(f"{state.changes[-1]} cannot be carried out: {error}") from error
+            raise NotApplicable(f"{step} cannot be carried out: {error}") from error
+        idle = _runs_in_training_only(state.base.module, state.base.graph)
+        if not idle or not _learns(state.base.module, example_inputs(state.baseline)):
+            return
+        if not _learns(built, example_inputs(state)):
+            cls = type(built.get_submodule(idle)).__name__
+            raise NotApplicable(
+                f"{step} cannot be carried out: {idle} ({cls}) runs in training only and reads channels that would "
+                f"change; open the network without it, or select other blocks"
+            )
 
 
 @lru_cache(maxsize=64)
@@ -45,3 +60,22 @@ def _untouched(module: nn.Module) -> bool:
     shared = len(keys) != len(list(module.parameters()))
     patched = any("forward" in vars(m) or m._forward_hooks or m._forward_pre_hooks for m in module.modules())
     return not shared and not patched
+
+
+def _runs_in_training_only(module: nn.Module, graph: Graph) -> str:
+    """Path of the first module with parameters of which nothing runs in evaluation mode, "" where there is none."""
+    running = {path for op in graph.ops for path in around(op.module)}
+    running |= {path for op in graph.ops for p in op.params for path in around(p.name.rpartition(".")[0])}
+    holders = (path for path, inside in module.named_modules() if path and any(True for _ in inside.parameters()))
+    return next((path for path in holders if path not in running), "")
+
+
+@torch.no_grad()
+def _learns(module: nn.Module, inputs: tuple[object, ...]) -> bool:
+    """Whether the module runs in training mode on a batch of two."""
+    pair = pytree.tree_map(lambda leaf: torch.cat([leaf, leaf]) if isinstance(leaf, Tensor) else leaf, inputs)
+    try:
+        copy.deepcopy(module).train()(*pair)
+    except Exception:  # whatever the module's own code raises
+        return False
+    return True

@@ -6,7 +6,7 @@ from typing import Literal, Self, get_args
 
 from ..errors import InputError, NotApplicable, unknown
 from ..graph import Block, ExchangeLayer, Graph, Op, Plan
-from ..graph.kinds import SMOOTH_RECTIFIERS, STATELESS_ACTIVATIONS
+from ..graph.kinds import SEPARATE_ACTIVATIONS, SMOOTH_RECTIFIERS, STATELESS_ACTIVATIONS
 from ..hardware import Target
 from .base import Blocks, Transform
 from .per_block import per_block
@@ -15,6 +15,8 @@ from .select import check_blocks
 __all__ = ["ReplaceActivation"]
 
 Activation = Literal["hard_swish", "hard_sigmoid", "relu", "relu6", "silu", "gelu", "leaky_relu"]
+
+_REPLACED = STATELESS_ACTIVATIONS | SEPARATE_ACTIVATIONS  # softplus, which is a function elsewhere, too
 
 _ATTRS: Mapping[str, dict[str, float]] = {"leaky_relu": {"slope": 0.01}}
 
@@ -44,8 +46,8 @@ class ReplaceActivation(Transform):
         if not isinstance(self.of, tuple):
             raise InputError(f"of is {self.of!r}; it must be a tuple of activations such as ('silu',)")
         for kind in self.of:
-            if kind not in STATELESS_ACTIVATIONS:
-                raise unknown("activation", kind, STATELESS_ACTIVATIONS)
+            if kind not in _REPLACED:
+                raise unknown("activation", kind, _REPLACED)
         check_blocks(self.blocks)
 
     @classmethod

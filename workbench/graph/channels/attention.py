@@ -15,7 +15,7 @@ _KNOW_THEIR_WIDTH = (
 )
 
 # Attention whose code holds one number for the width of values, of all heads, and of the part it attends to.
-_ONE_VALUE_WIDTH = (".SHSA", ".CascadedGroupAttention")
+_ONE_VALUE_WIDTH = ("timm.models.shvit.SHSA", "timm.models.efficientvit_msra.CascadedGroupAttention")
 
 
 def tie_width(flow: ChannelFlow, module: str, width: int) -> None:
@@ -34,7 +34,7 @@ def tie_width(flow: ChannelFlow, module: str, width: int) -> None:
 
 def add_value_part(flow: ChannelFlow, op: Op) -> None:
     """A slice that holds the values of such attention, or the part it attends to, has one width with its others."""
-    if not flow.class_of(op).endswith(_ONE_VALUE_WIDTH):
+    if flow.class_of(op) not in _ONE_VALUE_WIDTH:
         return
     slices = [o for o in flow.graph.consumers[op.inputs[0]] if o.kind == "slice"]
     holds_values = len(slices) == 3  # queries, keys, values
