@@ -10,10 +10,10 @@ from ....hardware.lowering import HwOp
 
 __all__ = ["cpu_operators"]
 
-_NEVER = frozenset(["SQRT", "BROADCAST_TO"])
+_NEVER = frozenset(["SQRT", "BROADCAST_TO", "SELECT"])
 _SAME_SCALES = frozenset(["MAXIMUM", "MINIMUM"])
 _RESIZES = frozenset(["RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"])
-_SOMETIMES = _NEVER | _SAME_SCALES | _RESIZES | frozenset(["STRIDED_SLICE", "MEAN", "DIV", "TRANSPOSE"])
+_SOMETIMES = _NEVER | _SAME_SCALES | _RESIZES | frozenset(["STRIDED_SLICE", "MEAN", "DIV", "QUANTIZE", "TRANSPOSE"])
 _LONGEST_AXIS = 1 << 16
 _MAX_STRIDE = 3
 _LARGEST_RATIO = 1024
@@ -32,6 +32,8 @@ def cpu_operators(ops: Sequence[HwOp], family: str) -> frozenset[str]:
 def _falls_back(op: HwOp, producers: Mapping[str, HwOp], family: str) -> bool:
     u85 = family == "u85"
     source = producers[op.inputs[0]] if op.inputs else op
+    if op.kind == "QUANTIZE":
+        return source.real
     if op.real or op.kind in _NEVER or (op.kind in _SAME_SCALES and op.const is not None):
         return True
     if op.kind == "STRIDED_SLICE":  # a step over rows or columns only
@@ -44,7 +46,11 @@ def _falls_back(op: HwOp, producers: Mapping[str, HwOp], family: str) -> bool:
         return not u85 and _has_too_long_axis(source.shape, op.extra)
     if op.kind in _RESIZES:
         can_resize = _u85_resizes if u85 else _u55_resizes
-        return not can_resize(source.shape[-3:-1], op.shape[-3:-1], op.kind == "RESIZE_BILINEAR")
+        bilinear, aligned = op.kind == "RESIZE_BILINEAR", op.extra[2:] == (1,)
+        sizes = [tuple(n - aligned for n in shape[-3:-1]) for shape in (source.shape, op.shape)]
+        if aligned and source.shape[-3:-1] != (1, 1):  # corners stay: by 2, 4 or 8 between them, on all of them
+            return source.shape[-3:-1] != op.shape[-3:-1] and not _u55_resizes(*sizes, False)
+        return not can_resize(*sizes, bilinear)
     if op.kind == "CONV_2D" and not u85 and max(op.stride) > _MAX_STRIDE:
         return op.same or source.kind == "PAD"
     return False
