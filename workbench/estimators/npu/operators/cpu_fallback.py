@@ -46,11 +46,10 @@ def _falls_back(op: HwOp, producers: Mapping[str, HwOp], family: str) -> bool:
         return not u85 and _has_too_long_axis(source.shape, op.extra)
     if op.kind in _RESIZES:
         can_resize = _u85_resizes if u85 else _u55_resizes
-        bilinear, aligned = op.kind == "RESIZE_BILINEAR", op.extra[2:] == (1,)
-        sizes = [tuple(n - aligned for n in shape[-3:-1]) for shape in (source.shape, op.shape)]
-        if aligned and source.shape[-3:-1] != (1, 1):  # corners stay: by 2, 4 or 8 between them, on all of them
-            return source.shape[-3:-1] != op.shape[-3:-1] and not _u55_resizes(*sizes, False)
-        return not can_resize(*sizes, bilinear)
+        size, new_size = source.shape[-3:-1], op.shape[-3:-1]
+        if op.extra[2:] == (1,) and size != (1, 1):  # corners stay: by 2, 4 or 8 between them, on all of them
+            return size != new_size and not _u55_resizes([n - 1 for n in size], [n - 1 for n in new_size], False)
+        return not can_resize(size, new_size, op.kind == "RESIZE_BILINEAR")
     if op.kind == "CONV_2D" and not u85 and max(op.stride) > _MAX_STRIDE:
         return op.same or source.kind == "PAD"
     return False
