@@ -326,6 +326,20 @@ def _rewritten(path, tmp_path, **changes: bytes):
     return out
 
 
+def test_a_session_of_another_compiler_is_estimated_anew_and_says_so(saved, tmp_path):
+    session, path = saved
+    with zipfile.ZipFile(path) as archive:
+        text = archive.read("session.yaml").decode()
+    line = f"compiler: {session.target.compiler}"
+    assert line in text and session.target.compiler.startswith("vela ")
+    older = _rewritten(path, tmp_path, session__yaml=text.replace(line, "compiler: vela 3.0.0").encode())
+    with pytest.warns(UserWarning, match=r"^changed.wb was saved with vela 3\.0\.0, here is vela .* estimated anew"):
+        again = wb.load(older)
+    assert again.estimate == session.estimate
+    unsaid = _rewritten(path, tmp_path, session__yaml=text.replace(f"  {line}\n", "").encode())
+    assert wb.load(unsaid).estimate == session.estimate  # a file from before it was written down
+
+
 def test_damaged_session_files_are_refused(saved, tmp_path):
     _, path = saved
     data = path.read_bytes()

@@ -58,6 +58,10 @@ def _binary(function: Callable[[Any, Any], Tensor]) -> Callable[..., Tensor]:
     return rule
 
 
+def _least(left: Tensor, right: Tensor | float) -> Tensor:
+    return torch.minimum(left, torch.as_tensor(right, dtype=left.dtype))
+
+
 def _max_pool2d(op: Op, x: list[Tensor], p: dict[str, Tensor]) -> Tensor:
     return F.max_pool2d(x[0], op["kernel"], op["stride"], op["padding"], op["dilation"], op["ceil"])
 
@@ -88,6 +92,19 @@ def _resize(op: Op, x: list[Tensor], p: dict[str, Tensor]) -> Tensor:
     return F.interpolate(x[0], op["size"], mode=op["mode"], align_corners=corners)
 
 
+def _elu(op: Op, x: list[Tensor], p: dict[str, Tensor]) -> Tensor:
+    below = op.get("alpha", 1.0) * torch.expm1(op.get("input_scale", 1.0) * x[0])
+    return op.get("scale", 1.0) * torch.where(x[0] > 0, x[0], below)
+
+
+def _lstm(op: Op, x: list[Tensor], p: dict[str, Tensor]) -> Tensor:
+    layer = torch.nn.LSTM(x[0].shape[-1], op.shape[-1], bias="bias_ih" in p).to(x[0].dtype)
+    layer.load_state_dict({f"{role}_l0": value for role, value in p.items()})
+    steps = x[0].flip(0) if op["reverse"] else x[0]
+    y = layer(steps)[0]
+    return y.flip(0) if op["reverse"] else y
+
+
 def _attention(op: Op, x: list[Tensor], p: dict[str, Tensor]) -> Tensor:
     return F.scaled_dot_product_attention(*x, is_causal=bool(op.get("causal")), scale=op.get("scale"))
 
@@ -107,7 +124,7 @@ _RULES: dict[str, Callable[[Op, list[Tensor], dict[str, Tensor]], Tensor]] = {
     "group_norm": lambda op, x, p: F.group_norm(x[0], op["groups"], p.get("weight"), p.get("bias"), op["eps"]),
     "relu": _unary(F.relu), "relu6": _unary(F.relu6), "hard_swish": _unary(F.hardswish),
     "hard_sigmoid": _unary(F.hardsigmoid), "silu": _unary(F.silu), "sigmoid": _unary(torch.sigmoid),
-    "tanh": _unary(torch.tanh), "mish": _unary(F.mish), "elu": _unary(F.elu),
+    "tanh": _unary(torch.tanh), "mish": _unary(F.mish), "log": _unary(torch.log), "elu": _elu,
     "exp": _unary(torch.exp), "abs": _unary(torch.abs), "neg": _unary(torch.neg),
     "sqrt": _unary(torch.sqrt), "rsqrt": _unary(torch.rsqrt), "softplus": _unary(F.softplus),
     "gelu": lambda op, x, p: F.gelu(x[0], approximate=op.get("approximate", "none")),
@@ -116,7 +133,7 @@ _RULES: dict[str, Callable[[Op, list[Tensor], dict[str, Tensor]], Tensor]] = {
     "prelu": lambda op, x, p: F.prelu(x[0], p["weight"]),
     "pow": lambda op, x, p: x[0] ** op["exponent"],
     "add": _binary(lambda a, b: a + b), "sub": _binary(lambda a, b: a - b), "mul": _binary(lambda a, b: a * b),
-    "div": _binary(lambda a, b: a / b), "maximum": _binary(torch.maximum), "minimum": _binary(torch.minimum),
+    "div": _binary(lambda a, b: a / b), "maximum": _binary(torch.maximum), "minimum": _binary(_least),
     "max_pool2d": _max_pool2d, "avg_pool2d": _avg_pool2d,
     "avg_pool1d": lambda op, x, p: F.avg_pool1d(x[0], op["kernel"], op["stride"]),
     "adaptive_avg_pool2d": lambda op, x, p: F.adaptive_avg_pool2d(x[0], op["size"]),
@@ -137,5 +154,8 @@ _RULES: dict[str, Callable[[Op, list[Tensor], dict[str, Tensor]], Tensor]] = {
     "permute": lambda op, x, p: x[0].permute(op["axes"]),
     "concat": lambda op, x, p: torch.cat(x, op["axis"]),
     "matmul": lambda op, x, p: x[0] @ x[1],
+    "log_softmax": lambda op, x, p: x[0].log_softmax(op["axis"]),
+    "instance_norm": lambda op, x, p: F.instance_norm(x[0], None, None, p.get("weight"), p.get("bias"), eps=op["eps"]),
+    "lstm": _lstm,
     "softmax": lambda op, x, p: x[0].softmax(op["axis"]),
 }  # fmt: skip

@@ -14,11 +14,10 @@ from workbench.graph.channels import rules
 from workbench.graph.kinds import KINDS, SMOOTH_RECTIFIERS
 from workbench.graph.trace import trace
 from workbench.hardware import onnx_rules
-from workbench.hardware.lowering import attention, elementwise, layers, normalisation, pooling, shapes
+from workbench.hardware.lowering import attention, elementwise, layers, normalisation, pooling, recurrent, shapes
 
-NO_CHANNEL_RULE = {"avg_pool1d", "expand", "rms_norm", "roll"}
+NO_CHANNEL_RULE = {"avg_pool1d", "expand", "lstm", "rms_norm", "roll"}
 NO_SHAPE_RULE = {"input", "param", "expand"}
-NOT_EXPORTED = {"adaptive_max_pool2d"}  # torch exports it with its indices, as an operator of two results
 
 
 class Everything(nn.Module):
@@ -30,11 +29,13 @@ class Everything(nn.Module):
         self.maps = nn.ModuleList(
             (
                 nn.Conv2d(4, 4, 3), nn.ConvTranspose2d(4, 4, 2, 2), nn.Linear(8, 8), nn.BatchNorm2d(4), nn.LayerNorm(8),
-                nn.RMSNorm(8, eps=1e-6), nn.GroupNorm(2, 4), nn.PReLU(), nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(2),
-                nn.AdaptiveAvgPool2d(2), nn.UpsamplingNearest2d(scale_factor=2),
+                nn.RMSNorm(8, eps=1e-6), nn.GroupNorm(2, 4), nn.InstanceNorm2d(4), nn.PReLU(),
+                nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(2),
+                nn.AdaptiveAvgPool2d(2), nn.AdaptiveMaxPool2d(2), nn.UpsamplingNearest2d(scale_factor=2),
                 nn.UpsamplingBilinear2d(scale_factor=2), nn.ReflectionPad2d(1), nn.ZeroPad2d(1),
             )
         )  # fmt: skip
+        self.lstm = nn.LSTM(8, 3)
         self.rows = nn.ModuleList((nn.Conv1d(4, 4, 3, padding=1), nn.AvgPool1d(2)))
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -47,12 +48,21 @@ class Everything(nn.Module):
         ):  # fmt: skip
             yield function(x)
         yield F.gelu(x, approximate="tanh")
+        yield from (torch.log(x), F.elu(x, 0.5), F.selu(x), F.celu(x, 2.0))
         yield from (x.clamp(-1, 2), x**3, x + 1, 1 - x, x * self.scale, x / x, torch.maximum(x, -x))
         yield from (torch.minimum(x, -x), torch.addcmul(x, x, x))
 
     def along(self, x: Tensor) -> Iterator[Tensor]:
         yield from (x.mean((2, 3)), x.sum(1, keepdim=True), x.amax(1), torch.linalg.vector_norm(x, dim=1), x.var(1))
-        yield from (x.softmax(-1), x.flatten(1), x.permute(0, 2, 3, 1), torch.cat((x, x), 1), x[:, 1:3])
+        yield self.lstm(x[0])[0]
+        yield from (
+            x.log_softmax(1),
+            x.softmax(-1),
+            x.flatten(1),
+            x.permute(0, 2, 3, 1),
+            torch.cat((x, x), 1),
+            x[:, 1:3],
+        )
         yield from (x.roll(1, 2), x.mean((2, 3), keepdim=True).expand(-1, -1, 8, 8).flatten(1), x @ x)
         yield F.scaled_dot_product_attention(x, x, x, is_causal=True, scale=0.5)
 
@@ -63,7 +73,7 @@ def everything() -> Graph:
 
 
 def test_a_row_for_every_kind_the_tracer_makes(everything):
-    assert {op.kind for op in everything.ops} == set(KINDS) - NOT_EXPORTED
+    assert {op.kind for op in everything.ops} == set(KINDS)
 
 
 def test_operators_have_the_attributes_and_parameters_of_their_row(everything):
@@ -77,6 +87,9 @@ def test_operators_have_the_attributes_and_parameters_of_their_row(everything):
     of_their_own = {
         ("gelu", "approximate"),
         ("resize", "align_corners"),
+        ("elu", "alpha"),
+        ("elu", "scale"),
+        ("elu", "input_scale"),
         ("attention", "scale"),
         ("attention", "causal"),
     }
@@ -89,7 +102,7 @@ def test_rules_for_channels_and_shapes_name_every_kind_or_say_which_they_lack():
     assert set(shape_rules.RULES) | set(shape_rules.RECORDED_RULES) == set(KINDS) - NO_SHAPE_RULE
 
 
-FILES = (attention, elementwise, layers, normalisation, pooling, shapes, onnx_rules)
+FILES = (attention, elementwise, layers, normalisation, pooling, recurrent, shapes, onnx_rules)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.__name__.removeprefix("workbench.hardware."))

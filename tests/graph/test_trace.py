@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from workbench.errors import InputError, TraceError
 from workbench.graph import Graph
+from workbench.graph.kinds import KINDS
 from workbench.graph.reshapes import Dims, reshape_dims
 from workbench.graph.trace import trace
 
@@ -365,3 +366,72 @@ def test_ops_are_in_the_order_of_the_model() -> None:
     expected = [path for path, module in lively("resnet18").named_modules() if isinstance(module, nn.Conv2d)]
     assert convs == expected
     assert all(a != b for a, b in pairwise(convs))
+
+
+COMPOSITES = {
+    "pixel shuffle": lambda x: F.pixel_shuffle(x, 2),
+    "pixel unshuffle": lambda x: F.pixel_unshuffle(x, 4),
+    "channel shuffle": lambda x: F.channel_shuffle(x, 2),
+    "glu": lambda x: F.glu(x, 1),
+    "glu, last": lambda x: F.glu(x, -1),
+    "largest": lambda x: x.max(1, keepdim=True)[0],
+    "largest window": lambda x: F.adaptive_max_pool2d(x, (2, 4)),
+    "with positions": lambda x: F.max_pool2d(x, 3, 2, 1, return_indices=True)[0],
+    "elu": lambda x: F.elu(x, 0.4) + F.selu(x) + F.celu(x, 2.0),
+    "logarithms": lambda x: F.logsigmoid(x) + F.log_softmax(x, 2) + torch.log(x.abs() + 1),
+    "einsum": lambda x: torch.einsum("bchw,bcwv->bhcv", x, x.mT.relu()),
+    "einsum, summed twice": lambda x: torch.einsum("bchw,bdhw->bdc", x, x.relu()),
+    "einsum of one": lambda x: torch.einsum("bnc,bmc->bmn", x[0], x[0].relu()),
+    "interleaved": lambda x: x.repeat_interleave(3, 2),
+    "instance norm": lambda x: F.instance_norm(x),
+}
+
+
+@pytest.mark.parametrize("name", COMPOSITES)
+def test_what_consists_of_others_computes_the_same(name: str) -> None:
+    model = Wrapped(COMPOSITES[name])
+    graph = trace(model, (4, 8, 8))
+    assert all(op.kind in KINDS for op in graph.ops)
+    assert_computes_the_same(model, graph, torch.randn(1, 4, 8, 8))
+
+
+RECURRENT = {
+    "lstm": lambda: nn.LSTM(8, 5, batch_first=True),
+    "both ways, twice": lambda: nn.LSTM(8, 5, 2, bidirectional=True),
+    "without biases": lambda: nn.LSTM(8, 5, bias=False),
+}
+
+
+class Read(nn.Module):
+    """What a recurrent layer makes of the rows of a picture of one channel."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        output: Tensor = self.layer(x.flatten(1, 2))[0]
+        return output
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_a_recurrent_layer_is_a_layer_and_direction_an_operator(name: str) -> None:
+    model = Read(RECURRENT[name]())
+    graph = trace(model, (1, 6, 8))
+    layers = [op for op in graph.ops if op.kind == "lstm"]
+    assert len(layers) == (4 if "twice" in name else 1)
+    assert graph.macs == sum(6 * 4 * 5 * (graph.by_name[op.inputs[0]].shape[-1] + 5) for op in layers)
+    assert_computes_the_same(model, graph, torch.randn(1, 1, 6, 8))
+
+
+def test_a_state_that_is_given_or_read_has_no_kind() -> None:
+    class Last(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.LSTM(8, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            state: Tensor = self.layer(x.flatten(1, 2))[1][0]
+            return state
+
+    assert any(op.kind == "aten.lstm" for op in trace(Last(), (1, 6, 8)).ops)

@@ -12,15 +12,18 @@ from workbench.hardware.lowering import HwOp
 
 __all__ = ["execute"]
 
-_ACTS = {"NONE": lambda x: x, "RELU": F.relu, "RELU6": F.relu6}
+_ACTS = {"NONE": lambda x: x, "RELU_N1_TO_1": F.hardtanh, "RELU": F.relu, "RELU6": F.relu6}
 _BINARY = {
     "ADD": torch.add, "SUB": torch.sub, "MUL": torch.mul, "DIV": torch.div, "MAXIMUM": torch.maximum,
     "MINIMUM": torch.minimum, "SQUARED_DIFFERENCE": lambda a, b: (a - b) ** 2, "BATCH_MATMUL": torch.matmul,
+    "GREATER": torch.gt, "GREATER_EQUAL": torch.ge,
 }  # fmt: skip
 _UNARY = {
-    "RELU": F.relu, "RELU6": F.relu6, "HARD_SWISH": F.hardswish, "LOGISTIC": torch.sigmoid, "TANH": torch.tanh,
-    "EXP": torch.exp, "ABS": torch.abs, "SQRT": torch.sqrt, "RSQRT": torch.rsqrt,
+    "RELU": F.relu, "RELU6": F.relu6, "RELU_N1_TO_1": F.hardtanh,
+    "HARD_SWISH": F.hardswish, "LOGISTIC": torch.sigmoid, "TANH": torch.tanh,
+    "EXP": torch.exp, "LOG": torch.log, "ABS": torch.abs, "SQRT": torch.sqrt, "RSQRT": torch.rsqrt,
     "QUANTIZE": lambda x: x, "DEQUANTIZE": lambda x: x, "SOFTMAX": lambda x: x.softmax(-1),
+    "LOG_SOFTMAX": lambda x: x.log_softmax(-1), "REVERSE_V2": lambda x: x.flip(0),
     "L2_NORMALIZATION": lambda x: F.normalize(x, dim=-1),
 }  # fmt: skip
 _REDUCE = {"MEAN": torch.mean, "SUM": torch.sum, "REDUCE_MAX": torch.amax}
@@ -44,8 +47,8 @@ def _run(op: HwOp, x: list[Tensor], constants: FoldedConstants) -> Tensor:
     if op.weight is not None:
         return _layer(op, x[0], *(torch.tensor(v) for v in constants.layer(op)))
     if op.const is not None and op.const[0] == "values":
-        for position, name in op.const[1]:
-            x.insert(position, torch.tensor(constants.value(name)))
+        for (position, _), part in zip(op.const[1], constants.parts(op), strict=True):
+            x.insert(position, torch.tensor(part))
     elif op.const is not None and op.const[0] != "alpha" and op.kind != "PADV2":
         x = [torch.tensor(constants.operand(op)), *x] if op.const_first else [*x, torch.tensor(constants.operand(op))]
     if op.kind == "GELU":
@@ -56,6 +59,11 @@ def _run(op: HwOp, x: list[Tensor], constants: FoldedConstants) -> Tensor:
         return _UNARY[op.kind](*x)
     if op.kind in _REDUCE:
         return _REDUCE[op.kind](x[0], op.extra[1:], bool(op.extra[0]))
+    if op.kind == "SELECT":
+        return torch.where(*x)
+    if op.kind == "RESIZE_BILINEAR":
+        y = F.interpolate(x[0].permute(0, 3, 1, 2), op.extra[:2], mode="bilinear", align_corners=op.extra[2:] == (1,))
+        return y.permute(0, 2, 3, 1)
     if op.kind == "RESHAPE":
         return x[0].reshape(op.shape)
     if op.kind == "BROADCAST_TO":

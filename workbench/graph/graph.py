@@ -70,6 +70,9 @@ class Graph(Structure):
             elif op.kind == "attention":  # query by key, then their weights by value
                 query, keys = self.by_name[op.inputs[0]], self.by_name[op.inputs[1]].shape[-2]
                 total += (query.elements + op.elements) * keys
+            elif op.kind == "lstm":  # steps, a batch of them, their gates by what they read and by the step before
+                width, read = op.shape[-1], self.by_name[op.inputs[0]].shape[-1]
+                total += prod(op.shape[:-1]) * 4 * width * (read + width)
             elif op.kind == "conv_transpose2d":
                 total += self.by_name[op.inputs[0]].elements * prod(op.weight_shape[1:])
         return total

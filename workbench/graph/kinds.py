@@ -5,6 +5,8 @@ All sizes in attributes are in elements:
     kernel stride padding dilation output_padding    an (h, w) pair each; an int each in conv1d and avg_pool1d
     axes                dimensions, ascending, counted from the front
     keepdim             whether a reduced dimension stays as 1
+    reverse             of an lstm: whether it runs from the last step to the first
+    alpha scale input_scale    of an elu: scale * (x where x > 0, else alpha * (exp(input_scale * x) - 1))
     scalar              the second operand of arithmetic where it is a number; reverse: it is the first one
     dims                of a reshape: per output dimension the tuple of input dimensions it merges (() for a literal 1),
                         or None where the reshape splits or mixes dimensions
@@ -13,11 +15,11 @@ All sizes in attributes are in elements:
                         trace never has it, because it sees no values
 
 Global average pooling is a `mean` over (2, 3), `norm` is the Euclidean one, `addcmul` is the first input and the
-product of the other two, `param` is a tensor read from the model (position tables, layer scale), `avg_pool1d` has no
-padding.
+product of the other two, `lstm` is one layer in one direction over the first dimension, from zeros, `param` is a tensor
+read from the model (position tables, layer scale), `avg_pool1d` has no padding.
 
-A kind without a row is the exporter's own name ("aten.lstm"): no rule is known for it, and whoever meets it reports it
-rather than skips it.
+A kind without a row is the exporter's own name ("aten.cumsum"): no rule is known for it, and whoever meets it reports
+it rather than skips it.
 """
 
 from collections.abc import Mapping
@@ -64,6 +66,7 @@ Family = Literal[
     "softmax",
     "layout",
     "product",
+    "recurrent",
 ]
 
 
@@ -90,7 +93,7 @@ class Kind:
 def _row(
     name: str, family: Family, attrs: str = "", optional: str = "", params: str = "", traits: str = ""
 ) -> tuple[str, Kind]:
-    if "weight" in params:
+    if "weight" in params.split():
         optional += " compress"
     sets = [frozenset(names.split()) for names in (attrs, optional, traits)]
     return name, Kind(name, family, sets[0], sets[1], tuple(params.split()), sets[2])
@@ -114,6 +117,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             _row("layer_norm", "norm", "eps axes", params="weight bias"),
             _row("rms_norm", "norm", "eps axes", params="weight"),
             _row("group_norm", "norm", "eps groups", params="weight bias"),
+            _row("instance_norm", "norm", "eps", params="weight bias"),
             _row("relu", "activation", traits="rectifier"),
             _row("relu6", "activation", traits="rectifier bounded"),
             _row("hard_swish", "activation", traits="separate"),
@@ -123,12 +127,13 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             _row("tanh", "activation", traits="separate bounded"),
             _row("gelu", "activation", optional="approximate", traits="separate smooth"),
             _row("mish", "activation", traits="separate smooth"),
-            _row("elu", "activation", traits="separate smooth"),
+            _row("elu", "activation", optional="alpha scale input_scale", traits="separate smooth"),
             _row("leaky_relu", "activation", "slope"),
             _row("prelu", "activation", params="weight"),
             _row("clamp", "function", "low high", traits="bounded"),
             _row("softplus", "function", traits="separate"),
             _row("exp", "function"),
+            _row("log", "function"),
             _row("sqrt", "function"),
             _row("rsqrt", "function"),
             _row("abs", "function"),
@@ -152,6 +157,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             _row("norm", "reduction", "axes keepdim"),
             _row("var", "reduction", "axes keepdim correction"),
             _row("softmax", "softmax", "axis", traits="bounded"),
+            _row("log_softmax", "softmax", "axis"),
             _row("reshape", "layout", "dims"),
             _row("permute", "layout", "axes"),
             _row("concat", "layout", "axis"),
@@ -163,6 +169,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             _row("resize", "layout", "mode size", "align_corners"),
             _row("matmul", "product"),
             _row("attention", "product", optional="scale causal"),
+            _row("lstm", "recurrent", "reverse", params="weight_ih weight_hh bias_ih bias_hh"),
         )
     )
 )

@@ -44,7 +44,7 @@ class Op:
     """One operator and the tensor it makes; `op["stride"]` reads an attribute.
 
     name: of the operator and of its output tensor, unique in the graph.
-    kind: a row of `kinds.KINDS`, or the exporter's own name ("aten.lstm").
+    kind: a row of `kinds.KINDS`, or the exporter's own name ("aten.cumsum").
     inputs: names of the tensors it reads. shape: of its output. module: path of the module whose code runs it.
     """
 

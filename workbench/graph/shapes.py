@@ -163,6 +163,10 @@ def _attention(op: Op, shapes: Sequence[Shape]) -> Shape:
     return (*first[:-1], shapes[2][-1])
 
 
+def _lstm(op: Op, shapes: Sequence[Shape]) -> Shape:
+    return (*shapes[0][:-1], op.shape[-1])
+
+
 # ---- layout -----------------------------------------------------------------------------------------------------
 
 
@@ -240,6 +244,8 @@ RULES: Mapping[str, _Rule] = MappingProxyType(
         **dict.fromkeys(REDUCTIONS, _reduction),
         **dict.fromkeys(PADS, _pad),
         "softmax": _same,
+        "log_softmax": _same,
+        "lstm": _lstm,
         "roll": _same,
         "permute": _permute,
         "concat": _concat,

@@ -33,7 +33,10 @@ class FoldedConstants:
     def layer(self, op: HwOp) -> tuple[np.ndarray, np.ndarray]:
         """Folded weight (torch's axes) and bias [output channels] of a convolution or fully connected layer."""
         base, *folds = (self.graph.by_name[name] for name in op.folds)
-        weight, bias = self._parameter(base, "weight"), self._parameter(base, "bias")
+        roles = ("weight", "bias")
+        if base.kind == "lstm":
+            roles = ("weight_hh", "bias_hh") if op.extra == (1,) else ("weight_ih", "bias_ih")
+        weight, bias = (self._parameter(base, role) for role in roles)
         if weight.ndim == 3:  # conv1d
             weight = weight[:, :, None]
         if op.kind == "TRANSPOSE_CONV":
@@ -84,6 +87,11 @@ class FoldedConstants:
         rank = len(op.shape)
         if owner.kind == "group_norm":
             return values.reshape(op.shape)
+        if owner.kind == "instance_norm":
+            return values.reshape(1, -1, 1, 1)
+        if owner.kind == "prelu":  # a value a channel of a map in whatever order, or of rows
+            in_order = op.shape == owner.shape and len(owner.shape) > 1
+            return values.reshape(-1, *[1] * (rank - 2)) if in_order and values.size > 1 else values
         if owner.kind == "batch_norm":
             return values.reshape(1, 1, 1, -1) if rank == 4 else values.reshape(1, -1, *[1] * (rank - 2))
         return values.reshape(-1)
@@ -92,6 +100,12 @@ class FoldedConstants:
         if role == "rsqrt":
             return 1 / np.sqrt(self._parameter(op, "running_var") + op["eps"])
         return self._parameter(op, {"mean": "running_mean"}.get(role, role))
+
+    def parts(self, op: HwOp) -> list[np.ndarray]:
+        """The constant inputs of a concatenation, in the deployed order of dimensions."""
+        assert op.const is not None
+        values = [self.value(name) for _, name in op.const[1]]  # type: ignore[attr-defined]
+        return [part.transpose(0, 2, 3, 1) for part in values] if op.extra[1:] == (1,) else values
 
     def value(self, name: str) -> np.ndarray:
         """A tensor of the model that is an operand, by its operator's name."""

@@ -58,6 +58,8 @@ def assign_scales(ops: tuple[HwOp, ...], ranges: Ranges | None = None) -> tuple[
             scales[op.name] = _FIXED[op.kind]
         elif op.kind in _SHARED_SCALE and op.inputs:
             scales[op.name] = scales[op.inputs[0]]
+        elif op.kind == "SELECT":  # between two tensors of one scale, which a QUANTIZE or what makes them takes on
+            scales[op.name] = scales[op.inputs[2]] = scales[op.inputs[1]]
         elif ranges is not None and op.name in ranges:
             scales[op.name] = scale_of(*ranges[op.name])
         elif op.kind == "CONCATENATION":
@@ -121,6 +123,8 @@ def _plausible_range(op: HwOp) -> tuple[float, float]:
     low, high = (2.5 * exp(0.4 * (((seed >> shift) & 0xFFFF) / 0x8000 - 1)) for shift in (0, 16))
     if op.act == "RELU6" or op.kind == "RELU6":
         return 0.0, 6.0
+    if "RELU_N1_TO_1" in (op.act, op.kind):
+        return -1.0, 1.0
     if op.act == "RELU" or op.kind == "RELU":
         return 0.0, high
     if op.kind == "HARD_SWISH":

@@ -34,7 +34,7 @@ def parameter_values(op: Op, role: str, weights: Weights | None) -> np.ndarray:
     own = weights(param.name, param.shape) if weights is not None else None
     if own is not None:
         values = np.asarray(own).reshape(param.shape)
-    elif (role == "weight" and len(param.shape) > 1) or role == "value":
+    elif (role.startswith("weight") and len(param.shape) > 1) or role == "value":
         random = np.random.default_rng(crc32(param.name.encode()))
         fan_in = max(1, prod(param.shape[1:]))
         values = random.standard_normal(param.shape) * (2 / fan_in) ** 0.5

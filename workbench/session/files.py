@@ -5,7 +5,7 @@
     input_size: [3, 224, 224]
     target: ethos-u65-512           # or a mapping, for a configuration of one's own
     graph: 0123456789abcdef         # digest of the graph before the first step
-    versions: {workbench: ..., torch: ..., timm: ...}
+    versions: {workbench: ..., torch: ..., timm: ..., compiler: ...}    # the last one is the target's
     changes:                        # one per `apply`; several steps where a recipe was applied
       - steps: [{transform: FuseIBN, blocks: blocks.1.*}]
       - tuned: {weights: tuned-1.safetensors, said: "digits, 5 epochs", epochs: [...]}
@@ -16,6 +16,7 @@ because they follow from the graph and the target. Nothing is unpickled and no c
 """
 
 import re
+import warnings
 from collections.abc import Mapping, Set
 from dataclasses import replace
 from importlib.metadata import version
@@ -113,6 +114,8 @@ def load(path: str | Path, model: nn.Module | None = None) -> State:
     """Read a session file.
 
     model: the module, where the session was opened on one of your own; its graph must be the one saved.
+    No figure is in the file: all are derived anew, and a warning says so where the target's compiler is another
+    version.
     Raises FileFormatError for a damaged file, InputError where `model` is missing or another one.
     """
     path = nearest_file(path, "session", (".wb",))
@@ -129,6 +132,12 @@ def load(path: str | Path, model: nn.Module | None = None) -> State:
             state = _apply_again(state, change.recipe, steps, planned_on, path.name)
         else:
             state = _learn_again(state, change.tuned, members[change.tuned.weights], path.name)
+    if (compiler := file.versions.get("compiler", target.compiler)) != target.compiler:
+        warnings.warn(
+            f"{path.name} was saved with {compiler}, here is {target.compiler}: its figures are estimated anew and may "
+            "differ from those it was saved with",
+            stacklevel=3,
+        )
     notes = tuple((note.path, note.text) for note in file.annotations)
     return replace(state, target=target, annotations=notes)
 
@@ -166,10 +175,10 @@ def _base(file: _File, tensors: Mapping[str, torch.Tensor], source: str, model: 
     check_weights(module, tensors, source, name)
     module.load_state_dict(tensors)
     base = prepare(module, name, file.model.custom, size, file.model.weights, None, head)
-    if base.graph.digest != file.graph and (file.model.custom or file.versions == _versions()):
+    if base.graph.digest != file.graph and (file.model.custom or _packages(file) == _versions()):
         raise InputError(
             f"{source} was saved on another graph of {name} (digest {file.graph}, here {base.graph.digest}; "
-            f"saved with {_spell(file.versions)}, here {_spell(_versions())})"
+            f"saved with {_spell(_packages(file))}, here {_spell(_versions())})"
         )
     return base
 
@@ -212,7 +221,7 @@ def _describe(state: State) -> dict[str, Any]:
         "input_size": list(base.input_size),
         "target": state.target.describe(),
         "graph": base.graph.digest,
-        "versions": _versions(),
+        "versions": {**_versions(), "compiler": state.target.compiler},
         "changes": changes,
         "annotations": [{"path": where, "text": text} for where, text in state.annotations],
     }
@@ -236,6 +245,11 @@ def _wrong(names: Set[str]) -> str:
 
 def _versions() -> dict[str, str]:
     return {"workbench": version("nas-workbench"), "torch": version("torch"), "timm": version("timm")}
+
+
+def _packages(file: _File) -> dict[str, str]:
+    """The versions of what a graph depends on."""
+    return {name: number for name, number in file.versions.items() if name != "compiler"}
 
 
 def _spell(versions: dict[str, str]) -> str:

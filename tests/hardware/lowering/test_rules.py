@@ -150,7 +150,59 @@ LAYERS = {
     "scaled linear on windows": (lambda s, x, f: f(x.permute(0, 2, 3, 1)) * s.scale, [nn.Linear(8, 8)]),
     "linear on maps": (lambda s, x, f: f(x.permute(0, 2, 3, 1)).relu().permute(0, 3, 1, 2), [nn.Linear(8, 8)]),
 }  # fmt: skip
-CASES = {**NORMS, **ARITHMETIC, **PRODUCTS, **SHAPES, **LAYERS}
+COMPOSED = {
+    "prelu a channel": (lambda s, x, p: p(x), [nn.PReLU(8)]),
+    "prelu for all": (lambda s, x, p: p(x), [nn.PReLU(1)]),
+    "prelu of a vector": (lambda s, x, p: p(x.mean((2, 3))), [nn.PReLU(8)]),
+    "prelu in torch's order": (lambda s, x, p: p(x.roll(1, 2)), [nn.PReLU(8)]),
+    "between ones": (lambda s, x: F.hardtanh(x) + x.sigmoid().clamp(-1, 1), []),
+    "elu": (lambda s, x: F.elu(x), []),
+    "elu to another floor": (lambda s, x: F.elu(x, 0.7), []),
+    "selu": (lambda s, x: F.selu(x), []),
+    "celu": (lambda s, x: F.celu(x, 1.3), []),
+    "softplus": (lambda s, x: F.softplus(x * 30), []),
+    "mish": (lambda s, x: F.mish(x), []),
+    "mish of tokens": (lambda s, x: F.mish(tokens(x)), []),
+    "softsign": (lambda s, x: F.softsign(x), []),
+    "logsigmoid": (lambda s, x: F.logsigmoid(x), []),
+    "log softmax of a vector": (lambda s, x: F.log_softmax(x.mean((2, 3)), 1), []),
+    "log softmax of channels": (lambda s, x: F.log_softmax(x, 1), []),
+    "log softmax of rows": (lambda s, x: F.log_softmax(x, 2), []),
+    "pixel shuffle": (lambda s, x: F.pixel_shuffle(x, 2), []),
+    "pixel unshuffle": (lambda s, x: F.pixel_unshuffle(x, 4), []),
+    "channel shuffle": (lambda s, x, c: c(x), [nn.ChannelShuffle(2)]),
+    "glu of channels": (lambda s, x: F.glu(x, 1), []),
+    "glu of tokens": (lambda s, x: F.glu(tokens(x), -1), []),
+    "glu of columns": (lambda s, x: F.glu(x, 3), []),
+    "instance norm": (lambda s, x, n: n(x), [nn.InstanceNorm2d(8)]),
+    "instance norm, scaled": (lambda s, x, n: n(x), [nn.InstanceNorm2d(8, affine=True)]),
+    "largest channel": (lambda s, x: x.max(1, keepdim=True)[0] * x, []),
+    "largest channel, dropped": (lambda s, x: x.max(1)[0], []),
+    "largest of all places": (lambda s, x: x.amax((2, 3)), []),
+    "largest place": (lambda s, x: F.adaptive_max_pool2d(x, 1), []),
+    "largest of four windows": (lambda s, x: F.adaptive_max_pool2d(x, (2, 2)), []),
+    "with positions": (lambda s, x: F.max_pool2d(x, 2, return_indices=True)[0], []),
+    "spatial attention": (lambda s, x: torch.cat([x.mean(1, keepdim=True), x.max(1, keepdim=True)[0]], 1), []),
+    "a map of the model beside": (lambda s, x: torch.cat([x, s.place], 1), []),
+    "a map of the model before": (lambda s, x: torch.cat([s.place, x, s.place], 1), []),
+    "corners aligned": (lambda s, x: F.interpolate(x, (15, 23), mode="bilinear", align_corners=True), []),
+    "between others": (lambda s, x: F.interpolate(x, (16, 24), mode="bilinear"), []),
+    "even kernel": (lambda s, x, c: c(x), [nn.Conv2d(8, 4, (4, 3), padding="same")]),
+    "repeated": (lambda s, x: x.repeat_interleave(2, 1), []),
+    "einsum": (lambda s, x: torch.einsum("bnc,bmc->bmn", tokens(x), tokens(x).relu()), []),
+    "einsum of heads": (lambda s, x: torch.einsum("bhnc,bhcm->bnhm", heads(x), heads(x).mT.relu()), []),
+}  # fmt: skip
+RECURRENT = {
+    "lstm": (lambda s, x, r: r(tokens(x)[:, :6])[0], [nn.LSTM(8, 5, batch_first=True)]),
+    "lstm, time first": (lambda s, x, r: r(tokens(x)[:, :6].transpose(0, 1))[0], [nn.LSTM(8, 5)]),
+    "lstm both ways": (
+        lambda s, x, r: r(tokens(x)[:, :4])[0], [nn.LSTM(8, 5, 2, batch_first=True, bidirectional=True)],
+    ),
+    "lstm of rows": (
+        lambda s, x, r: r(x.permute(0, 2, 3, 1)[0, :, :3])[0], [nn.LSTM(8, 4, batch_first=True)],
+    ),
+}  # fmt: skip
+CASES = {**NORMS, **ARITHMETIC, **PRODUCTS, **SHAPES, **LAYERS, **COMPOSED, **RECURRENT}
 
 
 @pytest.mark.parametrize("name", CASES)

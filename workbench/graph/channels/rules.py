@@ -172,7 +172,8 @@ def _attention(flow: ChannelFlow, op: Op) -> None:
     flow.freeze_inputs(op, "a matrix product mixes the channels")
 
 
-# Kinds that are not in the table freeze what they read, with that as the reason: avg_pool1d, expand, rms_norm, roll.
+# Kinds that are not in the table freeze what they read, with that as the reason: avg_pool1d, expand, lstm, rms_norm,
+# roll.
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
         "input": _input,
@@ -184,6 +185,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "batch_norm": _hand_on,
         "layer_norm": _layer_norm,
         "group_norm": _group_norm,
+        "instance_norm": _hand_on,
         **dict.fromkeys(ACTIVATIONS | FUNCTIONS | POOLS_2D, _hand_on),
         **dict.fromkeys(ARITHMETIC, _arithmetic),
         "mean": reduce,
@@ -192,6 +194,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "norm": reduce,
         "var": var,
         "softmax": softmax,
+        "log_softmax": softmax,
         "reshape": reshape,
         "permute": permute,
         "concat": concat,

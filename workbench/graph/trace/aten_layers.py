@@ -79,7 +79,21 @@ def _gelu(a: Arguments, out: Shape) -> Operator:
 
 
 def _elu(a: Arguments, out: Shape) -> Operator | None:
-    return ("elu", {}) if (a["alpha"], a["scale"], a["input_scale"]) == (1, 1, 1) else None
+    attrs = {name: float(a[name]) for name in ("alpha", "scale", "input_scale") if a[name] != 1}
+    return "elu", attrs
+
+
+def _selu(a: Arguments, out: Shape) -> Operator:
+    return "elu", {"alpha": 1.6732632423543772, "scale": 1.0507009873554805}
+
+
+def _celu(a: Arguments, out: Shape) -> Operator:
+    return "elu", {"alpha": float(a["alpha"]), "input_scale": 1 / a["alpha"]}
+
+
+def _instance_norm(a: Arguments, out: Shape) -> Operator | None:
+    """With the statistics of the input itself; with its own running ones it is a batch norm."""
+    return ("instance_norm", {"eps": a["eps"]}) if a["use_input_stats"] else None
 
 
 def _softplus(a: Arguments, out: Shape) -> Operator | None:
@@ -88,6 +102,10 @@ def _softplus(a: Arguments, out: Shape) -> Operator | None:
 
 def _softmax(a: Arguments, out: Shape) -> Operator:
     return "softmax", {"axis": positive_axis(a["dim"], len(out))}
+
+
+def _log_softmax(a: Arguments, out: Shape) -> Operator:
+    return "log_softmax", {"axis": positive_axis(a["dim"], len(out))}
 
 
 def _pow(a: Arguments, out: Shape) -> Operator | None:
@@ -126,13 +144,17 @@ LAYER_RULES: Mapping[str, Rule] = {
     "layer_norm": _layer_norm,
     "rms_norm": _rms_norm,
     "group_norm": _group_norm,
-    **{name: plain(name) for name in "relu relu6 silu sigmoid tanh mish exp sqrt rsqrt abs neg prelu".split()},
+    "instance_norm": _instance_norm,
+    **{name: plain(name) for name in "relu relu6 silu sigmoid tanh mish exp log sqrt rsqrt abs neg prelu".split()},
     "hardswish": plain("hard_swish"),
     "hardsigmoid": plain("hard_sigmoid"),
     "gelu": _gelu,
     "elu": _elu,
+    "selu": _selu,
+    "celu": _celu,
     "softplus": _softplus,
     "softmax": _softmax,
+    "log_softmax": _log_softmax,
     "leaky_relu": lambda a, out: ("leaky_relu", {"slope": a["negative_slope"]}),
     "hardtanh": lambda a, out: _clamp(a["min_val"], a["max_val"]),
     "clamp": lambda a, out: _clamp(a["min"], a["max"]),

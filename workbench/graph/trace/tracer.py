@@ -11,6 +11,7 @@ graph cannot say what it holds.
 import operator
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -21,6 +22,7 @@ from torch.utils import _pytree as pytree
 from ...errors import TraceError
 from ..op import Op, Param
 from .aten import BROADCASTING, PARAMETERS, PASS_THROUGH, RULES, VIEWS
+from .composites import COMPOSITES, FIRST_RESULTS, Steps
 from .nodes import base_name, changes_nothing, keeps_number_sort, namespace, plain_arguments
 from .values import Constant, FeatureMap, Pieces, tensors
 
@@ -167,6 +169,9 @@ class Tracer:
             return self._select(node.name, source, axis, arguments["index"] % source.shape[axis], 1, True, module)
         if base == "stack":
             return self._stack(node, arguments, shape, module)
+        composed = self._composed(node, base, arguments, shape)
+        if composed is not None:
+            return composed
         arguments = {name: _number(value) if name in ("self", "other") else value for name, value in arguments.items()}
         kind, attrs, params = _kind(node, base, arguments, shape)
         values = list(tensors(v for name, v in arguments.items() if name not in params))
@@ -174,6 +179,21 @@ class Tracer:
             return values[0] if base in VIEWS else FeatureMap(self._read(values[0]), shape)
         names = tuple(self._read(v) for v in values)
         return self._emit(node.name, kind, names, shape, attrs, self._params_of(params, module), module)
+
+    def _composed(
+        self, node: fx.Node, base: str, arguments: Mapping[str, Any], shape: tuple[int, ...]
+    ) -> FeatureMap | None:
+        """What an operator of several steps makes; the last of them has the node's name."""
+        rule = COMPOSITES.get(base)
+        if rule is None:
+            return None
+        steps = Steps(self._emit, self._read, self._params_of, node.name, self._module(node))
+        value = rule(steps, arguments, shape)
+        if not isinstance(value, FeatureMap) or value.name != self.ops[-1].name or node.name in self._names:
+            return None if value is None else FeatureMap(self._read(value), shape)
+        self.ops[-1] = replace(self.ops[-1], name=node.name)
+        self._names.add(node.name)
+        return FeatureMap(node.name, shape)
 
     # ---- pieces -----------------------------------------------------------------------------------------------
 
@@ -185,10 +205,17 @@ class Tracer:
             return Pieces(source, arguments["dim"] % len(source.shape), shapes, base == "unbind")
         names = tuple(self._read(v) for v in tensors(arguments.values()))
         kind, attrs, module = f"{namespace(node)}.{base}", plain_arguments(arguments), self._module(node)
-        return tuple(
+        values = [
             self._emit(f"{node.name}_{i}", kind, names, shape, {**attrs, "output": i}, (), module)
             for i, shape in enumerate(shapes)
-        )
+        ]
+        composed = self._composed(node, base, arguments, shapes[0])
+        if composed is not None:
+            values[0] = composed
+        elif base in FIRST_RESULTS:  # the positions are read by nobody, mostly
+            known, first, params = _kind(node, FIRST_RESULTS[base], arguments, shapes[0])
+            values[0] = self._emit(node.name, known, names, shapes[0], first, self._params_of(params, module), module)
+        return tuple(values)
 
     def _piece(self, node: fx.Node, source: Any, index: Any) -> Any:
         """One of several tensors."""

@@ -8,21 +8,24 @@ The rules are those of the deployment route users take (litert-torch, then ai-ed
   LOGISTIC and MUL, hard-swish stays one operator;
 * `normalisation`: what a batch norm without a layer, a layer norm or a group norm is computed with;
 * `attention`: products of matrices in batches of rank 3, softmax between them;
+* `recurrent`: an LSTM is unrolled, step by step;
 * `pooling` and `shapes`: tensors of rank four stand channels last; permutes that undo this vanish, reshapes that need
   torch's order are preceded by a TRANSPOSE;
 * a concatenation's inputs share its scale: an input that others read too, or whose maker cannot rescale, is
-  requantised first (see `tensor_scales.py`).
+  requantised first (see `tensor_scales.py`);
+* what the quantiser knows no integer form of (EXP, LOG, a maximum along an axis, comparisons) stays on real numbers,
+  between two conversions: the CPU's work.
 
 A kind without a rule, or used in a way its rule does not cover, becomes "UNSUPPORTED:<kind>": the estimator lists
 it, the writer refuses it.
 """
 
 from ...graph import Graph
-from . import attention, elementwise, layers, normalisation, pooling, shapes
-from .hw_operator import HwOp
+from . import attention, elementwise, layers, normalisation, pooling, recurrent, shapes
+from .hw_operator import COMPARISONS, HwOp
 from .network import Lowering
 
-__all__ = ["HwOp", "lower", "unsupported"]
+__all__ = ["COMPARISONS", "HwOp", "lower", "unsupported"]
 
 _RULES = {
     **layers.RULES,
@@ -31,6 +34,7 @@ _RULES = {
     **attention.RULES,
     **pooling.RULES,
     **shapes.RULES,
+    **recurrent.RULES,
 }
 
 

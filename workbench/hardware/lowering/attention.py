@@ -26,6 +26,25 @@ def _softmax(low: Lowering, op: Op) -> None:
     low.finish(op, low.transpose(x, tuple(swap), op.name, op.name))
 
 
+def _log_softmax(low: Lowering, op: Op) -> None:
+    """One operator on real numbers along the last axis; else x - max - log(sum(exp(x - max)))."""
+    source, rank = op.inputs[0], len(op.shape)
+    low.follow(op)
+    axis, x, shape = low.axis(op["axis"], source), low.tensor_of[source], low.shape(op)
+    if op["axis"] == rank - 1:
+        low.finish(op, low.real(op, "LOG_SOFTMAX", x, shape))
+        return
+    row = tuple(1 if d == axis else n for d, n in enumerate(shape))
+    flat = tuple(n for d, n in enumerate(shape) if d != axis)
+    y = low.real(op, "REDUCE_MAX", x, flat, "max", extra=(0, axis))
+    y = low.reshape(y, row, f"{op.name}.row", op.name)
+    x = low.step(op, "shifted", "SUB", (x, y), shape)
+    y = low.real(op, "EXP", x, shape, "exp")
+    y = low.step(op, "sum", "SUM", (y,), row, extra=(1, axis))
+    y = low.real(op, "LOG", y, row, "log")
+    low.finish(op, low.step(op, "", "SUB", (x, y), shape))
+
+
 def _matmul(low: Lowering, op: Op) -> bool:
     shapes = [low.shape_of(i) for i in op.inputs]
     batches = {_batch(s) for s in shapes}
@@ -105,4 +124,4 @@ def _product(low: Lowering, op: Op, part: str, left: str, right: str, a: Shape, 
     return low.reshape(product, shape, label, op.name)
 
 
-RULES: dict[str, Rule] = {"softmax": _softmax, "matmul": _matmul, "attention": _attention}
+RULES: dict[str, Rule] = {"softmax": _softmax, "log_softmax": _log_softmax, "matmul": _matmul, "attention": _attention}

@@ -17,8 +17,8 @@ _UNARY = {
     "sqrt": "SQRT",
     "rsqrt": "RSQRT",
 }
-_BINARY = {"add": "ADD", "sub": "SUB", "mul": "MUL", "div": "DIV", "maximum": "MAXIMUM", "minimum": "MINIMUM"}
-_REAL = {"exp": "EXP", "abs": "ABS"}
+_BINARY = {"add": "ADD", "sub": "SUB", "mul": "MUL", "div": "DIV", "maximum": "MAXIMUM"}
+_REAL = {"exp": "EXP", "abs": "ABS", "log": "LOG"}
 _FUSING = frozenset("ADD SUB MUL DIV".split())
 
 
@@ -51,6 +51,85 @@ def _real(low: Lowering, op: Op) -> None:
     low.finish(op, low.real(op, _REAL[op.kind], low.tensor_of[op.inputs[0]], low.shape(op)))
 
 
+def _prelu(low: Lowering, op: Op) -> bool:
+    """relu(x) - w relu(-x)."""
+    if op.param("weight") is None:
+        return False
+    low.follow(op)
+    x, shape = low.tensor_of[op.inputs[0]], low.shape(op)
+    above = low.step(op, "above", "RELU", (x,), shape)
+    below = low.step(op, "below", "MUL", (x,), shape, act="RELU", const=("scalar", -1.0))
+    scaled = low.step(op, "scaled", "MUL", (below,), shape, const=("weight", op.name))
+    low.finish(op, low.step(op, "", "SUB", (above, scaled), shape))
+    return True
+
+
+def _elu(low: Lowering, op: Op) -> None:
+    """Its branches, the exponential on real numbers, and a choice between them."""
+    low.follow(op)
+    x, shape = low.tensor_of[op.inputs[0]], low.shape(op)
+    scale, inner = op.get("scale", 1.0), op.get("input_scale", 1.0)
+    straight = x if scale == 1 else low.step(op, "straight", "MUL", (x,), shape, const=("scalar", scale))
+    y = x if inner == 1 else low.step(op, "inner", "MUL", (x,), shape, const=("scalar", inner))
+    y = low.real(op, "EXP", y, shape, "exp")
+    y = low.step(op, "shifted", "SUB", (y,), shape, const=("scalar", 1.0))
+    factor = op.get("alpha", 1.0) * scale
+    if factor != 1:
+        y = low.step(op, "scaled", "MUL", (y,), shape, const=("scalar", factor))
+    kind = "GREATER_EQUAL" if op.get("input_scale") is None else "GREATER"
+    low.finish(op, _choice(low, op, "", kind, 0.0, straight, y))
+
+
+def _softplus(low: Lowering, op: Op) -> None:
+    low.follow(op)
+    low.finish(op, _log1p_exp(low, op, ""))
+
+
+def _mish(low: Lowering, op: Op) -> None:
+    """What it reads times the tanh of its softplus."""
+    low.follow(op)
+    gate = low.step(op, "tanh", "TANH", (_log1p_exp(low, op, "softplus"),), low.shape(op))
+    low.finish(op, low.step(op, "", "MUL", (low.tensor_of[op.inputs[0]], gate), low.shape(op)))
+
+
+def _log1p_exp(low: Lowering, op: Op, part: str) -> str:
+    """log(exp(x) + 1), above 20 x itself."""
+    x, shape = low.tensor_of[op.inputs[0]], low.shape(op)
+    y = low.real(op, "EXP", x, shape, "exp")
+    y = low.step(op, "shifted", "ADD", (y,), shape, const=("scalar", 1.0))
+    y = low.step(op, "log", "LOG", (low.dequantised(y, op.name),), shape, real=True)
+    return _choice(low, op, part, "GREATER", 20.0, x, y)
+
+
+def _choice(low: Lowering, op: Op, part: str, kind: str, bound: float, above: str, below: str) -> str:
+    """One tensor where the operator's input is above a bound, another one elsewhere, both brought to one scale."""
+    x, shape, prefix = low.tensor_of[op.inputs[0]], low.shape(op), f"{part}." if part else ""
+    mask = low.step(
+        op, f"{prefix}mask", kind, (low.dequantised(x, op.name),), shape, real=True, const=("scalar", bound)
+    )
+    pair = [
+        low.step(op, f"{prefix}{side}", "QUANTIZE", (y,), shape)
+        for side, y in (("above", above), ("below", below))
+        if side == "above" or low.ops[y].real
+    ]
+    return low.step(op, part, "SELECT", (mask, *pair, *([below] if len(pair) < 2 else [])), shape)
+
+
+def _minimum(low: Lowering, op: Op) -> bool:
+    """On real numbers: the quantiser knows no integer MINIMUM."""
+    if op.get("scalar") is None and any(low.shape_of(i) != op.shape or i not in low.tensor_of for i in op.inputs):
+        return False
+    low.follow(op)
+    if op.get("scalar") is not None:
+        const = ("scalar", op["scalar"])
+        low.finish(op, low.real(op, "MINIMUM", low.tensor_of[op.inputs[0]], low.shape(op), const=const))
+        return True
+    pair = tuple(low.dequantised(low.operand(op, name), op.name) for name in op.inputs)
+    x = low.step(op, "result", "MINIMUM", pair, low.shape(op), real=True)
+    low.finish(op, low.step(op, "", "QUANTIZE", (x,), low.shape(op)))
+    return True
+
+
 def _neg(low: Lowering, op: Op) -> None:
     low.follow(op)
     low.finish(op, low.step(op, "", "MUL", (low.tensor_of[op.inputs[0]],), low.shape(op), const=("scalar", -1.0)))
@@ -58,10 +137,15 @@ def _neg(low: Lowering, op: Op) -> None:
 
 def _clamp(low: Lowering, op: Op) -> None:
     low.follow(op)
+    if (op["low"], op["high"]) == (-1, 1):
+        low.finish(op, low.step(op, "", "RELU_N1_TO_1", (low.tensor_of[op.inputs[0]],), low.shape(op)))
+        return
     x, shape = low.tensor_of[op.inputs[0]], low.shape(op)
-    for bound, part, kind in ((op["low"], "low", "MAXIMUM"), (op["high"], "", "MINIMUM")):
-        if bound is not None:
-            x = low.step(op, part if op["high"] is not None else "", kind, (x,), shape, const=("scalar", bound))
+    if op["high"] is not None:  # the quantiser knows no integer MINIMUM
+        part = "high" if op["low"] is not None else ""
+        x = low.real(op, "MINIMUM", x, shape, part, const=("scalar", op["high"]))
+    if op["low"] is not None:
+        x = low.step(op, "", "MAXIMUM", (x,), shape, const=("scalar", op["low"]))
     low.finish(op, x)
 
 
@@ -143,6 +227,11 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(_BINARY, _binary),
     **dict.fromkeys(_REAL, _real),
     "neg": _neg,
+    "minimum": _minimum,
+    "prelu": _prelu,
+    "elu": _elu,
+    "softplus": _softplus,
+    "mish": _mish,
     "addcmul": _addcmul,
     "hard_sigmoid": _hard_sigmoid,
     "silu": _silu,

@@ -3,9 +3,10 @@
 from math import prod
 from typing import NamedTuple
 
-__all__ = ["HwOp", "Shape"]
+__all__ = ["COMPARISONS", "HwOp", "Shape"]
 
 Shape = tuple[int, ...]
+COMPARISONS = frozenset(["GREATER", "GREATER_EQUAL"])  # they make booleans
 
 
 class HwOp(NamedTuple):
@@ -13,15 +14,18 @@ class HwOp(NamedTuple):
 
     kind: TFLite's name ("CONV_2D"), "INPUT", or "UNSUPPORTED:<kind>". shape: as deployed (channels last).
     weight: OHWI (depthwise: 1HWC; fully connected: OI); None without weights. act: fused activation, "NONE",
-    "RELU" or "RELU6". stride, dilation: (h, w). same: SAME padding, else VALID. const: a second operand that is
-    constant, as (role, value): ("scalar", 0.5), ("mean" | "rsqrt" | "weight" | "bias" | "value" | "inverse", name
-    of the graph operator that owns it) or, of a concatenation, ("values", ((position, name), ...)); const_first:
-    it stands before the operand that is not. extra: other numbers that the file's options need (pads, axes, borders,
-    sizes); of a constant "value" its elements and whether it is turned to channels last.
+    "RELU", "RELU6" or "RELU_N1_TO_1". stride, dilation: (h, w). same: SAME padding, else VALID. const: a second operand
+    that is constant, as (role, value): ("scalar", 0.5), (a role of a parameter | "mean" | "rsqrt" | "value" |
+    "inverse", name of the graph operator that owns it) or, of a concatenation, ("values", ((position, name), ...)),
+    turned to channels last where a 1 stands behind the axis in extra; const_first: it stands before the operand that
+    is not. extra: other numbers that the file's options need (pads, axes, borders, sizes); of a constant "value" its
+    elements and whether it is turned to channels last; of an LSTM's fully connected layers 0 for what reads its input,
+    1 for what reads its state.
     sources: graph operators it stands for; the first one is charged for it. folds: the layer whose weights these
     are and what is folded into them; before: a layer norm whose scale and shift are folded into the weights.
-    real: the tensor is float32, because the quantiser knows no integer form of the operator. bits: of an element; 32
-    inside of operators that an accelerator puts together of others.
+    real: the operator reads real numbers, because the quantiser knows no integer form of it, and makes a float32
+    tensor (a comparison: booleans). bits: of an element; 32 inside of operators that an accelerator puts together of
+    others.
     """
 
     name: str

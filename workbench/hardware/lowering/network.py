@@ -20,6 +20,10 @@ def last(shape: Shape) -> Shape:
     return (shape[0], shape[2], shape[3], shape[1]) if len(shape) == 4 else shape
 
 
+def _between_ones(op: Op) -> bool:
+    return op.kind == "clamp" and (op["low"], op["high"]) == (-1, 1)
+
+
 class Lowering:
     """One pass over a graph.
 
@@ -75,11 +79,18 @@ class Lowering:
         more.setdefault("sources", (op.name,))
         return self.emit(HwOp(name, kind, inputs, shape, **more))  # type: ignore[arg-type]
 
-    def real(self, op: Op, kind: str, x: str, shape: Shape) -> str:
+    def real(self, op: Op, kind: str, x: str, shape: Shape, part: str = "", **more: object) -> str:
         """An operator that runs on real numbers, between the two conversions."""
-        x = self.step(op, "real", "DEQUANTIZE", (x,), shape, real=True)
-        x = self.step(op, "result", kind, (x,), shape, real=True)
-        return self.step(op, "", "QUANTIZE", (x,), shape)
+        x = self.dequantised(x, op.name)
+        x = self.step(op, f"{part}.result".lstrip("."), kind, (x,), shape, real=True, **more)
+        return self.step(op, part, "QUANTIZE", (x,), shape)
+
+    def dequantised(self, x: str, source: str) -> str:
+        """The tensor as real numbers; converted once, whoever reads it."""
+        name = f"{x}.real"
+        if name not in self.ops:
+            self.emit(HwOp(name, "DEQUANTIZE", (x,), self.ops[x].shape, (source,), real=True))
+        return name
 
     def finish(self, op: Op, name: str) -> None:
         self.tensor_of[op.name] = name
@@ -95,9 +106,10 @@ class Lowering:
     def activation(self, op: Op) -> tuple[Op, str]:
         """The activation that fuses into `op`, and the graph operator whose tensor results."""
         user = self.only_user(op)
-        if user is not None and user.kind in _FUSED:
+        kind = None if user is None else "RELU_N1_TO_1" if _between_ones(user) else _FUSED.get(user.kind)
+        if user is not None and kind is not None:
             self.absorbed.add(user.name)
-            return user, _FUSED[user.kind]
+            return user, kind
         return op, "NONE"
 
     # ---- order of the dimensions --------------------------------------------------------------------------------

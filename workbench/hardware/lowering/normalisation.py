@@ -136,11 +136,34 @@ def _group_norm(low: Lowering, op: Op) -> bool:
     return True
 
 
+def _instance_norm(low: Lowering, op: Op) -> bool:
+    """(1, C, H, W) in torch's order, every channel by its own statistics."""
+    if len(op.shape) != 4 or op.shape[0] != 1:
+        return False
+    low.plain.add(op.name)
+    c, column, shape = op.shape[1], (1, op.shape[1], 1, 1), op.shape
+    x = low.in_order(op.inputs[0])
+    mean = low.step(op, "mean", "MEAN", (x,), column, extra=(1, 0, 2, 3))
+    x = low.step(op, "centred", "SUB", (x, mean), shape)
+    y = low.step(op, "square", "MUL", (x, x), shape)
+    y = low.step(op, "variance", "MEAN", (y,), (c,), extra=(0, 0, 2, 3))
+    y = low.step(op, "eps", "ADD", (y,), (c,), const=("scalar", op["eps"]))
+    y = low.reshape(y, column, f"{op.name}.column", op.name)
+    y = low.step(op, "rsqrt", "RSQRT", (y,), column)
+    x = low.step(op, "normed", "MUL", (x, y), shape)
+    for kind, what in (("MUL", "weight"), ("ADD", "bias")):
+        if op.param(what) is not None:
+            x = low.step(op, what, kind, (x,), shape, const=(what, op.name))
+    low.finish(op, x)
+    return True
+
+
 RULES: dict[str, Rule] = {
     "batch_norm": _batch_norm,
     "layer_norm": _layer_norm,
     "group_norm": _group_norm,
     "rms_norm": _rms_norm,
+    "instance_norm": _instance_norm,
     "norm": _norm,
     "var": _var,
 }

@@ -1,12 +1,14 @@
 """Pooling, reductions and resizing."""
 
+from typing import Any
+
 from ...graph import Op
 from .layers import is_same, pad_map
 from .network import Lowering, Rule, last
 
 __all__ = ["RULES"]
 
-_REDUCE = {"mean": "MEAN", "sum": "SUM", "amax": "REDUCE_MAX"}
+_REDUCE = {"mean": "MEAN", "sum": "SUM", "amax": "REDUCE_MAX"}  # the last one on real numbers
 
 
 def _reduce(low: Lowering, op: Op) -> None:
@@ -32,9 +34,12 @@ def _reduce(low: Lowering, op: Op) -> None:
     if len(shape) == 4 and source in low.plain:
         low.plain.add(end.name)
     deployed = shape if end.name in low.plain else last(shape)
-    low.tensor_of[op.name] = low.tensor_of[end.name] = low.step(
-        end, "", _REDUCE[op.kind], (x,), deployed, extra=(keep, *axes), sources=(op.name,)
-    )
+    more: dict[str, Any] = {"extra": (keep, *axes), "sources": (op.name,)}
+    if op.kind == "amax":
+        x = low.real(end, "REDUCE_MAX", x, deployed, **more)
+    else:
+        x = low.step(end, "", _REDUCE[op.kind], (x,), deployed, **more)
+    low.tensor_of[op.name] = low.tensor_of[end.name] = x
 
 
 def _max_pool2d(low: Lowering, op: Op) -> bool:
@@ -82,22 +87,24 @@ def _avg_pool1d(low: Lowering, op: Op) -> bool:
     return True
 
 
-def _adaptive_avg_pool2d(low: Lowering, op: Op) -> bool:
+def _adaptive_pool2d(low: Lowering, op: Op) -> bool:
+    """Windows of one size, side by side."""
     size, out = low.shape_of(op.inputs[0])[2:], op.shape[2:]
     if any(n % m for n, m in zip(size, out, strict=True)):
         return False
     step = (size[0] // out[0], size[1] // out[1])
     x = low.as_map(op.inputs[0])
-    low.finish(op, low.step(op, "", "AVERAGE_POOL_2D", (x,), last(op.shape), stride=step, kernel=step))
+    kind = "AVERAGE_POOL_2D" if op.kind == "adaptive_avg_pool2d" else "MAX_POOL_2D"
+    low.finish(op, low.step(op, "", kind, (x,), last(op.shape), stride=step, kernel=step))
     return True
 
 
 def _resize(low: Lowering, op: Op) -> bool:
     kinds = {"bilinear": "RESIZE_BILINEAR", "nearest": "RESIZE_NEAREST_NEIGHBOR"}
-    if op["mode"] not in kinds or op.get("align_corners"):
+    if op["mode"] not in kinds:
         return False
-    x = low.as_map(op.inputs[0])
-    low.finish(op, low.step(op, "", kinds[op["mode"]], (x,), last(op.shape), extra=op.shape[2:]))
+    x, size = low.as_map(op.inputs[0]), op.shape[2:] + (1,) * bool(op.get("align_corners"))
+    low.finish(op, low.step(op, "", kinds[op["mode"]], (x,), last(op.shape), extra=size))
     return True
 
 
@@ -106,6 +113,7 @@ RULES: dict[str, Rule] = {
     "max_pool2d": _max_pool2d,
     "avg_pool2d": _avg_pool2d,
     "avg_pool1d": _avg_pool1d,
-    "adaptive_avg_pool2d": _adaptive_avg_pool2d,
+    "adaptive_avg_pool2d": _adaptive_pool2d,
+    "adaptive_max_pool2d": _adaptive_pool2d,
     "resize": _resize,
 }

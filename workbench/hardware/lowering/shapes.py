@@ -15,12 +15,11 @@ def _concat(low: Lowering, op: Op) -> bool:
         return False
     if any(i in low.plain for i in op.inputs) and len(op.shape) == 4:
         low.plain.add(op.name)
-    if constants and len(op.shape) == 4 and op.name not in low.plain:
-        return False
     inputs = tuple(low.operand(op, i) for i in names)
     const = ("values", constants) if constants else None
-    axis = low.axis(op["axis"], op.name)
-    low.finish(op, low.step(op, "", "CONCATENATION", inputs, low.shape(op), extra=(axis,), const=const))
+    turned = (1,) * (constants != () and len(op.shape) == 4 and op.name not in low.plain)
+    extra = (low.axis(op["axis"], op.name), *turned)
+    low.finish(op, low.step(op, "", "CONCATENATION", inputs, low.shape(op), extra=extra, const=const))
     return True
 
 

@@ -18,9 +18,9 @@ from ethosu.vela.tflite import (
 
 from ..tensor_scales import Scale
 
-__all__ = ["FLOAT32", "INT8", "INT32", "ModelBuilder"]
+__all__ = ["BOOL", "FLOAT32", "INT8", "INT32", "ModelBuilder"]
 
-INT8, INT32, FLOAT32 = 9, 2, 0  # the schema's TensorType
+BOOL, INT8, INT32, FLOAT32 = 6, 9, 2, 0  # the schema's TensorType
 # Versions of operators that differ from 2: those the deployment route writes.
 _VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 5, "BATCH_MATMUL": 2, "HARD_SWISH": 1, "GELU": 2}
 
@@ -36,15 +36,15 @@ class ModelBuilder:
         self._operators: list[int] = []
         self._add_buffer(None)  # buffer 0 is the empty one, by convention
 
-    def add_map(self, name: str, shape: Sequence[int], scale: Scale | None) -> int:
-        """A feature map: int8 at `scale`, float32 where that is None."""
+    def add_map(self, name: str, shape: Sequence[int], scale: Scale | None, boolean: bool = False) -> int:
+        """A feature map: int8 at `scale`; where that is None booleans, or else float32."""
         if scale is None:
-            return self._add_tensor(name, shape, FLOAT32, 0)
+            return self._add_tensor(name, shape, BOOL if boolean else FLOAT32, 0)
         return self._add_tensor(name, shape, INT8, 0, [scale])
 
     def add_constant(self, name: str, values: np.ndarray, scales: Sequence[Scale] = (), axis: int = 0) -> int:
-        """A constant, int8 or int32. scales: none, one, or one for each index of `axis`."""
-        dtype = INT8 if values.dtype == np.int8 else INT32
+        """A constant, int8, int32 or float32. scales: none, one, or one for each index of `axis`."""
+        dtype = {"int8": INT8, "int32": INT32, "float32": FLOAT32}[values.dtype.name]
         return self._add_tensor(name, values.shape, dtype, self._add_buffer(values), scales, axis)
 
     def add_operator(

@@ -31,7 +31,7 @@ from ..lowering import HwOp
 
 __all__ = ["add_options"]
 
-_ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU6": 3}  # the schema's ActivationFunctionType
+_ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}  # the schema's ActivationFunctionType
 _SAME, _VALID = 0, 1  # its Padding
 _REFLECT = 0  # its MirrorPadMode
 
@@ -83,6 +83,11 @@ def _leaky_relu(op: HwOp) -> dict[str, Any]:
     return {"Alpha": op.const[1]}
 
 
+def _bilinear(op: HwOp) -> dict[str, Any]:
+    aligned = op.extra[2:] == (1,)
+    return {"AlignCorners": aligned, "HalfPixelCenters": not aligned}
+
+
 # kind -> the schema's module of its table, and the table's fields
 _TABLES: Mapping[str, tuple[Any, Callable[[HwOp], dict[str, Any]]]] = {
     "ADD": (AddOptions, _activation),
@@ -101,7 +106,7 @@ _TABLES: Mapping[str, tuple[Any, Callable[[HwOp], dict[str, Any]]]] = {
     "MIRROR_PAD": (MirrorPadOptions, lambda op: {"Mode": _REFLECT}),
     "MUL": (MulOptions, _activation),
     "REDUCE_MAX": (ReducerOptions, _reduction),
-    "RESIZE_BILINEAR": (ResizeBilinearOptions, lambda op: {"HalfPixelCenters": True}),
+    "RESIZE_BILINEAR": (ResizeBilinearOptions, _bilinear),
     "RESIZE_NEAREST_NEIGHBOR": (ResizeNearestNeighborOptions, lambda op: {"HalfPixelCenters": False}),
     "SOFTMAX": (SoftmaxOptions, lambda op: {"Beta": 1.0}),
     "SUB": (SubOptions, _activation),

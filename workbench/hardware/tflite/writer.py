@@ -12,7 +12,7 @@ import numpy as np
 from ...errors import WorkbenchError
 from ...graph import Graph
 from ..folded_constants import FoldedConstants
-from ..lowering import HwOp, lower, unsupported
+from ..lowering import COMPARISONS, HwOp, lower, unsupported
 from ..tensor_scales import Ranges, Scale, assign_scales, scale_of
 from ..weight_values import Weights
 from .flatbuffer import ModelBuilder
@@ -71,7 +71,8 @@ class _Writer:
         return self.model.finish(inputs, self._outputs(ops))
 
     def _add_map(self, op: HwOp) -> None:
-        self.tensor_of[op.name] = self.model.add_map(op.name, op.shape, None if op.real else self.scales[op.name])
+        scale = None if op.real else self.scales[op.name]
+        self.tensor_of[op.name] = self.model.add_map(op.name, op.shape, scale, op.kind in COMPARISONS)
 
     def _outputs(self, ops: Sequence[HwOp]) -> list[int]:
         """Tensors of the graph's outputs that nothing reads; the last operator's where there is none."""
@@ -101,8 +102,12 @@ class _Writer:
             return self._pads(op)
         if op.kind in ("MEAN", "SUM", "REDUCE_MAX"):
             return self._integers(op, op.extra[1:])
-        if op.kind in ("TRANSPOSE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"):
+        if op.kind == "REVERSE_V2":
+            return self._integers(op, (0,))
+        if op.kind == "TRANSPOSE":
             return self._integers(op, op.extra)
+        if op.kind in ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"):
+            return self._integers(op, op.extra[:2])
         if op.kind in ("RESHAPE", "BROADCAST_TO"):
             return self._integers(op, op.shape)
         if op.kind in ("SLICE", "STRIDED_SLICE"):
@@ -160,11 +165,13 @@ class _Writer:
         """Constant operands of an operator that is no layer."""
         assert op.const is not None
         if op.const[0] == "values":  # parts of a concatenation stand at its scale
-            scale, parts = self.scales[op.name], [self.constants.value(name) for _, name in op.const[1]]  # type: ignore[attr-defined]
+            scale, parts = self.scales[op.name], self.constants.parts(op)
             return [
                 self.model.add_constant(f"{op.name}/part{i}", _quantised(part, scale), [scale])
                 for i, part in enumerate(parts)
             ]
         values = self.constants.operand(op)
+        if op.real:
+            return [self.model.add_constant(f"{op.name}/operand", values.astype(np.float32))]
         scale = scale_of(float(values.min()), float(values.max()))
         return [self.model.add_constant(f"{op.name}/operand", _quantised(values, scale), [scale])]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ....hardware.lowering import HwOp
 from ..feature_map import FeatureMap
 from ..passes import ELEMENTWISE, ChainedOp, Pass
+from .kinds import ACTIVATIONS
 from .shapes import deepened, near_square
 from .storage import TensorStorage
 
@@ -75,7 +76,7 @@ class PassChain:
             return False
         last = self.passes[-1]
         last_op = last.chain[-1].op if last.chain else last.op
-        if last_op in ("Relu", "Relu6", "LUT") or (self.family != "u85" and last.chain):
+        if last_op in (*ACTIVATIONS.values(), "LUT") or (self.family != "u85" and last.chain):
             return False
         self.chain(ChainedOp("LUT"), output, whole)
         if not any(link.op in ELEMENTWISE for link in self.passes[-1].chain):

@@ -11,10 +11,12 @@ from ....hardware.tensor_scales import share_scale
 
 __all__ = ["cpu_operators"]
 
-_NEVER = frozenset(["SQRT", "BROADCAST_TO"])
+_NEVER = frozenset(["SQRT", "BROADCAST_TO", "SELECT"])
 _SAME_SCALES = frozenset(["MAXIMUM", "MINIMUM"])
 _RESIZES = frozenset(["RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"])
-_SOMETIMES = _NEVER.union(_SAME_SCALES, _RESIZES, ["STRIDED_SLICE", "MEAN", "DIV", "TRANSPOSE", "TRANSPOSE_CONV"])
+_SOMETIMES = _NEVER.union(
+    _SAME_SCALES, _RESIZES, ["STRIDED_SLICE", "MEAN", "DIV", "QUANTIZE", "TRANSPOSE", "TRANSPOSE_CONV"]
+)
 _LONGEST_AXIS = 1 << 16
 _MAX_STRIDE = 3
 _TRANSPOSED_STRIDES = ((1, 1), (2, 2))
@@ -34,6 +36,8 @@ def cpu_operators(ops: Sequence[HwOp], family: str) -> frozenset[str]:
 def _falls_back(op: HwOp, producers: Mapping[str, HwOp], family: str) -> bool:
     u85 = family == "u85"
     source = producers[op.inputs[0]] if op.inputs else op
+    if op.kind == "QUANTIZE":
+        return source.real
     if op.real or op.kind in _NEVER:
         return True
     if op.kind in _SAME_SCALES:
@@ -51,7 +55,10 @@ def _falls_back(op: HwOp, producers: Mapping[str, HwOp], family: str) -> bool:
         return too_small or (not u85 and op.stride not in _TRANSPOSED_STRIDES)
     if op.kind in _RESIZES:
         can_resize = _u85_resizes if u85 else _u55_resizes
-        return not can_resize(source.shape[-3:-1], op.shape[-3:-1], op.kind == "RESIZE_BILINEAR")
+        size, new_size = source.shape[-3:-1], op.shape[-3:-1]
+        if op.extra[2:] == (1,) and size != (1, 1):  # corners stay: by 2, 4 or 8 between them, on all of them
+            return size != new_size and not _u55_resizes([n - 1 for n in size], [n - 1 for n in new_size], False)
+        return not can_resize(size, new_size, op.kind == "RESIZE_BILINEAR")
     if op.kind == "DEPTHWISE_CONV_2D" and not u85:
         return max(op.stride) > _MAX_STRIDE
     if op.kind == "CONV_2D" and not u85 and max(op.stride) > _MAX_STRIDE:

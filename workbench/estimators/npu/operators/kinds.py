@@ -21,6 +21,7 @@ PASS_OPS = {
     "QUANTIZE": "Quantize",
     "RELU": "Relu",
     "RELU6": "Relu6",
+    "RELU_N1_TO_1": "ReluN1To1",
     "DIV": "Div",
     "ASR": "Asr",
     "CLZ": "CLZ",
@@ -30,11 +31,11 @@ PASS_OPS = {
     "TRANSPOSE": "Transpose",
     "MATMUL": "MatMul",
 }
-ACTIVATIONS = {"RELU": "Relu", "RELU6": "Relu6"}
+ACTIVATIONS = {"RELU": "Relu", "RELU6": "Relu6", "RELU_N1_TO_1": "ReluN1To1"}
 LOOKED_UP = frozenset(["LOGISTIC", "TANH", "HARD_SWISH", "GELU", "LEAKY_RELU", "EXP", "RSQRT"])
 CONVOLUTIONS = frozenset(["CONV_2D", "DEPTHWISE_CONV_2D"])  # what pads its input itself
 MAX_STRIDE = 3  # of a window; a longer one takes several passes
 POOLS = frozenset(["AVERAGE_POOL_2D", "MAX_POOL_2D"])
 SLICES = frozenset(["SLICE", "STRIDED_SLICE"])
 # the compiler's names of operators that work on a shallow feature map reshaped to have more channels
-RESHAPED_DEEPER = ELEMENTWISE | {"Quantize", "Relu", "Relu6", "LUT"}
+RESHAPED_DEEPER = ELEMENTWISE | {"Quantize", *ACTIVATIONS.values(), "LUT"}
