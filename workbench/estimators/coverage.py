@@ -34,6 +34,8 @@ _IN_SMALL_NETWORKS = MappingProxyType(
         "TRANSPOSE_CONV": (0.990, 1.009),
     }
 )
+# Of a sum over one element, for which the compiler still transposes, and makes what stands before it much dearer.
+_SUM_OF_ONE = (0.95, 7.0)
 # The same of kinds before any of them was compared with the compiler: transposed convolutions and largest values lay
 # between a half and twice (dilated convolutions, the worst, beyond).
 _NEVER = (0.5, 2.0)
@@ -53,11 +55,14 @@ def coverage(run: Sequence[HwOp]) -> Coverage:
     """What was measured of the operators of a network."""
     sizes: dict[str, None] = {}
     kinds: dict[str, tuple[float, float]] = {}
+    shapes = {op.name: op.shape for op in run}
     for op in run:
         if op.kind.startswith("UNSUPPORTED"):
             continue
         if op.kind in _IN_SMALL_NETWORKS:
             kinds[f"{op.kind} was measured in small networks alone"] = _IN_SMALL_NETWORKS[op.kind]
+        elif op.kind == "SUM" and shapes.get(op.inputs[0], ())[op.extra[1] : op.extra[1] + 1] == (1,):
+            kinds[f"the sum {op.sources[0]} is over an axis of one element"] = _SUM_OF_ONE
         elif op.kind not in _KINDS:
             kinds[f"{op.kind} was never measured"] = _NEVER
         if op.weight is not None and max(op.kernel) > _KERNEL:

@@ -8,6 +8,7 @@ from workbench.hardware import EthosU
 from workbench.hardware.lowering import lower
 
 TARGETS = ("ethos-u55-128", "ethos-u65-512", "ethos-u85-256")
+SUM_OF_ROWS = Point("sum", "axes of rank 3", (1,), 0)
 
 
 def compare(point, target, latency=0.05, sram=None, seed=1):
@@ -112,3 +113,13 @@ def test_a_maximum_of_two_scales_is_for_the_cpu(kind, other):
     for name in TARGETS:
         cpu = EthosU(name).measure_graph(graph).cpu_ops
         assert bool(cpu) == bool(estimate(graph, EthosU(name)).cpu_ops) == (other != "itself")
+
+
+def test_a_sum_of_one_element_says_that_it_may_cost_far_more():
+    seed = next(s for s in range(50) if operator_network(SUM_OF_ROWS, s).by_name["linear_1"].shape[1] == 1)
+    graph = operator_network(SUM_OF_ROWS, seed)
+    for name in TARGETS:
+        estimated = estimate(graph, EthosU(name))
+        assert estimated.outside == ("the sum sum_2 is over an axis of one element",)
+        low, high = estimated.latency_interval_ms
+        assert low <= EthosU(name).measure_graph(graph).latency_ms <= high
