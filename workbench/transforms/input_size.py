@@ -15,7 +15,8 @@ __all__ = ["InputSize"]
 class InputSize(Transform):
     """Let the network read images of another size; no weight changes.
 
-    height, width: pixels, 16 to 4096; width None is the height again. Channels that stand last, [N, H, W, C], stay there.
+    height, width: pixels, 16 to 4096; width None is the height again. Channels that stand last, [N, H, W, C],
+    stay there.
 
     Everything follows that the network's own code lets follow: flattened maps, attention on them, windows, patches,
     positions computed on the way. Refused where the network does not run at that size: a table of positions made for
