@@ -44,3 +44,8 @@ class Structure:
     def inputs(self) -> tuple[Op, ...]:
         """The operators that stand for the network's inputs."""
         return tuple(op for op in self.ops if op.kind == "input")
+
+    def channels_last(self, name: str) -> bool:
+        """Whether an input is [N, H, W, C]: everything that reads it first moves its last axis to the second place."""
+        readers = self.consumers[name]
+        return bool(readers) and all(op.kind == "permute" and op["axes"][1:] in ((3, 1, 2), (3, 2, 1)) for op in readers)

@@ -48,8 +48,7 @@ class InputSize(Transform):
         if len(graph.inputs) != 1 or len(graph.inputs[0].shape) != 4:
             raise NotApplicable("the network does not read one image [N, C, H, W]")
         image = graph.inputs[0]
-        readers = graph.consumers[image.name]
-        last = bool(readers) and all(op.kind == "permute" and op["axes"] == (0, 3, 1, 2) for op in readers)
+        last = graph.channels_last(image.name)
         channels, *size = (image.shape[3], *image.shape[1:3]) if last else image.shape[1:]
         new_size = (self.height, self.width or self.height)
         if tuple(size) == new_size:
