@@ -47,5 +47,5 @@ class Structure:
 
     def channels_last(self, name: str) -> bool:
         """Whether an input is [N, H, W, C]: everything that reads it first moves its last axis to the second place."""
-        readers = self.consumers[name]
-        return bool(readers) and all(op.kind == "permute" and op["axes"][1:] in ((3, 1, 2), (3, 2, 1)) for op in readers)
+        moves = [op["axes"] if op.kind == "permute" else () for op in self.consumers[name]]
+        return bool(moves) and all(axes in ((0, 3, 1, 2), (0, 3, 2, 1)) for axes in moves)
