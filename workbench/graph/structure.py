@@ -44,3 +44,8 @@ class Structure:
     def inputs(self) -> tuple[Op, ...]:
         """The operators that stand for the network's inputs."""
         return tuple(op for op in self.ops if op.kind == "input")
+
+    def channels_last(self, name: str) -> bool:
+        """Whether an input is [N, H, W, C]: everything that reads it first moves its last axis to the second place."""
+        moves = [op["axes"] if op.kind == "permute" else () for op in self.consumers[name]]
+        return bool(moves) and all(axes in ((0, 3, 1, 2), (0, 3, 2, 1)) for axes in moves)

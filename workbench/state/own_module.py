@@ -44,6 +44,9 @@ def own_copy(model: nn.Module) -> nn.Module:
 def _settle(module: nn.Module) -> None:
     """Put a parameter in the place of each weight of this module that is computed before every call."""
     if parametrize.is_parametrized(module):
+        cls = type(module)  # made for the user's module, shared by its copy, and changed where a weight settles
+        own = {name: value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__")}
+        module.__class__ = type(cls.__name__, cls.__bases__, own)
         parametrized: Any = module.parametrizations
         for name in list(parametrized):
             parametrize.remove_parametrizations(module, name, leave_parametrized=True)

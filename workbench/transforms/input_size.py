@@ -15,8 +15,8 @@ __all__ = ["InputSize"]
 class InputSize(Transform):
     """Let the network read images of another size; no weight changes.
 
-    height, width: pixels, 16 to 4096; width None is the height again. Channels that stand last, [N, H, W, C], stay
-    there.
+    height, width: pixels, 16 to 4096; width None is the height again. Channels that stand last, [N, H, W, C],
+    stay there.
 
     Everything follows that the network's own code lets follow: flattened maps, attention on them, windows, patches,
     positions computed on the way. Refused where the network does not run at that size: a table of positions made for
@@ -48,8 +48,7 @@ class InputSize(Transform):
         if len(graph.inputs) != 1 or len(graph.inputs[0].shape) != 4:
             raise NotApplicable("the network does not read one image [N, C, H, W]")
         image = graph.inputs[0]
-        readers = graph.consumers[image.name]
-        last = bool(readers) and all(op.kind == "permute" and op["axes"] == (0, 3, 1, 2) for op in readers)
+        last = graph.channels_last(image.name)
         channels, *size = (image.shape[3], *image.shape[1:3]) if last else image.shape[1:]
         new_size = (self.height, self.width or self.height)
         if tuple(size) == new_size:

@@ -34,7 +34,8 @@ def apply_rule(flow: ChannelFlow, op: Op) -> None:
 
 def _input(flow: ChannelFlow, op: Op) -> None:
     if len(op.shape) > 1:
-        flow.layouts[op.name] = SpanLayout(1, [Span(op.shape[1], frozen="it is the network's input")])
+        axis = 3 if flow.graph.channels_last(op.name) else 1
+        flow.layouts[op.name] = SpanLayout(axis, [Span(op.shape[axis], frozen="it is the network's input")])
 
 
 def _param(flow: ChannelFlow, op: Op) -> None:
