@@ -30,6 +30,9 @@ def float_file(module: nn.Module, example: torch.Tensor) -> bytes:
     with _quiet():
         litert_torch = _extra("litert_torch")
         litert_torch.config.show_progress = False  # in a notebook every stage would be an output of its own
+        # the converter knows no adaptive maximum; a decomposition of one operator changes no other network's file
+        decompositions = _extra("litert_torch.fx_infra").decomp
+        decompositions.add_pre_convert_decomp(torch.ops.aten.adaptive_max_pool2d.default, _largest_of_windows)
         try:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "float.tflite"
@@ -38,6 +41,15 @@ def float_file(module: nn.Module, example: torch.Tensor) -> bytes:
                 return path.read_bytes()
         except Exception as error:  # the converter raises whatever its many passes raise
             raise WorkbenchError(f"litert-torch cannot convert {type(module).__name__}: {_first(error)}") from error
+
+
+def _largest_of_windows(x: torch.Tensor, size: Sequence[int]) -> Any:
+    """An adaptive max pool as the max pool it is where its windows are of one size."""
+    (rows, columns), (height, width) = x.shape[-2:], (size[0], size[-1])
+    if rows % height or columns % width:
+        return NotImplemented
+    window = [rows // height, columns // width]
+    return torch.ops.aten.max_pool2d_with_indices.default(x, window, window)
 
 
 def quantised(file: bytes, calibration: torch.Tensor, bits: int = 8, wide: Sequence[str] = ()) -> bytes:
