@@ -4,7 +4,7 @@ Rules: Ethos-U Vela 5.2, its supported operators ("Reason: ..." when it compiles
 """
 
 from collections.abc import Mapping, Sequence
-from math import prod
+from math import inf, prod
 
 from ....hardware.lowering import HwOp
 
@@ -12,6 +12,7 @@ __all__ = ["cpu_operators"]
 
 _NEVER = frozenset(["SQRT", "BROADCAST_TO", "SELECT"])
 _SAME_SCALES = frozenset(["MAXIMUM", "MINIMUM"])
+_AT_ITS_SCALE = (None, ("scalar", -inf))  # second operands that have the scale of the first
 _RESIZES = frozenset(["RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"])
 _SOMETIMES = _NEVER | _SAME_SCALES | _RESIZES | frozenset(["STRIDED_SLICE", "MEAN", "DIV", "QUANTIZE", "TRANSPOSE"])
 _LONGEST_AXIS = 1 << 16
@@ -34,7 +35,7 @@ def _falls_back(op: HwOp, producers: Mapping[str, HwOp], family: str) -> bool:
     source = producers[op.inputs[0]] if op.inputs else op
     if op.kind == "QUANTIZE":
         return source.real
-    if op.real or op.kind in _NEVER or (op.kind in _SAME_SCALES and op.const is not None):
+    if op.real or op.kind in _NEVER or (op.kind in _SAME_SCALES and op.const not in _AT_ITS_SCALE):
         return True
     if op.kind == "STRIDED_SLICE":  # a step over rows or columns only
         return op.extra[3] > 1 and op.extra[0] not in (len(op.shape) - 3, len(op.shape) - 2)
