@@ -90,7 +90,7 @@ class FoldedConstants:
         if owner.kind == "instance_norm":
             return values.reshape(1, -1, 1, 1)
         if owner.kind == "prelu":  # a value a channel of a map in whatever order, or of rows
-            in_order = op.shape == owner.shape and len(owner.shape) > 1
+            in_order = rank != 4 or op.extra == (1,)
             return values.reshape(-1, *[1] * (rank - 2)) if in_order and values.size > 1 else values
         if owner.kind == "batch_norm":
             return values.reshape(1, 1, 1, -1) if rank == 4 else values.reshape(1, -1, *[1] * (rank - 2))

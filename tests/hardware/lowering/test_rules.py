@@ -153,6 +153,7 @@ LAYERS = {
 COMPOSED = {
     "prelu a channel": (lambda s, x, p: p(x), [nn.PReLU(8)]),
     "prelu for all": (lambda s, x, p: p(x), [nn.PReLU(1)]),
+    "prelu of a square map": (lambda s, x, p: p(x[:, :, :, :8]).mean((2, 3)), [nn.PReLU(8)]),
     "prelu of a vector": (lambda s, x, p: p(x.mean((2, 3))), [nn.PReLU(8)]),
     "prelu in torch's order": (lambda s, x, p: p(x.roll(1, 2)), [nn.PReLU(8)]),
     "between ones": (lambda s, x: F.hardtanh(x) + x.sigmoid().clamp(-1, 1), []),

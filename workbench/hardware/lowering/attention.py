@@ -3,7 +3,7 @@
 B       everything before the two dimensions of the matrices, multiplied
 """
 
-from math import prod
+from math import inf, prod
 
 from ...graph import Op
 from .hw_operator import Shape
@@ -27,16 +27,17 @@ def _softmax(low: Lowering, op: Op) -> None:
 
 
 def _log_softmax(low: Lowering, op: Op) -> None:
-    """One operator on real numbers along the last axis; else x - max - log(sum(exp(x - max)))."""
+    """One operator on real numbers along the last axis of what is no map; else x - max - log(sum(exp(x - max)))."""
     source, rank = op.inputs[0], len(op.shape)
     low.follow(op)
     axis, x, shape = low.axis(op["axis"], source), low.tensor_of[source], low.shape(op)
-    if op["axis"] == rank - 1:
+    if op["axis"] == rank - 1 and (rank != 4 or op.name in low.plain):
         low.finish(op, low.real(op, "LOG_SOFTMAX", x, shape))
         return
     row = tuple(1 if d == axis else n for d, n in enumerate(shape))
     flat = tuple(n for d, n in enumerate(shape) if d != axis)
     y = low.real(op, "REDUCE_MAX", x, flat, "max", extra=(0, axis))
+    y = low.step(op, "finite", "MAXIMUM", (y,), flat, const=("scalar", -inf))
     y = low.reshape(y, row, f"{op.name}.row", op.name)
     x = low.step(op, "shifted", "SUB", (x, y), shape)
     y = low.real(op, "EXP", x, shape, "exp")

@@ -59,7 +59,8 @@ def _prelu(low: Lowering, op: Op) -> bool:
     x, shape = low.tensor_of[op.inputs[0]], low.shape(op)
     above = low.step(op, "above", "RELU", (x,), shape)
     below = low.step(op, "below", "MUL", (x,), shape, act="RELU", const=("scalar", -1.0))
-    scaled = low.step(op, "scaled", "MUL", (below,), shape, const=("weight", op.name))
+    in_order = (1,) if op.name in low.plain else ()
+    scaled = low.step(op, "scaled", "MUL", (below,), shape, const=("weight", op.name), extra=in_order)
     low.finish(op, low.step(op, "", "SUB", (above, scaled), shape))
     return True
 

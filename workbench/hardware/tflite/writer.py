@@ -173,5 +173,6 @@ class _Writer:
         values = self.constants.operand(op)
         if op.real:
             return [self.model.add_constant(f"{op.name}/operand", values.astype(np.float32))]
-        scale = scale_of(float(values.min()), float(values.max()))
+        finite = np.isfinite(values).all()  # what is below all others is so at their own scale
+        scale = scale_of(float(values.min()), float(values.max())) if finite else self.scales[op.name]
         return [self.model.add_constant(f"{op.name}/operand", _quantised(values, scale), [scale])]

@@ -4,7 +4,7 @@ Rules: Ethos-U Vela 5.2, its supported operators ("Reason: ..." when it compiles
 """
 
 from collections.abc import Mapping, Sequence
-from math import prod
+from math import inf, prod
 
 from ....hardware.lowering import HwOp
 from ....hardware.tensor_scales import share_scale
@@ -13,6 +13,7 @@ __all__ = ["cpu_operators"]
 
 _NEVER = frozenset(["SQRT", "BROADCAST_TO", "SELECT"])
 _SAME_SCALES = frozenset(["MAXIMUM", "MINIMUM"])
+_AT_ITS_SCALE = (None, ("scalar", -inf))  # second operands that have the scale of the first
 _RESIZES = frozenset(["RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"])
 _SOMETIMES = _NEVER.union(
     _SAME_SCALES, _RESIZES, ["STRIDED_SLICE", "MEAN", "DIV", "QUANTIZE", "TRANSPOSE", "TRANSPOSE_CONV"]
@@ -41,7 +42,7 @@ def _falls_back(op: HwOp, producers: Mapping[str, HwOp], family: str) -> bool:
     if op.real or op.kind in _NEVER:
         return True
     if op.kind in _SAME_SCALES:
-        return op.const is not None or not share_scale(op.inputs, producers)
+        return op.const not in _AT_ITS_SCALE or not share_scale(op.inputs, producers)
     if op.kind == "STRIDED_SLICE":  # a step over rows or columns only
         return op.extra[3] > 1 and op.extra[0] not in (len(op.shape) - 3, len(op.shape) - 2)
     if op.kind == "MEAN" and len(source.shape) - 1 in op.extra[1:]:

@@ -1,0 +1,104 @@
+"""What we say a file will hold is what the exported file holds: its operators, those left to the CPU, its cycles."""
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from workbench.deploy import converted
+from workbench.deploy.file_layers import operators
+from workbench.graph.trace import trace
+from workbench.hardware import resolve
+from workbench.hardware.tflite import write_tflite
+
+pytestmark = [
+    pytest.mark.deploy,
+    pytest.mark.filterwarnings("ignore"),  # the converter's dependencies warn in a dozen ways
+]
+
+
+class Middle(nn.Module):
+    """A function and its layers between two convolutions, and a classifier behind."""
+
+    def __init__(self, use: Callable[..., Tensor], width: int, *layers: nn.Module) -> None:
+        super().__init__()
+        self.first, self.layers, self.use = nn.Conv2d(3, 16, 3, 2, 1), nn.ModuleList(layers), use
+        self.last, self.head = nn.Conv2d(width, 32, 3, padding=1), nn.Linear(32, 5)
+        self.place = nn.Parameter(torch.rand(1, 2, 16, 16))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.last(self.use(self, self.first(x), *self.layers)).relu()
+        scores: Tensor = self.head(F.adaptive_avg_pool2d(y, 1).flatten(1))
+        return scores
+
+
+class Read(nn.Module):
+    """A recurrent layer over the columns of a picture's map."""
+
+    def __init__(self, layer: nn.Module, width: int) -> None:
+        super().__init__()
+        self.first, self.layer, self.head = nn.Conv2d(3, 8, 3, 2, 1), layer, nn.Linear(width, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = self.first(x).permute(0, 3, 1, 2).flatten(2)
+        scores: Tensor = self.head(self.layer(rows)[0])
+        return scores
+
+
+def spatial_attention(s: Middle, x: Tensor, conv: nn.Module) -> Tensor:
+    maps = torch.cat([x.mean(1, keepdim=True), x.max(1, keepdim=True)[0]], 1)
+    return x * conv(maps).sigmoid()
+
+
+def channel_attention(s: Middle, x: Tensor, layers: nn.Module) -> Tensor:
+    return x * (layers(F.adaptive_avg_pool2d(x, 1)) + layers(F.adaptive_max_pool2d(x, 1))).sigmoid()
+
+
+def prelu() -> nn.PReLU:
+    layer = nn.PReLU(16)
+    nn.init.uniform_(layer.weight, 0.1, 0.4)
+    return layer
+
+
+CASES: dict[str, Callable[[], nn.Module]] = {
+    "prelu": lambda: Middle(lambda s, x, p: p(x), 16, prelu()),
+    "pixel shuffle": lambda: Middle(lambda s, x: F.pixel_shuffle(x, 2), 4),
+    "pixel unshuffle": lambda: Middle(lambda s, x: F.pixel_unshuffle(x, 2), 64),
+    "channel shuffle": lambda: Middle(lambda s, x: F.channel_shuffle(x, 4), 16),
+    "glu": lambda: Middle(lambda s, x: F.glu(x, 1), 8),
+    "lstm": lambda: Read(nn.LSTM(128, 16, batch_first=True), 16),
+    "lstm both ways": lambda: Read(nn.LSTM(128, 16, batch_first=True, bidirectional=True), 32),
+    "log softmax": lambda: Middle(lambda s, x: F.log_softmax(x, 3), 16),
+    "mish": lambda: Middle(lambda s, x: F.mish(x), 16),
+    "softplus": lambda: Middle(lambda s, x: F.softplus(x), 16),
+    "corners aligned": lambda: Middle(lambda s, x: F.interpolate(x, (31, 31), mode="bilinear", align_corners=True), 16),
+    "instance norm": lambda: Middle(lambda s, x, n: n(x), 16, nn.InstanceNorm2d(16)),
+    "between ones": lambda: Middle(lambda s, x: F.hardtanh(x), 16),
+    "a map of the model beside": lambda: Middle(lambda s, x: torch.cat([x, s.place], 1), 18),
+    "spatial attention": lambda: Middle(spatial_attention, 16, nn.Conv2d(2, 1, 7, padding=3)),
+    "channel attention": lambda: Middle(
+        channel_attention, 16, nn.Sequential(nn.Conv2d(16, 4, 1), nn.ReLU(), nn.Conv2d(4, 16, 1))
+    ),
+    "largest of windows": lambda: Middle(lambda s, x: F.adaptive_max_pool2d(x, 8), 16),
+}
+# views, which cost nothing, and requantisations, which depend on the calibration
+_ASIDE = ("RESHAPE", "QUANTIZE")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_exported_file_is_the_one_that_is_verified(name: str) -> None:
+    torch.manual_seed(0)
+    model, target = CASES[name]().eval(), resolve("ethos-u65-512")
+    graph = trace(model, (3, 32, 32))
+    values = {key: value.numpy() for key, value in model.state_dict().items()}
+    ours = write_tflite(graph, lambda key, shape: values.get(key)).data
+    theirs = converted(model, torch.rand(4, 3, 32, 32)).data
+    kinds, exported = (Counter(op.kind for op in operators(data) if op.kind not in _ASIDE) for data in (ours, theirs))
+    assert kinds == exported
+    verified, deployed = target.measure(ours), target.measure(theirs)
+    on_cpu, left = (Counter(op.partition(" ")[0] for op in m.cpu_ops) for m in (verified, deployed))
+    assert on_cpu == left
+    assert verified.cycles == pytest.approx(deployed.cycles, rel=0.05)
