@@ -6,27 +6,49 @@ After a change of the model or of lowering: a row keeps what was measured and ge
 the intervals follow. A row whose configuration or network is not made any more is told and left as it is.
 """
 
+import ast
 import sys
+from typing import Any
 
 import pandas as pd
 
+from workbench.errors import InputError
 from workbench.estimators.calibration_networks import backbone
 from workbench.estimators.cycle_model import modelled
-from workbench.estimators.ethos_u_calibration import random_configuration
 from workbench.estimators.measured_networks import DATA, write_rows
 from workbench.estimators.random_networks import sample
-from workbench.graph import Graph
-from workbench.hardware import ETHOS_U, EthosU
+from workbench.graph import Graph, rewrite
+from workbench.hardware import EthosU
+from workbench.transforms import TRANSFORMS
 
 
 def graph_of(network: str) -> Graph | None:
-    return sample(int(network.removeprefix("sample"))) if network.startswith("sample") else backbone(network)
+    """The network of a row, unedited: a backbone of timm, or a random one. network: its name, and an edit behind it."""
+    name = network.partition(" ")[0]
+    return sample(int(name.removeprefix("sample"))) if name.startswith("sample") else backbone(name)
 
 
-def target_of(network: str, target: str, digest: str) -> EthosU | None:
-    """The configuration of a row: an accelerator as it is shipped, or the one drawn for the network."""
-    candidates = [EthosU(target)] if target in ETHOS_U else [random_configuration(network)]
-    return next((candidate for candidate in candidates if candidate.digest == digest), None)
+def edited(graph: Graph, network: str, target: EthosU) -> Graph:
+    """The network after the edit that its name says, such as "resnet18 DenseDepthwise(blocks='layer1.0')"."""
+    call = network.partition(" ")[2]
+    if not call:
+        return graph
+    expression = ast.parse(call, mode="eval").body
+    assert isinstance(expression, ast.Call) and isinstance(expression.func, ast.Name), call
+    options = {keyword.arg: ast.literal_eval(keyword.value) for keyword in expression.keywords}
+    return rewrite(graph, TRANSFORMS[expression.func.id].from_dict(options).plan(graph, target))
+
+
+def target_of(described: str, digest: str) -> EthosU | None:
+    """The configuration of a row, such as "ethos-u85-128 (memory_mode=Shared_Sram, arena_bytes=1048576)"."""
+    accelerator, _, options = described.removesuffix(")").partition(" (")
+    pairs = dict(option.split("=", 1) for option in options.split(", ") if option)
+    values: dict[str, Any] = {name: int(text) if text.isdecimal() else text for name, text in pairs.items()}
+    try:
+        target = EthosU.with_options(accelerator, **values)
+    except InputError:
+        return None
+    return target if target.digest == digest else None
 
 
 def main() -> None:
@@ -39,11 +61,11 @@ def main() -> None:
         for path, table in tables.items():
             for index in table.index[table.network == network]:
                 row = table.loc[index]
-                target = target_of(network, str(row.target), str(row.digest))
+                target = target_of(str(row.target), str(row.digest))
                 if graph is None or target is None:
                     print(f"\n{path.name}: {network} on {row.target} is left as it is", file=sys.stderr)
                     continue
-                model = modelled(graph, target)
+                model = modelled(edited(graph, network, target), target)
                 figures = {
                     "composed": model.composed,
                     "modelled": sum(model.cycles),
