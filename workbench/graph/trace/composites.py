@@ -130,6 +130,8 @@ def _same_convolution(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value | No
     dilation = tuple(a["dilation"]) * (2 // len(a["dilation"]))
     total = [d * (k - 1) for d, k in zip(dilation, weight.shape[2:], strict=True)]
     extra = [n % 2 for n in total]
+    if not any(extra):
+        return None  # the layer's own padding says it
     shape = tuple(n + e for n, e in zip(x.shape, (0, 0, *extra), strict=True))
     padded = s.step("pad", [x], shape, pads=((0, 0), (0, 0), *((0, e) for e in extra)), value=0.0)
     roles = {"weight": weight, **({"bias": bias} if isinstance(bias, Constant) else {})}
