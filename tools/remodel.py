@@ -35,7 +35,7 @@ def edited(graph: Graph, network: str, target: EthosU) -> Graph:
         return graph
     expression = ast.parse(call, mode="eval").body
     assert isinstance(expression, ast.Call) and isinstance(expression.func, ast.Name), call
-    options = {keyword.arg: ast.literal_eval(keyword.value) for keyword in expression.keywords}
+    options = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in expression.keywords}
     return rewrite(graph, TRANSFORMS[expression.func.id].from_dict(options).plan(graph, target))
 
 
