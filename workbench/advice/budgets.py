@@ -22,6 +22,7 @@ from ..space import Choice, Option, block_options, option
 from ..state import State
 from ..surgery.losses import Losses
 from ..transforms import DepthMultiplier, Transform
+from .live_bytes import live_bytes
 
 __all__ = ["Met", "meet"]
 
@@ -113,28 +114,18 @@ def _network(
     """losses: of each block's options. memory: feature maps matter, so that every option is estimated whole."""
     target, values = state.target, state.weight_values
     whole = estimate(narrowed.graph, target, values)
-    live = _live(narrowed.graph, whole) if memory else {}
+    live = live_bytes(narrowed.graph, whole) if memory else {}
     blocks = []
     for block, options in block_options(narrowed.graph, target).items():
         rows = [_Row(None, 0.0, 0.0, 0, live.get(block, 0))]
         for o in options:
             loss = losses.get(o.key, float("inf"))
             if loss <= _TOO_MUCH:
-                alive = _live(o.graph, estimate(o.graph, target, values)).get(block, 0) if memory else 0
+                alive = live_bytes(o.graph, estimate(o.graph, target, values)).get(block, 0) if memory else 0
                 change = delta_ms(narrowed.graph, o.graph, target, values)
                 rows.append(_Row(o, loss, change, o.graph.params - narrowed.graph.params, alive))
         blocks.append(tuple(rows))
     return _Network(narrowed.transforms, narrowing, narrowed.graph, tuple(blocks), whole)
-
-
-def _live(graph: Graph, estimate: Estimate) -> dict[str, int]:
-    """Most bytes of feature maps alive while a block runs."""
-    home = {name: block.name for block in graph.blocks for name in block.ops}
-    top: dict[str, int] = {}
-    for name, live, _ in estimate.detail.timeline():
-        if name in home:
-            top[home[name]] = max(top.get(home[name], 0), live)
-    return top
 
 
 def _solved(state: State, network: _Network, budgets: Budgets, check: Check, nearest: list[Met]) -> Met | None:

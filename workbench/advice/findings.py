@@ -21,6 +21,7 @@ from ..transforms import (
     ReplaceActivation,
     Transform,
 )
+from .live_bytes import live_bytes
 
 __all__ = ["findings"]
 
@@ -161,12 +162,7 @@ def _activations(graph: Graph, estimate: Estimate) -> Iterator[_Finding]:
 
 def _peak(graph: Graph, estimate: Estimate) -> Iterator[_Finding]:
     """A memory peak one block owns: mending it alone lowers what the network needs."""
-    steps = estimate.memory_timeline
-    home = {name: block for block in graph.blocks for name in block.ops}
-    top: dict[str, int] = {}
-    for op, live in zip(steps["op"], steps["live_bytes"], strict=True):
-        if op in home:
-            top[home[op].name] = max(top.get(home[op].name, 0), int(live))
+    top = live_bytes(graph, estimate)
     if len(top) < 2:
         return
     (name, most), (_, second) = sorted(top.items(), key=lambda item: -item[1])[:2]

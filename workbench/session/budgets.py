@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TypeVar
 
 import torch
 
@@ -11,12 +10,10 @@ from ..advice import Met, losses_of
 from ..errors import BudgetError
 from ..estimators import Budgets
 from ..progress import shown
-from ..state import State
+from ..state import AnyState
 from .verifying import verify
 
 __all__ = ["meet"]
-
-AnyState = TypeVar("AnyState", bound=State)
 
 
 def meet(state: AnyState, budgets: Budgets, images: torch.Tensor | None) -> AnyState:

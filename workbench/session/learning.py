@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,15 +12,13 @@ from ..errors import InputError, unknown
 from ..files import nearest_file
 from ..graph import as_built
 from ..progress import shown
-from ..state import Learned, Size, State, check_images, check_weights, own_copy, read_weights, tensors_of
+from ..state import AnyState, Learned, Size, State, check_images, check_weights, own_copy, read_weights, tensors_of
 from ..surgery import build_state, recompress
 from ..training import Score, Task, fit, named, prepared, resolve_task, score, score_with
 
 __all__ = ["evaluate", "finetune", "images_of", "with_weights"]
 
 _IMAGES = 128  # pictures of a task on which replaced blocks are fitted and an int8 file's ranges are found
-
-AnyState = TypeVar("AnyState", bound=State)
 
 
 def with_weights(state: AnyState, weights: nn.Module | str | Path) -> AnyState:

@@ -5,11 +5,12 @@ from .changes import Applied, Change, Edit, Learned, applied
 from .images import Images, check_images
 from .opening import Head, create, open_base, prepare
 from .own_module import own_copy
-from .state import State
+from .state import AnyState, State
 from .tables import Delta, Verification
 from .weights import check_weights, read_weights, tensors_of, weights_of
 
 __all__ = [
+    "AnyState",
     "Applied",
     "Base",
     "Change",

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Self, TypeVar
 
 import pandas as pd
 
@@ -17,7 +17,7 @@ from .base import Base, Size
 from .changes import Applied, Change, Edit, Learned, applied
 from .tables import Delta, comparison, delta, history
 
-__all__ = ["State"]
+__all__ = ["AnyState", "State"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -230,6 +230,9 @@ class State:
             else:
                 for step in change.steps:
                     yield describe(step.transform), change.recipe, latency(step.graph)
+
+
+AnyState = TypeVar("AnyState", bound=State)  # what goes in comes out: a Session stays one
 
 
 def _steps(changes: tuple[Change, ...]) -> tuple[Step, ...]:
