@@ -12,6 +12,8 @@ CORE := $(VENV)/.core
 FULL := $(VENV)/.full
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
+# A process a core, a file at a time, so that what a file sets up once is set up once; each with one thread of torch.
+SPREAD := -n auto --dist loadfile
 
 help:  ## show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -22,8 +24,8 @@ demo: $(CORE)  ## run the quickstart notebook, show before and after
 test: $(FULL) chromium  ## all tests: fast ones first, then deploy, notebooks, browser; each part runs whatever came before
 	@rm -rf build/home
 	@failed=; part() { echo "== $$1"; shift; echo "$$ $$*"; "$$@"; }; \
-	part pytest $(BIN)/python -m pytest --ignore=tests/browser || failed="$$failed pytest"; \
-	part notebooks env WORKBENCH_HOME=$(CURDIR)/build/home $(BIN)/python -m pytest --nbval notebooks \
+	part pytest env OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(SPREAD) --ignore=tests/browser || failed="$$failed pytest"; \
+	part notebooks env WORKBENCH_HOME=$(CURDIR)/build/home $(BIN)/python -m pytest $(SPREAD) --nbval notebooks \
 	  || failed="$$failed notebooks"; \
 	part browser $(BIN)/python -m pytest tests/browser || failed="$$failed browser"; \
 	if test -n "$$failed"; then echo "make test failed in:$$failed"; exit 1; fi

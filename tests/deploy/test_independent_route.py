@@ -27,10 +27,7 @@ pytestmark = [
 # densenet121 makes the compiler give up on u65 and u85, on both routes' files or the deployed one's
 CASES = {
     "mobilenetv2_100": "ethos-u65-512",
-    "mnasnet_100": "ethos-u65-512",
-    "efficientnet_lite0": "ethos-u65-512",
     "mobilenetv3_large_100": "ethos-u65-512",
-    "resnet18": "ethos-u65-512",
     "regnetx_004": "ethos-u65-512",
     "rexnet_100": "ethos-u65-512",
     "ghostnet_100": "ethos-u65-512",
