@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from . import errors as errors
+    from . import search as search
     from .estimators.estimate import Estimate as Estimate
     from .hardware import Target as Target
     from .hardware.measurement import Measurement as Measurement
@@ -39,6 +40,7 @@ _WHERE = {
     "errors": ("errors", ""),
     "load": ("session", "load"),
     "open": ("session", "open"),
+    "search": ("search", ""),
     "verify": ("session.bundle_check", "check"),
 }
 

@@ -1,0 +1,5 @@
+"""The local search: what it aims at, how it chooses what to pay for, and the engine that any table can drive."""
+
+from .engine import explore_table
+
+__all__ = ["explore_table"]
