@@ -111,7 +111,7 @@ def sampled(sampler: Callable[[int], optuna.samplers.BaseSampler]) -> Search:
         rows: list[int] = []
 
         def objective(trial: optuna.Trial) -> tuple[float, float]:
-            choice = tuple(trial.suggest_categorical(name, sorted(table[name].unique())) for name in table)
+            choice = tuple(trial.suggest_categorical(str(name), sorted(table[name].unique())) for name in table)
             if choice not in number:  # a ledger holds a part of the space
                 raise optuna.TrialPruned
             rows.append(number[choice])
