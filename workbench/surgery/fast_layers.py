@@ -46,7 +46,7 @@ def fast_layers(*modules: nn.Module) -> Iterator[None]:
         if on_cpu:
             stack.enter_context(kept_memory())
         for module in on_cpu:
-            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            module.to(memory_format=torch.channels_last)
             stack.callback(module.to, memory_format=torch.contiguous_format)
             for layer in module.modules():
                 forward = _forward(layer)
@@ -56,7 +56,7 @@ def fast_layers(*modules: nn.Module) -> Iterator[None]:
         yield
 
 
-def _forward(layer: nn.Module) -> Callable[[Any, Tensor], Tensor] | None:
+def _forward(layer: Any) -> Callable[[Any, Tensor], Tensor] | None:
     """The faster forward pass of a layer of this class; None where there is none."""
     from timm.layers import BatchNormAct2d
     from timm.layers.conv2d_same import Conv2dSame
@@ -108,7 +108,7 @@ class _NormReLU6(torch.autograd.Function):
     """Batch norm, by the batch's statistics or by fixed ones, and ReLU6."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         x: Tensor,
         weight: Tensor,
@@ -127,7 +127,7 @@ class _NormReLU6(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, y, weight, mean, var, batch_mean, batch_scale = ctx.saved_tensors
         inner = torch.ops.aten.hardtanh_backward(grad, y, 0, 6)
         gradients = torch.ops.aten.native_batch_norm_backward(
@@ -161,7 +161,7 @@ class _Depthwise(torch.autograd.Function):
     """Depthwise convolution [N, C, H, W] -> [N, C, h, w], without its first `dropped` rows and columns."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         x: Tensor,
         weight: Tensor,
@@ -182,7 +182,7 @@ class _Depthwise(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         for_x, for_weight, for_bias = ctx.needs_input_grad[:3]
         grad_bias = grad.sum((0, 2, 3)) if for_bias else None
@@ -194,7 +194,7 @@ class _Depthwise(torch.autograd.Function):
 
 
 def _kernel_gradient(grad: Tensor, x: Tensor, weight: Tensor, stride: Sides, padding: Sides) -> Tensor:
-    """Of the weights [C, 1, kh, kw]. A few columns of the kernel read a map that is cut, or padded, to their windows."""
+    """Of the weights [C, 1, kh, kw]; a few columns of the kernel read a map cut, or padded, to their windows."""
     if weight.shape[3] <= _COLUMNS:
         return _gradients(grad, x, weight, stride, padding, 1)
     columns = []

@@ -6,7 +6,7 @@ name the same file.
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, fields
@@ -254,7 +254,7 @@ class _Run:
         return loss.detach()
 
 
-def _ahead(batches: Iterator[Any]) -> Iterator[Any]:
+def _ahead(batches: Iterator[Any]) -> Generator[Any, None, None]:
     """The batches, each made in a thread while the one before it is learned; closed, it waits for the one under way."""
     with ThreadPoolExecutor(1, "pictures") as thread:
         following = thread.submit(next, batches, None)
