@@ -114,7 +114,8 @@ def plain_epochs(
 
 
 def normalised(images: Tensor, module: nn.Module) -> Tensor:
-    config: Any = getattr(module, "pretrained_cfg", None) or module.backbone.pretrained_cfg
+    backbone: Any = getattr(module, "backbone", module)
+    config = backbone.pretrained_cfg
     mean_, std = (torch.tensor(config[key]).view(-1, 1, 1) for key in ("mean", "std"))
     return (images.float() / 255 - mean_) / std
 
@@ -216,7 +217,8 @@ def main() -> None:
         f"ceiling: a dense 3x3 convolution runs at {ceiling():.0f} GMAC/s",
         "",
         f"{'':<46}{'pictures a second':>30}{'CPU ms a picture':>20}{'GMAC/s':>9}",
-        f"{'network, pixels, task':<46}{'plain':>9}{'fast':>9}{'gain':>7}{'must':>5}{'plain':>10}{'fast':>10}{'fast':>9}",
+        f"{'network, pixels, task':<46}{'plain':>9}{'fast':>9}{'gain':>7}{'must':>5}"
+        f"{'plain':>10}{'fast':>10}{'fast':>9}",
     ]
     with tempfile.TemporaryDirectory() as folder:
         os.environ["WORKBENCH_HOME"] = folder
