@@ -1,14 +1,16 @@
-"""Layers that learn faster on a CPU: the same functions and gradients, by operators that suit its caches.
+"""Layers that learn faster on a CPU: the same functions and gradients, by operators that suit it.
 
     channels last       convolutions read and write [N, H, W, C] in memory, which spares reordering every map
     norm and ReLU6      one autograd node; PyTorch's in-place ReLU6 copies its input for the gradient
     wide depthwise      the gradient of the kernel, three columns at a time: oneDNN's depthwise routine takes at most
                         three, and wider kernels fall to the dense one, which computes 16 channels squared
+    strided depthwise   the gradient of the input in float32; oneDNN's in bfloat16 is a loop without vectors
     asymmetric padding  of depthwise convolutions with stride ("SAME"): a larger symmetric one whose first row and
                         column are dropped, so that not the map but its smaller result is copied
     memory              is kept between steps (`kept_memory.py`)
 
-What another device holds, other layers and other numbers than float32 take PyTorch's own way.
+Under `torch.autocast`, for which `learning_dtype` says the numbers, maps are bfloat16 and statistics, weights and their
+gradients float32. What another device holds, other layers and other numbers take PyTorch's own way.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +23,7 @@ from torch import Tensor, nn
 
 from .kept_memory import kept_memory
 
-__all__ = ["fast_layers"]
+__all__ = ["fast_layers", "learning_dtype"]
 
 _COLUMNS = 3  # of a depthwise kernel, at most, in oneDNN's routine for the gradient of its weights
 
@@ -56,6 +58,16 @@ def fast_layers(*modules: nn.Module) -> Iterator[None]:
         yield
 
 
+def learning_dtype(device: torch.device) -> torch.dtype:
+    """What maps are computed in while a network learns: bfloat16 where the device multiplies it, else float32."""
+    if device.type == "cpu":
+        capabilities = torch.cpu.get_capabilities()
+        fast = capabilities.get("avx512_bf16", False) or capabilities.get("amx_bf16", False)
+    else:
+        fast = device.type == "cuda"
+    return torch.bfloat16 if fast else torch.float32
+
+
 def _forward(layer: Any) -> Callable[[Any, Tensor], Tensor] | None:
     """The faster forward pass of a layer of this class; None where there is none."""
     from timm.layers import BatchNormAct2d
@@ -70,7 +82,8 @@ def _forward(layer: Any) -> Callable[[Any, Tensor], Tensor] | None:
         same = type(layer) is Conv2dSame
         if same:
             return _same_depthwise_convolution
-        return _depthwise_convolution if layer.kernel_size[1] > _COLUMNS else None
+        wide, strided = layer.kernel_size[1] > _COLUMNS, layer.stride != (1, 1)
+        return _depthwise_convolution if wide or strided else None
     return None
 
 
@@ -85,8 +98,14 @@ def _undilated(layer: Any) -> bool:
 def _learns(layer: nn.Module, x: Tensor) -> bool:
     """Whether gradients are computed, of numbers that the faster operators take."""
     learned = x.requires_grad or any(p.requires_grad for p in layer.parameters(recurse=False))
-    plain = x.device.type == "cpu" and x.dtype == torch.float32 and x.dim() == 4
-    return torch.is_grad_enabled() and learned and plain and not torch.is_autocast_enabled("cpu")
+    plain = x.device.type == "cpu" and x.dim() == 4 and x.dtype in (torch.float32, torch.bfloat16)
+    weights = all(p.dtype == torch.float32 for p in layer.parameters(recurse=False))
+    return torch.is_grad_enabled() and learned and plain and weights and _dtype(x) in (torch.float32, torch.bfloat16)
+
+
+def _dtype(x: Tensor) -> torch.dtype:
+    """What a convolution of it is computed in."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
 
 
 def _relu6(layer: Any, x: Tensor) -> Tensor:
@@ -139,7 +158,7 @@ class _NormReLU6(torch.autograd.Function):
 def _depthwise_convolution(layer: Any, x: Tensor) -> Tensor:
     if not _learns(layer, x):
         return type(layer).forward(layer, x)
-    return _Depthwise.apply(x, layer.weight, layer.bias, layer.stride, layer.padding, (0, 0), None)
+    return _depthwise_of(layer, x, layer.padding, (0, 0), None)
 
 
 def _same_depthwise_convolution(layer: Any, x: Tensor) -> Tensor:
@@ -154,7 +173,13 @@ def _same_depthwise_convolution(layer: Any, x: Tensor) -> Tensor:
         padding.append(total // 2 + odd * stride)  # one more window before the first
         dropped.append(odd)
         size.append(outputs)
-    return _Depthwise.apply(x, layer.weight, layer.bias, layer.stride, tuple(padding), tuple(dropped), tuple(size))
+    return _depthwise_of(layer, x, (padding[0], padding[1]), (dropped[0], dropped[1]), (size[0], size[1]))
+
+
+def _depthwise_of(layer: Any, x: Tensor, padding: Sides, dropped: Sides, size: Sides | None) -> Tensor:
+    dtype = _dtype(x)
+    bias = None if layer.bias is None else layer.bias.to(dtype)
+    return _Depthwise.apply(x.to(dtype), layer.weight.to(dtype), bias, layer.stride, padding, dropped, size)
 
 
 class _Depthwise(torch.autograd.Function):
@@ -188,9 +213,16 @@ class _Depthwise(torch.autograd.Function):
         grad_bias = grad.sum((0, 2, 3)) if for_bias else None
         if any(ctx.edges):
             grad = nn.functional.pad(grad, ctx.edges)
-        grad_x = _gradients(grad, x, weight, ctx.stride, ctx.padding, 0) if for_x else None
+        grad_x = _map_gradient(grad, x, weight, ctx.stride, ctx.padding) if for_x else None
         grad_weight = _kernel_gradient(grad, x, weight, ctx.stride, ctx.padding) if for_weight else None
         return grad_x, grad_weight, grad_bias, None, None, None, None
+
+
+def _map_gradient(grad: Tensor, x: Tensor, weight: Tensor, stride: Sides, padding: Sides) -> Tensor:
+    if stride == (1, 1) or x.dtype == torch.float32:
+        return _gradients(grad, x, weight, stride, padding, 0)
+    like_x = torch.empty_like(x, dtype=torch.float32)  # of which only the shape is read
+    return _gradients(grad.float(), like_x, weight.float(), stride, padding, 0).to(x.dtype)
 
 
 def _kernel_gradient(grad: Tensor, x: Tensor, weight: Tensor, stride: Sides, padding: Sides) -> Tensor:

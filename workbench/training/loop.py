@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError, unknown
 from ..progress import Progress
-from ..surgery.fast_layers import fast_layers
+from ..surgery.fast_layers import fast_layers, learning_dtype
 from .checkpoints import Checkpoint, checkpoint_file, digest_of, prune
 from .scoring import logits, prepared, score
 from .tasks import Task
@@ -108,7 +108,8 @@ def fit(
     if imitated is not None:
         _check_outputs(imitated, task, size, "the teacher")
     weights = module.state_dict(), imitated.state_dict() if imitated else None
-    path = checkpoint_file(digest_of(_LOOP, task.digest, size, tuple(asdict(schedule).values()), str(device), *weights))
+    numbers = f"{device} {learning_dtype(device)}"
+    path = checkpoint_file(digest_of(_LOOP, task.digest, size, tuple(asdict(schedule).values()), numbers, *weights))
     run = _Run(student, imitated, task, size, schedule, device)
     networks = {id(network): network for network in (run.student, run.kept)}.values()
     with fast_layers(*networks, *([imitated] if imitated else [])):
@@ -237,21 +238,23 @@ class _Run:
 
     def _learn(self, images: Tensor, targets: Any, step: int) -> Tensor:
         self.pace.step_update(step)
-        fast = self.device.type == "cuda"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=fast):
-            outputs = self.student(prepared(images, self.size, self.student).to(self.device))
-            loss = self.task.loss(outputs, targets)
-            if self.teacher is not None:
-                with torch.no_grad():
-                    target = self.teacher(prepared(images, self.size, self.teacher).to(self.device))
-                share = self.schedule.teaching
-                loss = (1 - share) * loss + share * self.task.distance(outputs, target)
+        with torch.autocast(self.device.type, torch.bfloat16, learning_dtype(self.device) == torch.bfloat16):
+            outputs = self._answers(self.student, images)
+            with torch.no_grad():
+                target = None if self.teacher is None else self._answers(self.teacher, images)
+        loss = self.task.loss(outputs, targets)
+        if target is not None:
+            share = self.schedule.teaching
+            loss = (1 - share) * loss + share * self.task.distance(outputs, target)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
         if self.average is not None:
             self.average.update(self.student, step)
         return loss.detach()
+
+    def _answers(self, network: nn.Module, images: Tensor) -> Tensor:
+        return network(prepared(images, self.size, network).to(self.device)).float()
 
 
 def _ahead(batches: Iterator[Any]) -> Generator[Any, None, None]:
