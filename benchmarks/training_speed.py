@@ -35,6 +35,7 @@ import torch
 from torch import Tensor, nn
 
 import workbench as wb
+from workbench.errors import WorkbenchError
 from workbench.files import write_atomic
 from workbench.training import Schedule, Task, fit, named, resolve_task, score
 
@@ -71,8 +72,9 @@ class Rate:
         return Rate(wall, cpu)
 
 
-def opened(network: str, pixels: int, task: Task) -> nn.Module:
-    return wb.open(network, target=TARGET, input_size=(3, pixels, pixels), task=task).build()
+def opened(network: str, pixels: int, task: Task, pretrained: bool = False) -> nn.Module:
+    size = (3, pixels, pixels)
+    return wb.open(network, target=TARGET, input_size=size, task=task, pretrained=pretrained).build()
 
 
 # The plain loop
@@ -182,7 +184,10 @@ def learned(seeds: int, task: Task) -> list[str]:
     """What both loops come to on the whole task, by seed."""
     network, pixels, epochs = LEARNED
     size = (3, pixels, pixels)
-    module = opened(network, pixels, task)
+    try:
+        module, weights = opened(network, pixels, task, pretrained=True), "pretrained"
+    except WorkbenchError:  # no weights at hand
+        module, weights = opened(network, pixels, task), "from scratch"
     scores: dict[str, list[float]] = {"plain": [], "fast": []}
     seconds: dict[str, float] = {}
     for seed in range(seeds):
@@ -195,7 +200,7 @@ def learned(seeds: int, task: Task) -> list[str]:
         start = time.perf_counter()
         scores["fast"].append(float(fit(module, task, size, schedule).epochs[-1]["score"]))
         seconds["fast"] = time.perf_counter() - start
-    lines = [f"{task.name}: {network} at {pixels} px, {epochs} epochs, {seeds} seeds, {task.metric} on val"]
+    lines = [f"{task.name}: {network} at {pixels} px, {weights}, {epochs} epochs, {seeds} seeds, {task.metric} on val"]
     for name, values in scores.items():
         each = " ".join(f"{100 * value:.1f}" for value in values)
         lines.append(f"  {name:<6} {100 * mean(values):.1f} %  ({each})   {seconds[name]:.0f} s")

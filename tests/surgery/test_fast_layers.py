@@ -45,7 +45,7 @@ def answers(module, x):
     """Outputs, and the gradients of the input and of the parameters."""
     x = x.clone().requires_grad_()
     y = module(x)
-    weights = torch.arange(y.numel(), dtype=y.dtype).view(y.shape).sin()
+    weights = (torch.arange(y.numel(), dtype=torch.float64).view(y.shape).sin() + 1).to(y.dtype)
     return [y, *torch.autograd.grad((y * weights).sum(), [x, *module.parameters()])]
 
 
@@ -62,6 +62,19 @@ def test_outputs_and_gradients_are_those_of_pytorch(name, size, training):
         torch.testing.assert_close(mine.double(), exact, rtol=1e-4, atol=1e-4)
     for mine, exact in zip(module.state_dict().values(), reference.state_dict().values(), strict=True):
         torch.testing.assert_close(mine.double(), exact.double(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_in_bfloat16_they_are_those_of_pytorch_but_for_its_eight_bits(name):
+    module = layer(name)
+    reference = copy.deepcopy(module).double()
+    x = (torch.randn(4, 24, 12, 12) + 1).bfloat16()
+    with fast_layers(module), torch.autocast("cpu", torch.bfloat16):
+        ours = answers(module, x)
+    assert ours[0].dtype == ours[1].dtype == torch.bfloat16
+    assert all(gradient.dtype == torch.float32 for gradient in ours[2:])  # as the parameters are
+    for mine, exact in zip(ours, answers(reference, x.double()), strict=True):
+        assert (mine.double() - exact).norm() < 0.05 * exact.norm()
 
 
 @pytest.mark.parametrize("name", LAYERS)
