@@ -51,7 +51,8 @@ NETWORKS: list[tuple[str, int, str | None, float]] = [
 ]
 STAND_IN = "rooms/presence"
 _WARM = 2  # steps at the start of each epoch
-LEARNED = ("mobilenetv2_100", 96, 4)  # network, pixels, epochs
+# network, pixels, pictures to learn from, options of the schedule
+LEARNED = ("mobilenetv2_100", 96, 1152, {"epochs": 2, "learning_rate": 1e-3, "batch_size": 32})
 
 
 Moment = tuple[float, float]  # seconds on the clock, of the processor
@@ -138,12 +139,12 @@ def fast_epoch(
     return moments
 
 
-def rates(network: str, pixels: int, task: Task, steps: int, rounds: int) -> tuple[Rate, Rate]:
+def rates(network: str, pixels: int, task: Task, pictures: int, rounds: int) -> tuple[Rate, Rate]:
     """By the plain loop, and by the workbench's."""
     size = (3, pixels, pixels)
     module = opened(network, pixels, task)
     schedule = replace(named(task.schedule), epochs=1)
-    few = shortened(task, steps * schedule.batch_size)
+    few = shortened(task, pictures, 64)
     for part in ("train", "val"):
         few.batch(part, np.arange(few.count(part)), size[1:])  # decoded, as they are from the second epoch on
     plain, fast = [], []
@@ -154,17 +155,17 @@ def rates(network: str, pixels: int, task: Task, steps: int, rounds: int) -> tup
     return Rate.of(plain, schedule.batch_size), Rate.of(fast, schedule.batch_size)
 
 
-def shortened(task: Any, pictures: int) -> Task:
-    """The task with as many pictures to learn from, few to judge by."""
+def shortened(task: Any, train: int, val: int) -> Task:
+    """The task with at most as many pictures to learn from, and to judge by."""
     source = task.source
     if hasattr(source, "files"):
-        few = {"train": spread(source.files["train"], pictures), "val": spread(source.files["val"], 64)}
+        few = {"train": spread(source.files["train"], train), "val": spread(source.files["val"], val)}
         return replace(task, source=replace(source, files=few))
-    return replace(task, source=replace(source, rooms=replace(source.rooms, train=pictures, val=64)))
+    return replace(task, source=replace(source, rooms=replace(source.rooms, train=train, val=val)))
 
 
 def spread(files: Any, count: int) -> Any:
-    return tuple(files[i * len(files) // count] for i in range(count))
+    return tuple(files[i * len(files) // count] for i in range(count)) if count < len(files) else files
 
 
 def ceiling() -> float:
@@ -181,9 +182,10 @@ def ceiling() -> float:
 
 
 def learned(seeds: int, task: Task) -> list[str]:
-    """What both loops come to on the whole task, by seed."""
-    network, pixels, epochs = LEARNED
+    """What both loops come to, by seed."""
+    network, pixels, pictures, options = LEARNED
     size = (3, pixels, pixels)
+    task = shortened(task, pictures, task.count("val"))
     try:
         module, weights = opened(network, pixels, task, pretrained=True), "pretrained"
     except WorkbenchError:  # no weights at hand
@@ -191,7 +193,7 @@ def learned(seeds: int, task: Task) -> list[str]:
     scores: dict[str, list[float]] = {"plain": [], "fast": []}
     seconds: dict[str, float] = {}
     for seed in range(seeds):
-        schedule = replace(named(task.schedule), epochs=epochs, seed=seed)
+        schedule = replace(named(options), seed=seed)
         student, start = copy.deepcopy(module), time.perf_counter()
         for _ in plain_epochs(student, task, size, schedule):
             value = score(student, task, size).value
@@ -200,7 +202,10 @@ def learned(seeds: int, task: Task) -> list[str]:
         start = time.perf_counter()
         scores["fast"].append(float(fit(module, task, size, schedule).epochs[-1]["score"]))
         seconds["fast"] = time.perf_counter() - start
-    lines = [f"{task.name}: {network} at {pixels} px, {weights}, {epochs} epochs, {seeds} seeds, {task.metric} on val"]
+    lines = [
+        f"{task.name}: {network} at {pixels} px, {weights}, {pictures} pictures, {options['epochs']} epochs, "
+        f"{seeds} seeds, {task.metric} on val"
+    ]
     for name, values in scores.items():
         each = " ".join(f"{100 * value:.1f}" for value in values)
         lines.append(f"  {name:<6} {100 * mean(values):.1f} %  ({each})   {seconds[name]:.0f} s")
@@ -210,7 +215,7 @@ def learned(seeds: int, task: Task) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=HERE / "results" / "training_speed.txt")
-    parser.add_argument("--steps", type=int, default=12, help="of an epoch")
+    parser.add_argument("--steps", type=int, default=12, help="of 64 pictures, an epoch")
     parser.add_argument("--rounds", type=int, default=4, help="epochs of each loop, in turns")
     parser.add_argument("--seeds", type=int, default=2, help="of the trainings whose scores are compared; 0: none")
     arguments = parser.parse_args()
@@ -219,7 +224,8 @@ def main() -> None:
         "make bench-training-speed",
         f"{date.today()}, {platform.machine()}, {torch.get_num_threads()} threads, Python {platform.python_version()}, "
         f"torch {version('torch')}, timm {version('timm')}",
-        f"ceiling: a dense 3x3 convolution runs at {ceiling():.0f} GMAC/s",
+        f"ceiling: a dense 3x3 convolution in float32 runs at {ceiling():.0f} GMAC/s; "
+        f"load average {os.getloadavg()[1]:.1f}",
         "",
         f"{'':<46}{'pictures a second':>30}{'CPU ms a picture':>20}{'GMAC/s':>9}",
         f"{'network, pixels, task':<46}{'plain':>9}{'fast':>9}{'gain':>7}{'must':>5}"
@@ -229,7 +235,7 @@ def main() -> None:
         os.environ["WORKBENCH_HOME"] = folder
         for network, pixels, name, must in NETWORKS:
             task = pictures if name is None else resolve_task(name)
-            plain, fast = rates(network, pixels, task, arguments.steps, arguments.rounds)
+            plain, fast = rates(network, pixels, task, 64 * arguments.steps, arguments.rounds)
             graph = wb.open(network, target=TARGET, input_size=(3, pixels, pixels), task=task).graph
             lines.append(
                 f"{f'{network}, {pixels}, {task.name}':<46}{1 / plain.wall:>9.0f}{1 / fast.wall:>9.0f}"
