@@ -31,8 +31,8 @@ LAYERS = {
     "same 1, stride 2": lambda: depthwise(1, 2, Conv2dSame, bias=False),
     "norm": lambda: BatchNormAct2d(24, act_layer=nn.ReLU6),
     "ReLU6": lambda: nn.Sequential(nn.Conv2d(24, 24, 1), nn.ReLU6(inplace=True)),
-    "dense": lambda: nn.Conv2d(24, 32, 3),
-    "grouped": lambda: nn.Conv2d(24, 24, 5, groups=12),
+    "dense": lambda: nn.Conv2d(24, 32, 3, padding=1),
+    "grouped": lambda: nn.Conv2d(24, 24, 5, groups=12, padding=2),
 }
 
 
@@ -50,7 +50,7 @@ def answers(module, x):
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("size", [(12, 12), (13, 10)])
+@pytest.mark.parametrize("size", [(12, 12), (13, 10), (3, 4)])
 @pytest.mark.parametrize("name", LAYERS)
 def test_outputs_and_gradients_are_those_of_pytorch(name, size, training):
     module = layer(name).train(training)

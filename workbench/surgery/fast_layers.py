@@ -2,8 +2,9 @@
 
     channels last       convolutions read and write [N, H, W, C] in memory, which spares reordering every map
     norm and ReLU6      one autograd node; PyTorch's in-place ReLU6 copies its input for the gradient
-    wide depthwise      the gradient of the kernel, three columns at a time: oneDNN's depthwise routine takes at most
-                        three, and wider kernels fall to the dense one, which computes 16 channels squared
+    wide depthwise      the gradient of the kernel, three columns at a time, of a map that is padded before: oneDNN's
+                        depthwise routine takes at most three and little padding, and all else falls to the dense one,
+                        which computes 16 channels squared
     strided depthwise   the gradient of the input in float32; oneDNN's in bfloat16 is a loop without vectors
     asymmetric padding  of depthwise convolutions with stride ("SAME"): a larger symmetric one whose first row and
                         column are dropped, so that not the map but its smaller result is copied
@@ -199,6 +200,7 @@ class _Depthwise(torch.autograd.Function):
         y = torch.conv2d(x, weight, bias, stride, padding, (1, 1), len(weight))
         ctx.save_for_backward(x, weight)
         ctx.stride, ctx.padding, ctx.edges = stride, padding, (0, 0, 0, 0)
+        ctx.before = padding[0] - dropped[0] * stride[0], padding[1] - dropped[1] * stride[1]
         if size is not None and tuple(y.shape[2:]) != size:
             (top, left), (height, width) = dropped, size
             ctx.edges = left, y.shape[3] - left - width, top, y.shape[2] - top - height
@@ -211,10 +213,10 @@ class _Depthwise(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         for_x, for_weight, for_bias = ctx.needs_input_grad[:3]
         grad_bias = grad.sum((0, 2, 3)) if for_bias else None
+        grad_weight = _kernel_gradient(grad, x, weight, ctx.stride, ctx.before) if for_weight else None
         if any(ctx.edges):
             grad = nn.functional.pad(grad, ctx.edges)
         grad_x = _map_gradient(grad, x, weight, ctx.stride, ctx.padding) if for_x else None
-        grad_weight = _kernel_gradient(grad, x, weight, ctx.stride, ctx.padding) if for_weight else None
         return grad_x, grad_weight, grad_bias, None, None, None, None
 
 
@@ -225,17 +227,20 @@ def _map_gradient(grad: Tensor, x: Tensor, weight: Tensor, stride: Sides, paddin
     return _gradients(grad.float(), like_x, weight.float(), stride, padding, 0).to(x.dtype)
 
 
-def _kernel_gradient(grad: Tensor, x: Tensor, weight: Tensor, stride: Sides, padding: Sides) -> Tensor:
-    """Of the weights [C, 1, kh, kw]; a few columns of the kernel read a map cut, or padded, to their windows."""
-    if weight.shape[3] <= _COLUMNS:
-        return _gradients(grad, x, weight, stride, padding, 1)
+def _kernel_gradient(grad: Tensor, x: Tensor, weight: Tensor, stride: Sides, before: Sides) -> Tensor:
+    """Of the weights [C, 1, kh, kw]. before: rows above and columns left of the map that its padding adds.
+
+    A few columns of the kernel read a map cut, or padded, to their windows.
+    """
+    rows, width = weight.shape[2:]
+    below = stride[0] * (grad.shape[2] - 1) + rows - before[0] - x.shape[2]
     columns = []
-    for first in range(0, weight.shape[3], _COLUMNS):
+    for first in range(0, width, _COLUMNS):
         part = weight[..., first : first + _COLUMNS]
-        left = padding[1] - first
+        left = before[1] - first
         right = stride[1] * (grad.shape[3] - 1) + part.shape[3] - left - x.shape[3]
-        windows = nn.functional.pad(x, (left, right))
-        columns.append(_gradients(grad, windows, part, stride, (padding[0], 0), 1))
+        windows = nn.functional.pad(x, (left, right, before[0], below))
+        columns.append(_gradients(grad, windows, part, stride, (0, 0), 1))
     return torch.cat(columns, 3)
 
 
