@@ -181,7 +181,9 @@ def _with_head(
     module = attach(backbone, head.classes)
     new = tuple(path for path, child in module.named_children() if child is not backbone)
     if checkpoint is not None and not plain:
-        return module, carry(module, checkpoint.tensors, checkpoint.name, name, [new[-1:], new])
+        theirs = (path for key in checkpoint.tensors if (path := key.partition(".")[0]) != "backbone")
+        largest = tuple(dict.fromkeys((*new, *theirs)))  # another kind of head has other modules
+        return module, carry(module, checkpoint.tensors, checkpoint.name, name, [new[-1:], largest])
     kept = tensors_of(backbone)
     return module, (outermost([key for key in keys if key not in kept], kept), new)
 
