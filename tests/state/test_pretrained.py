@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from sklearn.datasets import load_sample_image
 
 import workbench as wb
-from workbench.errors import FileFormatError, WorkbenchError
+from workbench.errors import FileFormatError, InputWarning, WorkbenchError
 from workbench.state.weight_packages import PACKAGES
 from workbench.training import prepared
 
@@ -215,9 +215,11 @@ def test_a_checkpoint_of_other_classes_keeps_all_but_the_head(tmp_path):
         assert torch.equal(value, (new if key.startswith("classifier") else weights)[key]), key
     assert "seven.safetensors (checkpoint" in repr(session)
     assert session.weights_source.endswith("all carried but classifier, which starts anew")
-    plain = opened("mobilenetv2_050", checkpoint=tmp_path / "seven.safetensors")  # timm's own classes
+    with pytest.warns(InputWarning, match=r"seven\.safetensors .* all carried but classifier, which starts anew; with"):
+        plain = opened("mobilenetv2_050", checkpoint=tmp_path / "seven.safetensors")  # timm's own classes
     assert tensors(plain)["classifier.bias"].shape == (1000,) and plain.base.source.anew == ("classifier",)
-    module = opened(timm.create_model("mobilenetv2_050"), checkpoint=tmp_path / "seven.safetensors")
+    with pytest.warns(InputWarning, match="classifier, which starts anew"):
+        module = opened(timm.create_model("mobilenetv2_050"), checkpoint=tmp_path / "seven.safetensors")
     assert module.base.source.anew == ("classifier",)
     known = checkpoint(tmp_path / "ten.safetensors", "mobilenetv2_050", num_classes=10)
     same = opened("mobilenetv2_050", task="digits", checkpoint=tmp_path / "ten.safetensors")

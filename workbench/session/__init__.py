@@ -33,7 +33,7 @@ def open(
     `wb.weights()` lists them) or the hub, in this order; with a tag ("mobilenetv2_100.ra_in1k") the hub's of that tag.
     checkpoint: a safetensors file that fits the model, of any number of classes, or of the plain network under a
     task's head. Where the head does not fit, it starts anew, the same each time, and all else is carried;
-    `session.weights_source` says which file it was and what was left out of it.
+    `session.weights_source` says which file it was and what was left out of it (without task= an InputWarning, too).
     example_inputs: the arguments of a module that does not read one image, in a tuple or by name; of a batch the
     first is taken.
     task: gives a timm model the head that the task needs ("digits", "rooms/presence", "rooms/detection",

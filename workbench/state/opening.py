@@ -1,5 +1,6 @@
 """From a timm name, or any module, to a Base: the module, its weights, its graph."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..errors import InputError, first_line, unknown
+from ..errors import InputError, InputWarning, first_line, unknown
 from ..files import nearest_file
 from ..graph.trace import trace
 from .base import Base, Size
@@ -19,9 +20,9 @@ from .pretrained import pretrained_weights
 from .weight_source import WeightSource, digest_of
 from .weights import read_weights, tensors_of
 
-__all__ = ["Created", "Head", "create", "open_base", "prepare"]
+__all__ = ["Checkpoint", "Created", "Head", "create", "open_base", "prepare"]
 
-_NONE: Exceptions = ((), ())
+_WHOLE: Exceptions = ((), ())  # nothing left out, nothing anew
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class _Checkpoint:
+class Checkpoint:
     """Tensors of a safetensors file, and where they come from."""
 
     tensors: Mapping[str, torch.Tensor]
@@ -92,6 +93,8 @@ def open_base(
             source = start.source.without(*carry(module, start.tensors, start.name, name, heads))
     if start is not None:
         weights = "checkpoint"
+        if head is None and source is not None and source.anew:
+            warnings.warn(f"{source}; with task= it has the outputs of a task", InputWarning, stacklevel=3)
     own = isinstance(model, nn.Module)
     return prepare(module, name, own, size, weights, example_inputs, None if own else head, source)
 
@@ -123,7 +126,7 @@ def create(
     head: Head | None = None,
     *,
     pretrained: bool = False,
-    checkpoint: _Checkpoint | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Created:
     """A timm model by name at an input size (its own where None), the same initial weights each time (seed 0).
 
@@ -162,14 +165,14 @@ def create(
 
 
 def _with_head(
-    backbone: nn.Module, name: str, head: Head | None, checkpoint: _Checkpoint | None
+    backbone: nn.Module, name: str, head: Head | None, checkpoint: Checkpoint | None
 ) -> tuple[nn.Module, Exceptions]:
     """The backbone with its head, the checkpoint loaded; what that leaves out, and what starts anew.
 
     A checkpoint of the plain network goes into the backbone before a task's head takes its place; one of a network
     with such a head into the whole.
     """
-    exceptions = _NONE
+    exceptions = _WHOLE
     plain = checkpoint is not None and not any(key.startswith("backbone.") for key in checkpoint.tensors)
     attach = None if head is None else head.attach
     if checkpoint is not None and (plain or attach is None):
@@ -179,13 +182,13 @@ def _with_head(
         return backbone, exceptions
     keys = list(tensors_of(backbone))
     module = attach(backbone, head.classes)
-    new = tuple(path for path, child in module.named_children() if child is not backbone)
+    added = tuple(path for path, child in module.named_children() if child is not backbone)
     if checkpoint is not None and not plain:
-        theirs = (path for key in checkpoint.tensors if (path := key.partition(".")[0]) != "backbone")
-        largest = tuple(dict.fromkeys((*new, *theirs)))  # another kind of head has other modules
-        return module, carry(module, checkpoint.tensors, checkpoint.name, name, [new[-1:], largest])
+        in_file = (path for key in checkpoint.tensors if (path := key.partition(".")[0]) != "backbone")
+        largest = tuple(dict.fromkeys((*added, *in_file)))  # another kind of head has other modules
+        return module, carry(module, checkpoint.tensors, checkpoint.name, name, [added[-1:], largest])
     kept = tensors_of(backbone)
-    return module, (outermost([key for key in keys if key not in kept], kept), new)
+    return module, (outermost([key for key in keys if key not in kept], kept), added)
 
 
 def _configuration(name: str) -> Any:
@@ -221,9 +224,9 @@ def _own_size(module: nn.Module, name: str) -> Size:
     return _check_size(size)
 
 
-def _read_checkpoint(path: str | Path) -> _Checkpoint:
+def _read_checkpoint(path: str | Path) -> Checkpoint:
     file = nearest_file(path, "checkpoint", (".safetensors",))
     data = file.read_bytes()
-    return _Checkpoint(
+    return Checkpoint(
         read_weights(data, file.name, file.suffix), WeightSource("checkpoint", file.name, digest_of(data))
     )

@@ -117,11 +117,14 @@ def of_package(weights: WeightPackage) -> tuple[dict[str, torch.Tensor], WeightS
 
     tensors = torch.load(io.BytesIO(read_file(weights)), map_location="cpu", weights_only=True)
     with torch.device("meta"):
-        own = tensors_of(timm.create_model(weights.architecture))
-    if [value.shape for value in tensors.values()] != [value.shape for value in own.values()]:
+        model = timm.create_model(weights.architecture)
+    own, config = tensors_of(model), model.pretrained_cfg
+    alike = [value.shape for value in tensors.values()] == [value.shape for value in own.values()]
+    if not alike or (config["mean"], config["std"]) != (weights.mean, weights.std):
         raise FileFormatError(
-            f"{weights.file} does not hold the tensors of timm's {weights.architecture} in their order, because timm "
-            f"is another version; use pretrained=False, or checkpoint= with a safetensors file"
+            f"{weights.file} does not hold the tensors of timm's {weights.architecture} in their order, for pictures "
+            f"normalised alike, because timm is another version; use pretrained=False, or checkpoint= with a "
+            f"safetensors file"
         )
     named = dict(zip(own, tensors.values(), strict=True))
     return named, WeightSource(f"package {weights.package} {installed(weights)}", weights.file, weights.sha256)
