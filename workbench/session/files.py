@@ -204,7 +204,7 @@ def _base(file: _File, weights: bytes, source: str, model: nn.Module | None) -> 
     check_weights(module, tensors, source, name)
     origin = _source(file.model.source, weights, source)
     module.load_state_dict(tensors)
-    base = prepare(module, name, file.model.custom, size, file.model.weights, None, head, origin)
+    base = prepare(module, name, file.model.custom, size, file.model.weights, None, head, source=origin)
     if base.graph.digest != file.graph and (file.model.custom or _packages(file) == _versions()):
         raise InputError(
             f"{source} was saved on another graph of {name} (digest {file.graph}, here {base.graph.digest}; "

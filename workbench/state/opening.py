@@ -96,7 +96,7 @@ def open_base(
         if head is None and source is not None and source.anew:
             warnings.warn(f"{source}; with task= it has the outputs of a task", InputWarning, stacklevel=3)
     own = isinstance(model, nn.Module)
-    return prepare(module, name, own, input_size, weights, example_inputs, None if own else head, source)
+    return prepare(module, name, own, input_size, weights, example_inputs, None if own else head, source=source)
 
 
 def prepare(
@@ -117,7 +117,7 @@ def prepare(
         inputs = batched(inputs)
         graph = trace(module, None, example_inputs=inputs)
     classes, kind = (None, "classification") if head is None else (head.classes, head.kind)
-    return Base(name, custom, input_size, module, graph, weights, inputs, classes, kind, source)
+    return Base(name, custom, input_size, module, graph, weights, inputs, classes, kind, source=source)
 
 
 def create(
