@@ -14,7 +14,7 @@ from ..deploy import Int8File
 from ..estimators import alone
 from ..hardware import Measurement
 from ..state import State
-from ..training import Task, prepared, score, score_with
+from ..training import Score, Task, prepared, score, score_with
 from .verifying import measure
 
 __all__ = ["Derived", "Figure", "derive"]
@@ -84,6 +84,18 @@ def _run(state: State, module: nn.Module, file: bytes, images: torch.Tensor, tas
     if task is not None:
         size = state.input_size
         assert size is not None
-        yield Figure("now", task.metric, "run", score(module, task, size).value)
-        value = score_with(lambda pictures: answers(prepared(pictures, size, module)), task, size, "int8").value
-        yield Figure("int8 file", task.metric, "run", value)
+        floats = score(module, task, size)
+        file_score = score_with(lambda pictures: answers(prepared(pictures, size, module)), task, size, "int8")
+        yield from _of_score("now", floats)
+        yield from _of_score("int8 file", file_score)
+        difference = file_score.against(floats)
+        for name, value in zip(("", ", 95 % low", ", 95 % high"), (difference.value, *difference.interval), strict=True):
+            yield Figure("int8 file", f"{task.metric} minus the module's{name}", "run", value)
+
+
+def _of_score(of: str, score: Score) -> Iterator[Figure]:
+    low, high = score.interval
+    yield Figure(of, score.metric, "run", score.value)
+    yield Figure(of, f"{score.metric}, 95 % low", "run", low)
+    yield Figure(of, f"{score.metric}, 95 % high", "run", high)
+    yield Figure(of, f"{score.metric}, pictures", "counted", score.pictures)

@@ -50,7 +50,8 @@ class Learned:
     """Weights that were learned, or given, for the network as it was then.
 
     graph: that network. weights: its state_dict. source: where they come from, in words ("digits, 5 epochs").
-    epochs: one row per epoch they were learned in: epoch, loss, score.
+    epochs: one row per epoch they were learned in: epoch, loss, score, low and high (its 95 % interval), pictures (how
+    many it is of), score_loss.
     """
 
     graph: Graph = field(repr=False)

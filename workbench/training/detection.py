@@ -11,8 +11,10 @@ from torch.nn import functional
 
 from ..errors import InputError
 from .augmentation import random_moves
-from .boxes import BoxTargets, boxes_at, decoded, encoded
+from .boxes import BoxTargets, boxes_at, encoded
+from .evidence import Scorer
 from .heads import DETECTOR_STRIDE
+from .matches import MatchScorer
 from .parts import Part
 from .sources import Boxed
 from .tasks import Task, check_part
@@ -65,6 +67,10 @@ class Detection(Task):
 
     def count(self, part: Part) -> int:
         return self.source.count(part)
+
+    @property
+    def held_out(self) -> frozenset[Part]:
+        return self.source.held_out
 
     def batch(self, part: Part, rows: np.ndarray, size: tuple[int, int]) -> tuple[Tensor, BoxTargets]:
         check_part(self.name, part, self.count(part))
@@ -120,8 +126,13 @@ class Detection(Task):
         classes = len(self.classes)
         return outputs[:, :classes].float(), boxes_at(outputs[:, classes:].float(), self.stride)
 
-    def scorer(self) -> Any:
-        return _MeanPrecision(self.stride)
+    def losses(self, outputs: Tensor, targets: BoxTargets) -> Tensor:
+        """The loss of each picture by itself, per box it has."""
+        pairs = zip(outputs.cpu(), targets, strict=True)
+        return torch.stack([self.loss(output[None], [target]) for output, target in pairs])
+
+    def scorer(self) -> Scorer:
+        return MatchScorer(len(self.classes), self.stride)
 
 
 def _box_loss(predicted: Tensor, target: Tensor, share: Tensor) -> Tensor:
@@ -131,22 +142,3 @@ def _box_loss(predicted: Tensor, target: Tensor, share: Tensor) -> Tensor:
     cells = share > 0
     pairs = (boxes.movedim(1, -1)[cells] for boxes in (predicted, target))
     return (generalized_box_iou_loss(*pairs) * share[cells]).sum()
-
-
-class _MeanPrecision:
-    """torchmetrics' mean average precision (COCO's), of the boxes that maps are read as."""
-
-    def __init__(self, stride: int) -> None:
-        from torchmetrics.detection import MeanAveragePrecision
-
-        self._metric, self._stride = MeanAveragePrecision(backend="faster_coco_eval"), stride
-
-    def update(self, outputs: Tensor, targets: BoxTargets) -> None:
-        detections = [decoded(output, self._stride) for output in outputs.cpu()]
-        self._metric.update(
-            [{"boxes": boxes, "scores": scores, "labels": labels} for boxes, scores, labels in detections],
-            [{"boxes": boxes.cpu(), "labels": labels.cpu()} for boxes, labels in targets],
-        )
-
-    def compute(self) -> float:
-        return max(0.0, float(self._metric.compute()["map"]))
