@@ -26,12 +26,18 @@ _ANSWERS = 32  # images on which the file's answers are compared with the module
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure. value: in the unit its name says; scores and errors are shares."""
+    """One figure. value: in the unit its name says; scores and errors are shares.
+
+    Of a score: its 95 % interval, how many pictures it is of, and how it differs from the module's, in words.
+    """
 
     of: str
     name: str
     how: str
     value: float
+    interval: tuple[float, float] | None = None
+    pictures: int | None = None
+    difference: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,16 +92,9 @@ def _run(state: State, module: nn.Module, file: bytes, images: torch.Tensor, tas
         assert size is not None
         floats = score(module, task, size)
         file_score = score_with(lambda pictures: answers(prepared(pictures, size, module)), task, size, "int8")
-        yield from _of_score("now", floats)
-        yield from _of_score("int8 file", file_score)
-        difference = file_score.against(floats)
-        for name, value in zip(("", ", 95 % low", ", 95 % high"), (difference.value, *difference.interval), strict=True):
-            yield Figure("int8 file", f"{task.metric} minus the module's{name}", "run", value)
+        yield _of_score("now", floats)
+        yield _of_score("int8 file", file_score, file_score.against(floats).text)
 
 
-def _of_score(of: str, score: Score) -> Iterator[Figure]:
-    low, high = score.interval
-    yield Figure(of, score.metric, "run", score.value)
-    yield Figure(of, f"{score.metric}, 95 % low", "run", low)
-    yield Figure(of, f"{score.metric}, 95 % high", "run", high)
-    yield Figure(of, f"{score.metric}, pictures", "counted", score.pictures)
+def _of_score(of: str, score: Score, difference: str = "") -> Figure:
+    return Figure(of, score.metric, "run", score.value, score.interval, score.pictures, difference)

@@ -183,9 +183,10 @@ class Session(State):
         Gives back one row. file, dtype, kib; with a task: task, metric, pictures (for validation, how many), module and
         exported (the score of the float module, and of the file as it runs in ONNX Runtime or LiteRT), each with its
         95 % interval (module_95, exported_95), difference (of the two, picture by picture, in words) and culprit, the
-        layer that spoils most where the file loses more than a point (see `int8_fidelity`); of a .tflite file what the target's compiler makes of that
-        very file: status (what it refuses, and why), latency_ms (beside estimated_ms), sram_kib, dram_kib, flash_kib,
-        and left_to_cpu, the operators whose time no figure holds. The file is checked, and written whole or not at all.
+        layer that spoils most where the file loses more than a point (see `int8_fidelity`); of a .tflite file what the
+        target's compiler makes of that very file: status (what it refuses, and why), latency_ms (beside estimated_ms),
+        sram_kib, dram_kib, flash_kib, and left_to_cpu, the operators whose time no figure holds. The file is checked,
+        and written whole or not at all.
         """
         return export(self, Path(path), calibration, task, activations, int16_layers)
 

@@ -25,7 +25,7 @@ __all__ = ["MatchScorer", "Matches", "right_at"]
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 _RECALLS = 100  # the precision is read at 0, 1/100, ..., 1
-_AT_ONCE = 1 << 20  # entries of an array
+_AT_ONCE = 1 << 17  # entries of an array
 
 
 class ClassMatches(NamedTuple):
@@ -64,19 +64,21 @@ def _average_precisions(matches: ClassMatches, times: np.ndarray, boxes: np.ndar
     """float[r]: the mean over thresholds of the precision at 101 recalls. boxes: int[r], how many there are to find."""
     # precision rises at right detections alone, so it is asked for nowhere else
     places = np.flatnonzero(matches.right.any(1))
+    right = matches.right[places].T.astype(np.float32)  # [10, places]
     means = np.zeros(len(times))
     rows = max(1, _AT_ONCE // max(1, len(matches.picture), len(places) * len(THRESHOLDS)))
     for start in range(0, len(times) if len(places) else 0, rows):
         part = slice(start, start + rows)
-        weights = times[part, matches.picture]  # [rows, d]
-        ranks = np.maximum(weights.cumsum(1)[:, places], 1)[:, :, None]
-        rights = (weights[:, places, None] * matches.right[places]).cumsum(1)  # [rows, places, 10]
-        precision = rights / ranks
-        highest = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]  # at this recall or more
-        # recalls 0, 1/100, ... that are reached at each place; whole numbers, so that equal ones are
-        reached = 1 + _RECALLS * rights // np.maximum(boxes[part], 1)[:, None, None]
-        fresh = np.diff(reached, axis=1, prepend=0)
-        means[part] = (highest * fresh).sum((1, 2)) / ((1 + _RECALLS) * len(THRESHOLDS))
+        weights = times[part].astype(np.float32)[:, matches.picture]  # [rows, d]; whole numbers, which are exact
+        ranks = np.maximum(weights.cumsum(1)[:, places], 1)
+        rights = (weights[:, None, places] * right).cumsum(2)  # [rows, 10, places]
+        precision = rights / ranks[:, None]
+        highest = np.maximum.accumulate(precision[..., ::-1], 2)[..., ::-1]  # at this recall or more
+        # how many of the recalls 0, 1/100, ..., 1 are reached at each place; the quotient of whole numbers that divide
+        # each other is whole
+        reached = 1 + np.floor(rights * _RECALLS / np.maximum(boxes[part], 1)[:, None, None])
+        fresh = np.diff(reached, axis=2, prepend=0)
+        means[part] = np.einsum("rtp,rtp->r", highest, fresh) / ((1 + _RECALLS) * len(THRESHOLDS))
     return means
 
 
