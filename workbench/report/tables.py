@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ..metrics import METRICS, change_text, metric_text, points_text
+from ..metrics import DASH, METRICS, change_text, metric_text, points_text
 from ..state import State
 
 __all__ = ["compare_table"]
@@ -25,9 +25,8 @@ def compare_table(before: State, after: State) -> pd.DataFrame:
         )
         for name, metric in METRICS.items()
     ]
-    scores = before.learned_score, after.learned_score
-    if any(scores):
-        texts = ["unknown" if score is None else str(score) for score in scores]
-        change = f"{points_text(scores[1].value - scores[0].value)} points" if scores[0] and scores[1] else ""
-        rows.append(("Score", *texts, change, "trained"))
+    first, last = before.learned_score, after.learned_score
+    if first or last:
+        change = f"{points_text(last.value - first.value)} points" if first and last else ""
+        rows.append(("Score", str(first or DASH), str(last or DASH), change, "trained"))
     return pd.DataFrame(rows, columns=["metric", "before", "after", "change", "figures"]).set_index("metric")

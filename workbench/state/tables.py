@@ -142,8 +142,8 @@ def comparison(
             rows.append((name, old, after[name], percent(old, after[name]), words))
     scores = [score for score in (score_before, score_after) if score is not None]
     if scores:
-        values = [None if score is None else score.value for score in (score_before, score_after)]
-        rows.append(("score", *values, None, f"trained: {'; '.join(map(str, scores))}"))
+        old, new = (None if score is None else score.value for score in (score_before, score_after))
+        rows.append(("score", old, new, None, f"trained: {'; '.join(map(str, scores))}"))
     frame = pd.DataFrame(rows, columns=["metric", "before", "after", "change %", "figures"]).set_index("metric")
     return frame.astype({"before": float, "after": float, "change %": float})
 
