@@ -197,6 +197,16 @@ def test_a_detector_has_an_interval_and_differs_from_another_picture_by_picture(
     assert good.against(bad).significant and not good.against(good).significant
     assert good.against(good).text == "no difference: 0.0 points (95 %: 0.0 to 0.0)"
     assert good.loss < bad.loss
+    outputs = maps(targets, torch.Generator().manual_seed(1), 1.0)
+    each, whole = task.losses(outputs, targets), task.loss(outputs, targets)
+    torch.testing.assert_close(each[3], task.loss(outputs[3:4], targets[3:4]))
+    boxes = torch.tensor([len(labels) for _, labels in targets])
+    torch.testing.assert_close((each * boxes.clamp(min=1)).sum() / boxes.sum(), whole)
+    assert (
+        task.distances(outputs, outputs.roll(1, 0)).min()
+        > 0
+        == task.distances(outputs, outputs).max().round(decimals=5)
+    )
 
 
 def test_the_surest_detection_has_the_box_and_each_box_is_had_once():
