@@ -62,7 +62,8 @@ def distance(network: nn.Module, original: nn.Module, task: Task, images: Tensor
     images: [n, C, H, W] as both read them; pictures without labels will do, and any number. task: how answers are
     compared: for classes, the Kullback-Leibler divergence of the network's from the original's probabilities, softened
     at temperature 2 and times its square (Hinton, Vinyals and Dean 2015, Distilling the knowledge in a neural network,
-    section 2.1), in nats; for masks the same per cell; for boxes as `Detection.distance` says. 0 where they are equal.
+    section 2.1), in nats; for masks the same per cell; for boxes as `Detection.distance` says. 0 where they are equal
+    (of boxes but for rounding).
 
     Every picture says by how much it changed, where a count of hits only says of a few that they turned: it tells
     candidates apart on fewer pictures. It is blind to changes for the better.
