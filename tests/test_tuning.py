@@ -1,11 +1,13 @@
 """Weights travel with the session: learned, given, carried on by later steps, taken back by undo, saved."""
 
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
 
 import workbench as wb
 from workbench.errors import FileFormatError, InputError
+from workbench.report import compare_table, page
 from workbench.training import Detection, Detector, Segmentation, Segmenter
 from workbench.training.embedded import RoomBoxes, RoomMasks, Rooms
 
@@ -46,6 +48,32 @@ def test_weights_are_carried_on_and_undo_brings_the_old_ones_back(learned, image
         "EvenChannels(direction='up', multiple=20)",
         "weights of digits, 1 epoch",
     ]
+
+
+def test_a_score_says_how_sure_it_is_wherever_it_is_shown(learned):
+    score = learned.evaluate("digits")
+    low, high = score.interval
+    last = learned.learned.epochs[-1]
+    assert (last["score"], last["low"], last["high"], last["pictures"]) == (score.value, low, high, 359)
+    text = f"{100 * score.value:.1f} % (95 %: {100 * low:.1f} to {100 * high:.1f} %, 359 pictures)"
+    assert list(learned.history["score"]) == ["", text]
+    row = learned.compare().loc["score"]
+    assert (row["after"], row["figures"]) == (score.value, f"trained: {text}") and pd.isna(row["before"])
+    assert text in compare_table(learned.undo(), learned).loc["Score", "after"] and text in page(learned)
+    wider = learned.apply(wb.EvenChannels("up", multiple=20))
+    assert "score" not in wider.compare().index  # it is not of this network
+    difference = wider.evaluate("digits").against(score)
+    assert not difference.significant and difference.text.startswith("no difference: ")
+    assert score.against(learned.undo().evaluate("digits")).significant
+
+
+def test_the_test_part_is_reported_on_and_not_chosen_on(learned):
+    score = learned.evaluate("digits", part="test")
+    assert (score.part, score.count) == ("test", 359) and "359 test pictures" in str(score)
+    with pytest.raises(InputError, match=r"finetune chooses, and the test part is reported on, never chosen on"):
+        learned.finetune("digits", part="test")
+    with pytest.raises(InputError, match=r"unknown part to judge by 'tests'; the nearest is 'test'"):
+        learned.evaluate("digits", part="tests")
 
 
 def test_steps_after_learning_lose_less_when_batch_norms_are_estimated_again(learned):

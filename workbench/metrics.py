@@ -18,7 +18,9 @@ __all__ = [
     "change_text",
     "difference_text",
     "incomplete_text",
+    "interval_text",
     "metric_text",
+    "points_text",
     "shape_text",
     "uncalibrated_text",
 ]
@@ -130,6 +132,26 @@ def difference_text(name: str, difference: float) -> str:
     """
     unit, divisor, digits = METRICS[name].difference
     return f"{difference / divisor:+.{digits}f} {unit}"
+
+
+def points_text(difference: float) -> str:
+    """A difference between two shares, in points (hundredths), with its sign.
+
+    >>> points_text(0.0123), points_text(-0.0004)
+    ('+1.2', '0.0')
+    """
+    text = f"{100 * difference:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", MINUS)
+
+
+def interval_text(interval: tuple[float, float]) -> str:
+    """An interval of a share, in percent.
+
+    >>> interval_text((0.9567, 0.9887))
+    '95.7 to 98.9 %'
+    """
+    low, high = interval
+    return f"{100 * low:.1f} to {100 * high:.1f} %"
 
 
 def incomplete_text(cpu_ops: Sequence[str], shown: int = 4) -> str:

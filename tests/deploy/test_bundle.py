@@ -55,6 +55,11 @@ def test_every_figure_holds_in_another_process(made, session):
     assert figures["now", "macs", "counted"] == session.graph.macs
     assert figures["now", "top-1 accuracy", "run"] == pytest.approx(float(session.evaluate("digits")))
     assert figures["int8 file", "top-1 accuracy", "run"] == pytest.approx(float(session.evaluate("digits", "int8")))
+    rows = [row for row in yaml.safe_load(members(made)["bundle.yaml"])["figures"] if "pictures" in row]
+    assert [(row["of"], row["pictures"], row["low"] < row["value"] < row["high"]) for row in rows] == [
+        ("now", 359, True), ("int8 file", 359, True)
+    ]  # fmt: skip
+    assert "points (95 %: " in rows[1]["difference"]
     assert figures["int8 file", "latency_ms", "compiled"] == pytest.approx(
         session.target.measure(members(made)["deployed.tflite"]).latency_ms
     )

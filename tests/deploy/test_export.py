@@ -6,6 +6,7 @@ import torch
 import workbench as wb
 from workbench.deploy import Int8File, int8_file
 from workbench.errors import InputError
+from workbench.metrics import interval_text
 
 from ..graph.zoo import lively
 from ..training.networks import small
@@ -25,7 +26,10 @@ def test_int8_loses_a_point_at_most(learned, tmp_path):
     (row,) = edited.export(tmp_path / "small.tflite", task="digits").to_dict("records")
     assert row["module"] > 0.93
     assert row["exported"] >= row["module"] - 0.01
-    assert edited.evaluate("digits", dtype="int8").value == pytest.approx(row["exported"])
+    floats, int8 = (edited.evaluate("digits", dtype=dtype) for dtype in ("float", "int8"))
+    assert int8.value == pytest.approx(row["exported"])
+    assert row["difference"] == int8.against(floats).text and row["difference"].startswith("no difference: ")
+    assert (row["pictures"], row["module_95"]) == (359, interval_text(floats.interval))
     assert row["kib"] == pytest.approx((tmp_path / "small.tflite").stat().st_size / 1024)
 
 
@@ -59,6 +63,7 @@ def test_the_file_answers_as_the_module_does():
 def test_an_onnx_file_is_judged_as_it_runs(learned, tmp_path):
     (row,) = learned.export(tmp_path / "small.onnx", task="digits").to_dict("records")
     assert row["exported"] == row["module"]
+    assert row["difference"].startswith("no difference: 0.0 points")
 
 
 def test_random_ranges_are_warned_of(learned, tmp_path):

@@ -124,7 +124,7 @@ def test_a_teacher_is_imitated():
 def test_what_does_not_fit_is_told_before_anything_is_learned():
     with pytest.raises(InputError, match=r"has 5 outputs, and digits needs 10.*task='digits'"):
         fit(small(5), resolve_task("digits"), SIZE, SHORT, name="small")
-    with pytest.raises(InputError, match="batch_size is 4096, and digits has 1438 pictures"):
+    with pytest.raises(InputError, match="batch_size is 4096, and digits has 1079 pictures"):
         fit(small(), resolve_task("digits"), SIZE, Schedule(batch_size=4096))
     assert not (home() / "training").exists()
 

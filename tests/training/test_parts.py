@@ -8,7 +8,7 @@ from PIL import Image
 
 from workbench.errors import InputError
 from workbench.training import resolve_task
-from workbench.training.parts import held_out, part_named
+from workbench.training.parts import divided, held_out, part_named
 
 
 def put(folder, *names, count=5):
@@ -122,6 +122,37 @@ def test_every_class_is_judged_by_a_fifth_and_by_one_at_least(tmp_path, count):
     assert counts(task, "val") == [held, held, 1]
     assert counts(task, "train") == [count - held, count - held, 8]
     assert resolve_task(tmp_path).digest == task.digest
+
+
+def test_a_test_part_is_held_out_of_classes_that_can_spare_one(tmp_path):
+    put(tmp_path, "a", count=20)
+    put(tmp_path, "b", count=14)
+    task = resolve_task(tmp_path)
+    assert [counts(task, part) for part in ("train", "val", "test")] == [[12, 12], [4, 2], [4, 0]]
+    assert task.held_out == {"val", "test"} and resolve_task(tmp_path).digest == task.digest
+    paths = [path for part in task.source.files.values() for path, _ in part]
+    assert len(paths) == len(set(paths)) == 34
+
+
+def test_what_folders_name_is_not_held_out(tmp_path):
+    put(tmp_path / "two", "train/a", "train/b", count=20)
+    put(tmp_path / "two", "val/a", "val/b", count=3)
+    task = resolve_task(tmp_path / "two")
+    assert [counts(task, part) for part in ("train", "val", "test")] == [[16, 16], [3, 3], [4, 4]]
+    assert task.held_out == {"test"}
+    put(tmp_path / "two", "test/a", "test/b", count=2)
+    task = resolve_task(tmp_path / "two")
+    assert [counts(task, part) for part in ("train", "val", "test")] == [[20, 20], [3, 3], [2, 2]]
+    assert task.held_out == frozenset()
+
+
+@given(st.lists(st.sets(st.integers(0, 5), max_size=3), min_size=5, max_size=60), st.sampled_from(["", "val", "test"]))
+def test_parts_share_no_picture_and_leave_every_class_to_learn_from(classes, named):
+    parts = divided(classes, ["train", named])
+    assert sorted(number for numbers in parts.values() for number in numbers) == list(range(len(classes)))
+    assert named not in parts and ("test" in parts) == (named != "test" and len(classes) >= 15)
+    shown = set().union(*(classes[number] for number in parts["train"]))
+    assert shown == set().union(*classes)
 
 
 def test_a_class_of_one_picture_is_told(tmp_path):

@@ -95,9 +95,10 @@ def _sections(
         el("h2", "Blocks in execution order"),
         _blocks(state),
     ]
+    if state.changes:
+        parts += [el("h2", "Steps"), _frame(state.history)]
     if state.steps:
-        recipe = state.to_recipe().to_yaml()
-        parts += [el("h2", "Steps"), _frame(state.history), el("h2", "Recipe"), el("pre", el("code", recipe))]
+        parts += [el("h2", "Recipe"), el("pre", el("code", state.to_recipe().to_yaml()))]
     if state.annotations:
         rows = [
             _row([(path or "whole network", "wb-text"), (text, "wb-text wb-free")]) for path, text in state.annotations
@@ -117,12 +118,12 @@ def _facts(state: State, made_on: date) -> Markup:
 
 def _comparison(state: State, compiled: Measurement | None, before: Measurement | None) -> Markup:
     frame = compare_table(state.baseline, state)
-    rows = [
-        _row(
-            [(str(i), "wb-text"), (r["figures"], "wb-text"), (r["before"], ""), (r["after"], ""), _change(r["change"])]
-        )
-        for i, r in frame.iterrows()
-    ]
+    rows = []
+    for name, row in frame.iterrows():
+        # of costs less is better; points of a score are not coloured, as their interval may hold none
+        change = (row["change"], "") if row["figures"] == "trained" else _change(row["change"])
+        cells = [(str(name), "wb-text"), (row["figures"], "wb-text"), (row["before"], ""), (row["after"], ""), change]
+        rows.append(_row(cells))
     if compiled is not None or before is not None:
         rows += _compiled_rows(compiled, before)
     return el(

@@ -56,6 +56,10 @@ class _Figure(_Strict):
     figure: str
     how: Literal["counted", "estimated", "compiled", "run"]
     value: float | int
+    low: float | None = None  # of a score: its 95 % interval, and the pictures it is of
+    high: float | None = None
+    pictures: int | None = None
+    difference: str = ""  # of the file's score from the module's, in words
 
 
 class _Task(_Strict):
@@ -159,7 +163,13 @@ def _packed(images: torch.Tensor) -> bytes:
 
 
 def _figures(derived: Derived) -> list[dict[str, Any]]:
-    return [{"of": f.of, "figure": f.name, "how": f.how, "value": f.value} for f in derived.figures]
+    rows = []
+    for f in derived.figures:
+        row: dict[str, Any] = {"of": f.of, "figure": f.name, "how": f.how, "value": f.value}
+        if f.interval is not None:
+            row |= {"low": f.interval[0], "high": f.interval[1], "pictures": f.pictures}
+        rows.append(row | ({"difference": f.difference} if f.difference else {}))
+    return rows
 
 
 def versions() -> dict[str, str]:

@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..files import check_folder, write_atomic
 from ..hardware import Measurement
 from ..hardware.onnx_timing import open_session
+from ..metrics import interval_text
 from ..state import State, check_images
 from ..surgery import build_state, example_inputs, require_one_image
 from ..training import Task, prepared, resolve_task, score, score_with
@@ -73,10 +74,14 @@ def export(
     if data is not None:
         size = state.input_size
         assert size is not None
+        floats = score(module, data, size)
+        exported = score_with(lambda p: answer(prepared(p, size, module)), data, size, row["dtype"])
         row["task"] = data.name
         row["metric"] = data.metric
-        row["module"] = score(module, data, size).value
-        row["exported"] = score_with(lambda p: answer(prepared(p, size, module)), data, size).value
+        row["pictures"] = floats.pictures
+        row["module"], row["module_95"] = floats.value, interval_text(floats.interval)
+        row["exported"], row["exported_95"] = exported.value, interval_text(exported.interval)
+        row["difference"] = exported.against(floats).text
         if path.suffix == ".tflite":
             assert images is not None
             spoilt = row["module"] - row["exported"] > _LOST

@@ -14,7 +14,7 @@ from ..deploy import Int8File
 from ..estimators import alone
 from ..hardware import Measurement
 from ..state import State
-from ..training import Task, prepared, score, score_with
+from ..training import Score, Task, prepared, score, score_with
 from .verifying import measure
 
 __all__ = ["Derived", "Figure", "derive"]
@@ -26,12 +26,18 @@ _ANSWERS = 32  # images on which the file's answers are compared with the module
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure. value: in the unit its name says; scores and errors are shares."""
+    """One figure. value: in the unit its name says; scores and errors are shares.
+
+    Of a score: its 95 % interval, how many pictures it is of, and how it differs from the module's, in words.
+    """
 
     of: str
     name: str
     how: str
     value: float
+    interval: tuple[float, float] | None = None
+    pictures: int | None = None
+    difference: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,11 @@ def _run(state: State, module: nn.Module, file: bytes, images: torch.Tensor, tas
     if task is not None:
         size = state.input_size
         assert size is not None
-        yield Figure("now", task.metric, "run", score(module, task, size).value)
-        value = score_with(lambda pictures: answers(prepared(pictures, size, module)), task, size, "int8").value
-        yield Figure("int8 file", task.metric, "run", value)
+        floats = score(module, task, size)
+        file_score = score_with(lambda pictures: answers(prepared(pictures, size, module)), task, size, "int8")
+        yield _of_score("now", floats)
+        yield _of_score("int8 file", file_score, file_score.against(floats).text)
+
+
+def _of_score(of: str, score: Score, difference: str = "") -> Figure:
+    return Figure(of, score.metric, "run", score.value, score.interval, score.pictures, difference)

@@ -14,7 +14,19 @@ from ..graph import as_built
 from ..progress import shown
 from ..state import AnyState, Learned, Size, State, check_images, check_weights, own_copy, read_weights, tensors_of
 from ..surgery import build_state, recompress
-from ..training import Score, Task, fit, named, prepared, resolve_task, score, score_with
+from ..training import (
+    Part,
+    Score,
+    Task,
+    check_chosen_on,
+    check_judged,
+    fit,
+    named,
+    prepared,
+    resolve_task,
+    score,
+    score_with,
+)
 
 __all__ = ["evaluate", "finetune", "images_of", "with_weights"]
 
@@ -40,6 +52,8 @@ def finetune(
     teacher: State | nn.Module | None = None,
 ) -> AnyState:
     """See `Session.finetune`."""
+    if "part" in options:
+        check_chosen_on(str(options["part"]), "finetune")
     data, size = resolve_task(task), _size(state)
     schedule = named({**data.schedule, **options})
     module = build_state(state, images_of(state, data) if state.plans_since_learned else None)
@@ -59,9 +73,14 @@ def finetune(
 
 
 def evaluate(
-    state: State, task: str | Path | Task, dtype: str = "float", calibration: torch.Tensor | None = None
+    state: State,
+    task: str | Path | Task,
+    dtype: str = "float",
+    calibration: torch.Tensor | None = None,
+    part: Part = "val",
 ) -> Score:
     """See `Session.evaluate`."""
+    check_judged(part)
     if dtype not in ("float", "int8", "int16"):
         raise unknown("dtype", dtype, ("float", "int8", "int16"))
     data, size = resolve_task(task), _size(state)
@@ -71,11 +90,11 @@ def evaluate(
     module = build_state(state, images if state.plans_since_learned else None)
     data.check(_answer(module, images[:1]), state.model_name)
     if dtype == "float":
-        return score(module, data, size)
+        return score(module, data, size, part)
     from ..deploy import Int8File, int8_file
 
     file = Int8File(int8_file(module, images, dtype))
-    return score_with(lambda pictures: file(prepared(pictures, size, module)), data, size, dtype)
+    return score_with(lambda pictures: file(prepared(pictures, size, module)), data, size, dtype, part)
 
 
 def images_of(state: State, task: Task, count: int = _IMAGES) -> torch.Tensor:

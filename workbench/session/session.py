@@ -14,7 +14,7 @@ from ..hardware import Measurement
 from ..report import picture, write_page
 from ..state import Applied, Change, State, Verification
 from ..surgery import build_state, require_buildable
-from ..training import Score, Task
+from ..training import Part, Score, Task
 from ..widgets import Bench
 from .budgets import meet
 from .bundle import bundle
@@ -127,15 +127,23 @@ class Session(State):
         return with_weights(self, weights)
 
     def evaluate(
-        self, task: str | Path | Task, dtype: str = "float", calibration: torch.Tensor | None = None
+        self,
+        task: str | Path | Task,
+        dtype: str = "float",
+        calibration: torch.Tensor | None = None,
+        *,
+        part: Part = "val",
     ) -> "Score":
-        """The score on a task's validation pictures.
+        """The score on a task's pictures for validation: value, 95 % interval, count, loss.
 
+        `score.against(other)` compares it with another network's, or the int8 file's, picture by picture, and says "no
+        difference" where these pictures show none. part: "val", which is chosen on, or "test", which is reported on,
+        once.
         dtype: "float" runs the built module; "int8" the TFLite file that would be deployed, in the LiteRT interpreter
         (extra `deploy`), "int16" the one with 16-bit activations. calibration: images for replaced blocks, batch norms
         and the ranges of the file; pictures the task trains on where not given.
         """
-        return evaluate(self, task, dtype, calibration)
+        return evaluate(self, task, dtype, calibration, part)
 
     def fidelity(self, images: torch.Tensor, calibration: torch.Tensor | None = None, distil: int = 0) -> pd.DataFrame:
         """What every block's output became, against the original's; the last row is the whole network.
@@ -172,11 +180,13 @@ class Session(State):
         or "int16" (weights stay int8). int16_layers: patterns of module paths ("blocks.1.*") whose outputs alone are
         held in 16 bits, mixed precision; what reads them runs in 16 bits, too.
 
-        Gives back one row. file, dtype, kib; with a task: task, metric, module and exported (the score of the float
-        module, and of the file as it runs in ONNX Runtime or LiteRT) and culprit, the layer that spoils most where the
-        file loses more than a point (see `int8_fidelity`); of a .tflite file what the target's compiler makes of that
-        very file: status (what it refuses, and why), latency_ms (beside estimated_ms), sram_kib, dram_kib, flash_kib,
-        and left_to_cpu, the operators whose time no figure holds. The file is checked, and written whole or not at all.
+        Gives back one row. file, dtype, kib; with a task: task, metric, pictures (for validation, how many), module and
+        exported (the score of the float module, and of the file as it runs in ONNX Runtime or LiteRT), each with its
+        95 % interval (module_95, exported_95), difference (of the two, picture by picture, in words) and culprit, the
+        layer that spoils most where the file loses more than a point (see `int8_fidelity`); of a .tflite file what the
+        target's compiler makes of that very file: status (what it refuses, and why), latency_ms (beside estimated_ms),
+        sram_kib, dram_kib, flash_kib, and left_to_cpu, the operators whose time no figure holds. The file is checked,
+        and written whole or not at all.
         """
         return export(self, Path(path), calibration, task, activations, int16_layers)
 

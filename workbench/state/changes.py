@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -11,11 +12,12 @@ from ..errors import InputError
 from ..estimators import WeightValues, weight_values
 from ..graph import Graph, Plan
 from ..hardware import Target
+from ..metrics import interval_text
 from ..recipe import Recipe
 from ..transforms import TRANSFORMS, Step, Transform, compose, describe
 from .weights import weights_of
 
-__all__ = ["Applied", "Change", "Edit", "Learned", "applied"]
+__all__ = ["Applied", "Change", "Edit", "Learned", "LearnedScore", "applied"]
 
 Edit = Transform | Recipe | str | Path  # what `apply` takes; the last two: the path of a recipe file
 
@@ -45,18 +47,45 @@ class Applied:
         return f"recipe {self.recipe!r}" if self.recipe else ", ".join(describe(step.transform) for step in self.steps)
 
 
+class LearnedScore(NamedTuple):
+    """The score that weights had when they were learned, on the pictures for validation, float.
+
+    interval: 95 %; pictures: how many; None in sessions that were saved before they were kept.
+    """
+
+    value: float
+    interval: tuple[float, float] | None
+    pictures: int | None
+
+    def __str__(self) -> str:
+        value = f"{100 * self.value:.1f} %"
+        if self.interval is None or self.pictures is None:
+            return value
+        return f"{value} (95 %: {interval_text(self.interval)}, {self.pictures} pictures)"
+
+
 @dataclass(frozen=True, eq=False)
 class Learned:
     """Weights that were learned, or given, for the network as it was then.
 
     graph: that network. weights: its state_dict. source: where they come from, in words ("digits, 5 epochs").
-    epochs: one row per epoch they were learned in: epoch, loss, score.
+    epochs: one row per epoch they were learned in: epoch, loss, score, low and high (its 95 % interval), pictures (how
+    many it is of), score_loss.
     """
 
     graph: Graph = field(repr=False)
     weights: Mapping[str, torch.Tensor] = field(repr=False)
     source: str
     epochs: tuple[Mapping[str, float], ...] = ()
+
+    @property
+    def score(self) -> LearnedScore | None:
+        """After the last epoch; None for weights that were given."""
+        if not self.epochs:
+            return None
+        last = self.epochs[-1]
+        interval = (last["low"], last["high"]) if "low" in last else None
+        return LearnedScore(last["score"], interval, int(last["pictures"]) if "pictures" in last else None)
 
     @cached_property
     def values(self) -> WeightValues:

@@ -14,7 +14,7 @@ from ..metrics import METRICS
 from ..recipe import Recipe
 from ..transforms import Step, describe
 from .base import Base, Size
-from .changes import Applied, Change, Edit, Learned, applied
+from .changes import Applied, Change, Edit, Learned, LearnedScore, applied
 from .tables import Delta, comparison, delta, history
 
 __all__ = ["AnyState", "State"]
@@ -122,6 +122,12 @@ class State:
         return {name: counts[name] if name in counts else getattr(estimate, name, None) for name in METRICS}
 
     @property
+    def learned_score(self) -> LearnedScore | None:
+        """The score of the weights as they were learned; None where none were, and where steps came after them."""
+        last = self.changes[-1] if self.changes else None
+        return last.score if isinstance(last, Learned) else None
+
+    @property
     def blocks(self) -> pd.DataFrame:
         """One row per block: name (timm path), kind, shape, latency_ms and share (estimated), macs, params.
 
@@ -135,16 +141,22 @@ class State:
 
     @property
     def history(self) -> pd.DataFrame:
-        """One row per step: transform with its parameters, the recipe it came with, estimated latency and change."""
+        """One row per step: transform with its parameters, the recipe it came with, estimated latency and change; where
+        weights were learned also their score then, with its interval and count.
+        """
         return history(self._rows())
 
     def compare(self, other: "State | Measurement | None" = None) -> pd.DataFrame:
         """Before (`other`, or the model as it was opened) and after (this state), one row per metric.
 
-        other: a session, or a measured file as the baseline, such as `target.measure("deployed.tflite")`.
+        other: a session, or a measured file as the baseline, such as `target.measure("deployed.tflite")`. The last row
+        is the score, where weights were learned for a network as it is: `evaluate(...).against(...)` says whether two
+        differ, picture by picture.
         """
         before = self.baseline if other is None else other
-        return comparison(before.figures if isinstance(before, State) else before, self.figures)
+        if not isinstance(before, State):
+            return comparison(before, self.figures, None, self.learned_score)
+        return comparison(before.figures, self.figures, before.learned_score, self.learned_score)
 
     def preview(self, *edits: Edit) -> Delta:
         """What `apply` would change (estimated), without applying."""
@@ -227,22 +239,22 @@ class State:
             cost += "" if estimate.complete else f", incomplete ({len(estimate.cpu_ops)} operators not counted)"
         return f"<{type(self).__name__} {self.model_name} {size} on {self.target.name}: {cost}, {steps}{weights}>"
 
-    def _rows(self) -> Iterator[tuple[str, str, float | None]]:
-        """What was done, the recipe it came with, and the estimated latency in ms after it."""
+    def _rows(self) -> Iterator[tuple[str, str, float | None, str]]:
+        """What was done, the recipe it came with, the estimated latency in ms after it, the score it was learned to."""
         calibrated, values = is_calibrated(self.target), self.base.weight_values
 
         def latency(graph: Graph) -> float | None:
             return estimate(graph, self.target, values).latency_ms if calibrated else None
 
         start = "" if self.base.source is None else f" with {self.base.source.file}"
-        yield f"opened{start}", "", latency(self.base.graph)
+        yield f"opened{start}", "", latency(self.base.graph), ""
         for change in self.changes:
             if isinstance(change, Learned):
                 values = change.values
-                yield str(change), "", latency(change.graph)
+                yield str(change), "", latency(change.graph), str(change.score or "")
             else:
                 for step in change.steps:
-                    yield describe(step.transform), change.recipe, latency(step.graph)
+                    yield describe(step.transform), change.recipe, latency(step.graph), ""
 
 
 AnyState = TypeVar("AnyState", bound=State)  # what goes in comes out: a Session stays one

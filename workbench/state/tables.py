@@ -10,6 +10,7 @@ from ..errors import InputError
 from ..estimators import Estimate
 from ..hardware import Measurement
 from ..metrics import METRICS, difference_text
+from .changes import LearnedScore
 
 __all__ = ["Delta", "Verification", "comparison", "delta", "history", "percent", "verification"]
 
@@ -119,10 +120,16 @@ def delta(before: Figures, after: Figures, complete: bool) -> Delta:
     )
 
 
-def comparison(before: Figures | Measurement, after: Figures) -> pd.DataFrame:
+def comparison(
+    before: Figures | Measurement,
+    after: Figures,
+    score_before: LearnedScore | None = None,
+    score_after: LearnedScore | None = None,
+) -> pd.DataFrame:
     """One row per metric: before, after, change %, and the word each figure carries ("compiled, estimated": one each).
 
-    Raises InputError for a measurement that measured nothing.
+    Scores, where there are any, are shares and make the last row, with their intervals; no change in percent is told
+    of them. Raises InputError for a measurement that measured nothing.
     """
     measurement = before if isinstance(before, Measurement) else None
     if measurement is not None and measurement.status not in ("compiled", "measured"):
@@ -133,20 +140,28 @@ def comparison(before: Figures | Measurement, after: Figures) -> pd.DataFrame:
         words = metric.figures if measurement is None else f"{measurement.kind}, {metric.figures}"
         if old is not None or measurement is None:
             rows.append((name, old, after[name], percent(old, after[name]), words))
+    scores = [score for score in (score_before, score_after) if score is not None]
+    if scores:
+        old, new = (None if score is None else score.value for score in (score_before, score_after))
+        rows.append(("score", old, new, None, f"trained: {'; '.join(map(str, scores))}"))
     frame = pd.DataFrame(rows, columns=["metric", "before", "after", "change %", "figures"]).set_index("metric")
     return frame.astype({"before": float, "after": float, "change %": float})
 
 
-def history(steps: Iterable[tuple[str, str, float | None]]) -> pd.DataFrame:
-    """One row per step: (what was done, the recipe it came with, estimated latency in ms after it) in their order."""
-    rows: list[tuple[int, str, str, float | None, float | None, float | None]] = []
+def history(steps: Iterable[tuple[str, str, float | None, str]]) -> pd.DataFrame:
+    """One row per step: (what was done, the recipe it came with, estimated latency in ms after it, the score it was
+    learned to, in words) in their order. The last is a column where something was learned.
+    """
+    rows: list[tuple[int, str, str, float | None, float | None, float | None, str]] = []
     previous: float | None = None
-    for number, (text, recipe, latency) in enumerate(steps):
+    for number, (text, recipe, latency, score) in enumerate(steps):
         change = None if latency is None or previous is None else latency - previous
-        rows.append((number, text, recipe, latency, change, percent(previous, latency)))
+        rows.append((number, text, recipe, latency, change, percent(previous, latency), score))
         previous = latency
-    columns = ["step", "transform", "recipe", "latency_ms", "change_ms", "change %"]
+    columns = ["step", "transform", "recipe", "latency_ms", "change_ms", "change %", "score"]
     frame = pd.DataFrame(rows, columns=columns).set_index("step")
+    if not any(frame["score"]):
+        frame = frame.drop(columns="score")
     return frame.astype({"latency_ms": float, "change_ms": float, "change %": float})
 
 

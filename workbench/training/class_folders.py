@@ -1,13 +1,14 @@
 """A folder of pictures, one folder per class:
 
-    FOLDER/CLASS/*.jpg                     every fifth picture of a class is for validation, one at least of two or more
-    FOLDER/{train,val,test}/CLASS/*.jpg    as the folders say (`parts.py`); without val it is held out from train
+    FOLDER/CLASS/*.jpg                     every fifth picture of a class is for validation, one at least of two or
+                                           more, and of 15 or more as many for the test
+    FOLDER/{train,val,test}/CLASS/*.jpg    as the folders say (`parts.py`); what they do not name is held out from train
 
 Every picture is opened once before anything is trained, so that a broken one is told at once and by name.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError
-from .parts import CALLER, PARTS, Part, held_out, part_folders, tell_unjudged
+from .parts import CALLER, PARTS, Part, divided, part_folders, tell_unjudged
 from .picture_files import SUFFIXES, checked, cropped, picture_files, visible
 
 __all__ = ["ClassFolders", "class_folders"]
@@ -26,15 +27,21 @@ LabelledFile = tuple[Path, int]  # picture, index of its class
 
 @dataclass(frozen=True)
 class ClassFolders:
-    """Labelled pictures in files. digest: of their names and contents. mirrors: a mirror image has the same label."""
+    """Labelled pictures in files. digest: of their names and contents. mirrors: a mirror image has the same label.
+    held_out: the parts that the folders do not name.
+    """
 
     classes: tuple[str, ...]
     files: Mapping[Part, tuple[LabelledFile, ...]]
     digest: str
     mirrors: bool = True
+    held_out: frozenset[Part] = frozenset()
 
     def __hash__(self) -> int:
         return hash(self.digest)
+
+    def count(self, part: Part) -> int:
+        return len(self.files.get(part, ()))
 
     def labels(self, part: Part) -> np.ndarray:
         return np.array([label for _, label in self.files.get(part, ())], np.int64)
@@ -55,14 +62,13 @@ def class_folders(folder: Path, mirrors: bool = True) -> ClassFolders:
     folders = part_folders(folder)
     whole = folders.get("train", folder)
     classes = _classes(whole)
-    parts: dict[Part, tuple[LabelledFile, ...]]
+    named: dict[Part, tuple[LabelledFile, ...]] = {}
     if "val" in folders:
         _check_same(whole, folders["val"])
-        parts = {part: _labelled(folders[part], classes) for part in ("train", "val")}
-    else:
-        parts = _split(_labelled(whole, classes), len(classes))
-    if "test" in folders:
-        parts["test"] = _test(folders["test"], whole, classes)
+        named["val"] = _labelled(folders["val"], classes)
+    if "test" in folders and (tested := _test(folders["test"], whole, classes)):
+        named["test"] = tested
+    parts = _split(_labelled(whole, classes), len(classes), ["train", *named]) | named
     if not parts["val"]:
         raise InputError(
             f"{folder}: no class has a second picture, so none is left for validation; add some, "
@@ -71,7 +77,7 @@ def class_folders(folder: Path, mirrors: bool = True) -> ClassFolders:
     judged = {label for _, label in parts["val"]}
     tell_unjudged(folder, [name for label, name in enumerate(classes) if label not in judged])
     files = {part: parts[part] for part in PARTS if parts.get(part)}
-    return ClassFolders(classes, files, _digest(files), mirrors)
+    return ClassFolders(classes, files, _digest(files), mirrors, frozenset(files.keys() - named.keys() - {"train"}))
 
 
 def _digest(files: Mapping[Part, tuple[LabelledFile, ...]]) -> str:
@@ -108,14 +114,15 @@ def _labelled(folder: Path, classes: tuple[str, ...]) -> tuple[LabelledFile, ...
     return tuple(pairs)
 
 
-def _split(pairs: tuple[LabelledFile, ...], classes: int) -> dict[Part, tuple[LabelledFile, ...]]:
-    """Train and val, every class by itself."""
-    split: dict[Part, list[LabelledFile]] = {"train": [], "val": []}
+def _split(
+    pairs: tuple[LabelledFile, ...], classes: int, named: Collection[Part]
+) -> dict[Part, tuple[LabelledFile, ...]]:
+    """The pictures to learn from without those held out for the parts that are not named, every class by itself."""
+    split: dict[Part, list[LabelledFile]] = {part: [] for part in PARTS if part == "train" or part not in named}
     for label in range(classes):
         own = [pair for pair in pairs if pair[1] == label]
-        held = held_out([{label}] * len(own))
-        for i, pair in enumerate(own):
-            split["val" if i in held else "train"].append(pair)
+        for part, numbers in divided([{label}] * len(own), named).items():
+            split[part] += [own[number] for number in numbers]
     return {part: tuple(rows) for part, rows in split.items()}
 
 

@@ -1,13 +1,14 @@
 """A folder of pictures with boxes in COCO's format (`coco.py`):
 
-    FOLDER/FILE                                every fifth picture is for validation
+    FOLDER/FILE                                every fifth picture is for validation, and of 15 or more as many for the
+                                               test
     FOLDER/{train,val,test}/FILE               each with its own file and pictures, as the folders say (`parts.py`)
     FOLDER/annotations/instances_train2017.json, ...    a file a part, with pictures in FOLDER/train2017/, ...
 
 FILE is annotations.json, instances*.json or Roboflow's _annotations.coco.json; in a folder annotations/ also a file
 that is called after its part. Pictures lie beside the file, in images/, or in a folder called as the file's part is.
-Without a file for val it is held out from train. It is only data: every row is checked, and every picture opened,
-before anything is trained.
+What no file is of, val or test, is held out from train (`parts.py`). It is only data: every row is checked, and every
+picture opened, before anything is trained.
 """
 
 import warnings
@@ -21,7 +22,7 @@ import torch
 
 from ..errors import InputError
 from .coco import AnnotatedPicture, Annotations, read_annotations
-from .parts import CALLER, PARTS, Part, check_count, held_out, part_folders, part_named, tell_unjudged
+from .parts import CALLER, PARTS, Part, check_count, divided, part_folders, part_named, tell_unjudged
 from .picture_files import stretched, visible
 from .sources import LabelledBoxes
 
@@ -32,12 +33,13 @@ _FILES = ("annotations.json", "instances*.json", "_annotations.coco.json")
 
 @dataclass(frozen=True)
 class CocoFolder:
-    """Pictures in files with boxes in their own pixels."""
+    """Pictures in files with boxes in their own pixels. held_out: the parts that no file is of."""
 
     classes: tuple[str, ...]
     files: Mapping[Part, tuple[AnnotatedPicture, ...]]
     digest: str
     mirrors: bool = True
+    held_out: frozenset[Part] = frozenset()
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -79,10 +81,9 @@ def coco_folder(folder: Path, mirrors: bool = True) -> CocoFolder:
     source = str(files["train"])
     if "val" not in parts:
         check_count(folder, len(parts["train"]))
-        held = held_out([set(row.labels.tolist()) for row in parts["train"]])
-        every = list(enumerate(parts["train"]))
-        parts["train"] = [row for i, row in every if i not in held]
-        parts["val"] = [row for i, row in every if i in held]
+    learned = parts["train"]
+    for part, numbers in divided([set(row.labels.tolist()) for row in learned], files).items():
+        parts[part] = [learned[number] for number in numbers]
     for label, name in enumerate(classes):
         if not any((row.labels == label).any() for row in parts["train"]):
             raise InputError(
@@ -96,7 +97,7 @@ def coco_folder(folder: Path, mirrors: bool = True) -> CocoFolder:
         )
     tell_unjudged(folder, [name for label, name in enumerate(classes) if label not in judged])
     ordered: dict[Part, tuple[AnnotatedPicture, ...]] = {part: tuple(parts[part]) for part in PARTS if part in parts}
-    return CocoFolder(classes, ordered, _digest(ordered, classes), mirrors)
+    return CocoFolder(classes, ordered, _digest(ordered, classes), mirrors, frozenset(ordered.keys() - files.keys()))
 
 
 def _digest(files: Mapping[Part, tuple[AnnotatedPicture, ...]], classes: tuple[str, ...]) -> str:

@@ -11,8 +11,10 @@ from torch.nn import functional
 
 from ..errors import InputError
 from .augmentation import random_moves
-from .boxes import BoxTargets, boxes_at, decoded, encoded
+from .boxes import BoxTargets, boxes_at, encoded
+from .evidence import Scorer
 from .heads import DETECTOR_STRIDE
+from .matches import MatchScorer
 from .parts import Part
 from .sources import Boxed
 from .tasks import Task, check_part
@@ -66,6 +68,10 @@ class Detection(Task):
     def count(self, part: Part) -> int:
         return self.source.count(part)
 
+    @property
+    def held_out(self) -> frozenset[Part]:
+        return self.source.held_out
+
     def batch(self, part: Part, rows: np.ndarray, size: tuple[int, int]) -> tuple[Tensor, BoxTargets]:
         check_part(self.name, part, self.count(part))
         targets = [tuple(map(torch.from_numpy, pair)) for pair in self.source.boxes(part, rows, size)]
@@ -92,6 +98,15 @@ class Detection(Task):
         """Focal loss of the heat (Law and Deng 2018, CornerNet, equation 1), generalised IoU of the boxes (Rezatofighi
         et al. 2019); both per box.
         """
+        return self._summed_losses(outputs, targets).sum() / max(1, sum(len(labels) for _, labels in targets))
+
+    def losses(self, outputs: Tensor, targets: BoxTargets) -> Tensor:
+        """The loss of each picture by itself, per box it has."""
+        counts = torch.tensor([max(1, len(labels)) for _, labels in targets])
+        return self._summed_losses(outputs.cpu(), targets) / counts
+
+    def _summed_losses(self, outputs: Tensor, targets: BoxTargets) -> Tensor:
+        """Of each picture, summed over its boxes."""
         rows, columns = outputs.shape[2:]
         heat, boxes, share = encoded(targets, len(self.classes), (rows, columns), self.stride)
         logits, predicted = self._parts(outputs)
@@ -99,8 +114,7 @@ class Detection(Task):
         p = logits.sigmoid()
         misses = functional.logsigmoid(logits) * (1 - p) ** 2 * centres
         false_alarms = functional.logsigmoid(-logits) * p**2 * (1 - heat) ** 4 * ~centres
-        count = max(1, sum(len(labels) for _, labels in targets))
-        return (_BOXES * _box_loss(predicted, boxes, share) - misses.sum() - false_alarms.sum()) / count
+        return _BOXES * _box_losses(predicted, boxes, share) - (misses + false_alarms).sum((1, 2, 3))
 
     def distance(self, outputs: Tensor, teacher: Tensor) -> Tensor:
         """Of the heat by cross-entropy where it differs (Li et al. 2020, Generalized Focal Loss, equation 4), of the
@@ -112,41 +126,23 @@ class Detection(Task):
         focus = (logits.sigmoid() - heat) ** 2
         heat_loss = focus * functional.binary_cross_entropy_with_logits(logits, heat, reduction="none")
         hottest = heat.amax(1)
-        box_loss = _box_loss(predicted, teacher_boxes, hottest * (hottest > _SEES))
-        return (heat_loss.sum() + _BOXES * box_loss) / heat.sum().clamp(min=1)
+        box_losses = _box_losses(predicted, teacher_boxes, hottest * (hottest > _SEES))
+        return (heat_loss.sum() + _BOXES * box_losses.sum()) / heat.sum().clamp(min=1)
 
     def _parts(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the heat [n, classes, rows, columns], boxes [n, 4, rows, columns] in pixels."""
         classes = len(self.classes)
         return outputs[:, :classes].float(), boxes_at(outputs[:, classes:].float(), self.stride)
 
-    def scorer(self) -> Any:
-        return _MeanPrecision(self.stride)
+    def scorer(self) -> Scorer:
+        return MatchScorer(len(self.classes), self.stride)
 
 
-def _box_loss(predicted: Tensor, target: Tensor, share: Tensor) -> Tensor:
-    """1 - generalised IoU of boxes [n, 4, rows, columns], summed by each cell's share [n, rows, columns]."""
+def _box_losses(predicted: Tensor, target: Tensor, share: Tensor) -> Tensor:
+    """1 - generalised IoU of boxes [n, 4, rows, columns], summed by each cell's share [n, rows, columns] to [n]."""
     from torchvision.ops import generalized_box_iou_loss
 
     cells = share > 0
     pairs = (boxes.movedim(1, -1)[cells] for boxes in (predicted, target))
-    return (generalized_box_iou_loss(*pairs) * share[cells]).sum()
-
-
-class _MeanPrecision:
-    """torchmetrics' mean average precision (COCO's), of the boxes that maps are read as."""
-
-    def __init__(self, stride: int) -> None:
-        from torchmetrics.detection import MeanAveragePrecision
-
-        self._metric, self._stride = MeanAveragePrecision(backend="faster_coco_eval"), stride
-
-    def update(self, outputs: Tensor, targets: BoxTargets) -> None:
-        detections = [decoded(output, self._stride) for output in outputs.cpu()]
-        self._metric.update(
-            [{"boxes": boxes, "scores": scores, "labels": labels} for boxes, scores, labels in detections],
-            [{"boxes": boxes.cpu(), "labels": labels.cpu()} for boxes, labels in targets],
-        )
-
-    def compute(self) -> float:
-        return max(0.0, float(self._metric.compute()["map"]))
+    of_cells = generalized_box_iou_loss(*pairs) * share[cells]
+    return share.new_zeros(share.shape).masked_scatter(cells, of_cells).sum((1, 2))

@@ -77,7 +77,7 @@ def named(options: Mapping[str, Any]) -> Schedule:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """state: of the module, in its order. epochs: one row per epoch: epoch, loss, score."""
+    """state: of the module, in its order. epochs: one row per epoch: epoch, loss, and what `Score.row` has."""
 
     state: Mapping[str, Tensor]
     epochs: tuple[Mapping[str, float], ...]
@@ -122,7 +122,7 @@ def fit(
             if project is not None:
                 for network in networks:
                     project(network)
-            epochs = (*epochs, {"epoch": len(epochs) + 1, "loss": loss, "score": score(run.kept, task, size).value})
+            epochs = (*epochs, {"epoch": len(epochs) + 1, "loss": loss, **score(run.kept, task, size).row})
             run.checkpoint(epochs).write(path)
     prune()
     return Trained({k: v.detach().cpu().clone() for k, v in run.kept.state_dict().items()}, epochs)

@@ -1,7 +1,8 @@
 """A folder of pictures with a mask for each:
 
-    FOLDER/images/NAME.jpg, FOLDER/masks/NAME.png    every fifth picture is for validation
-    FOLDER/{train,val,test}/{images,masks}/          as the folders say (`parts.py`); without val it is held out
+    FOLDER/images/NAME.jpg, FOLDER/masks/NAME.png    every fifth picture is for validation, and of 15 or more as many
+                                                     for the test
+    FOLDER/{train,val,test}/{images,masks}/          as the folders say (`parts.py`); what they do not name is held out
     FOLDER/{images,masks}/{train,val,test}/          the same
     FOLDER/classes.txt                               optional: names of the classes, one a line
 
@@ -21,7 +22,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError
-from .parts import PARTS, Part, check_count, held_out, part_folders, tell_unjudged
+from .parts import PARTS, Part, check_count, divided, part_folders, tell_unjudged
 from .picture_files import PictureFile, checked, mask_values, picture_files, stretched
 from .sources import NO_CLASS, nearest
 
@@ -43,13 +44,16 @@ class MaskedPicture:
 
 @dataclass(frozen=True)
 class MaskFolder:
-    """Pictures in files with a mask for each. binary: the masks hold 0 and 255, which are the classes 0 and 1."""
+    """Pictures in files with a mask for each. binary: the masks hold 0 and 255, which are the classes 0 and 1.
+    held_out: the parts that the folders do not name.
+    """
 
     classes: tuple[str, ...]
     files: Mapping[Part, tuple[MaskedPicture, ...]]
     digest: str
     binary: bool = False
     mirrors: bool = True
+    held_out: frozenset[Part] = frozenset()
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -95,10 +99,10 @@ def mask_folder(folder: Path, mirrors: bool = True) -> MaskFolder:
     _check_values(parts, binary, len(names))
     if "val" not in parts:
         check_count(folder, len(parts["train"]))
-        held = held_out([row.classes - (frozenset() if binary else {NO_CLASS}) for row in parts["train"]])
-        every = tuple(enumerate(parts["train"]))
-        parts["train"] = tuple(row for i, row in every if i not in held)
-        parts["val"] = tuple(row for i, row in every if i in held)
+    shows = [row.classes - (frozenset() if binary else {NO_CLASS}) for row in parts["train"]]
+    learned = parts["train"]
+    for part, numbers in divided(shows, places).items():
+        parts[part] = tuple(learned[number] for number in numbers)
     if not names:
         names = _BINARY if binary else tuple(map(str, range(max(shown - {NO_CLASS}, default=0) + 1)))
     if len(names) < 2:
@@ -107,7 +111,7 @@ def mask_folder(folder: Path, mirrors: bool = True) -> MaskFolder:
         )
     tell_unjudged(folder, _unjudged(folder, names, parts, binary))
     files: dict[Part, tuple[MaskedPicture, ...]] = {part: parts[part] for part in PARTS if parts.get(part)}
-    return MaskFolder(names, files, _digest(files, names), binary, mirrors)
+    return MaskFolder(names, files, _digest(files, names), binary, mirrors, frozenset(files.keys() - places.keys()))
 
 
 def _digest(files: Mapping[Part, tuple[MaskedPicture, ...]], names: tuple[str, ...]) -> str:

@@ -1,9 +1,10 @@
 """The parts of a data set: train is learned from, val is chosen on, test is reported on.
 
 Folders and annotation files name their parts, in any case and with a year behind ("Training", "valid", "test2017").
-Where only pictures to learn from are named, or nothing is, every fifth picture is held out for validation, and as many
-more as it takes for every class that two pictures show to be in both parts. The rule looks at the order and the classes
-alone, so that the same folder has the same parts each time.
+Where no part for validation is named, every fifth picture to learn from is held out for it, and as many more as it
+takes for every class that two pictures show to be in both parts. Where no test part is named, as many are held out for
+that, of classes (folders of classes) or sets (all others) of 15 pictures and more: less would report nothing. The rule
+looks at the order and the classes alone, so that the same folder has the same parts each time.
 """
 
 import re
@@ -12,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from ..errors import InputError
+from ..errors import InputError, unknown
 from .picture_files import visible
 
 __all__ = [
@@ -20,7 +21,10 @@ __all__ = [
     "FEWEST",
     "PARTS",
     "Part",
+    "check_chosen_on",
     "check_count",
+    "check_judged",
+    "divided",
     "held_out",
     "part_folders",
     "part_named",
@@ -31,6 +35,7 @@ Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 
 FEWEST = 5  # pictures of a set without parts: every fifth one is held out
+_FEWEST_TESTED = 3 * FEWEST  # from which on a fifth is held out for a test, too
 CALLER = 5  # frames from a folder's reader to who called `resolve_task`
 _NAMES: Mapping[str, Part] = {
     "train": "train", "training": "train",
@@ -81,13 +86,47 @@ def _holds_folders(folder: Path) -> bool:
     return any(inner.is_dir() for inner in visible(folder))
 
 
-def held_out(classes: Sequence[Collection[int]]) -> frozenset[int]:
-    """The pictures held out for validation, by number. classes: what each picture shows, in the order of the pictures.
+def check_judged(part: str) -> None:
+    """Raise InputError for a part that no score is of."""
+    if part not in ("val", "test"):
+        raise unknown("part to judge by", part, ("val", "test"))
+
+
+def check_chosen_on(part: str, chooser: str) -> None:
+    """Raise InputError where a choice would look at pictures that are only reported on. chooser: what chooses."""
+    if part == "test":
+        raise InputError(f"{chooser} chooses, and the test part is reported on, never chosen on; choose by part='val'")
+
+
+def divided(classes: Sequence[Collection[int]], named: Collection[Part]) -> dict[Part, list[int]]:
+    """The pictures to learn from, by number, in what stays to learn from and the parts held out from it.
+
+    classes: what each picture shows. named: the parts that the data names.
+
+    >>> divided([{0}] * 6, ["train"]), divided([{0}] * 16, ["train", "val"])["test"]
+    ({'train': [0, 1, 2, 3, 5], 'val': [4]}, [4, 9, 14])
+    """
+    parts: dict[Part, list[int]] = {"train": list(range(len(classes)))}
+    lacking = [part for part in PARTS if part not in named]
+    for part in lacking:
+        if part == "test" and len(classes) < _FEWEST_TESTED:
+            continue
+        # a fifth of all is a fourth of what is left after the first
+        every = FEWEST - 1 if part == "test" and "val" in lacking else FEWEST
+        learned = parts["train"]
+        held = held_out([classes[number] for number in learned], every)
+        parts["train"] = [number for place, number in enumerate(learned) if place not in held]
+        parts[part] = [number for place, number in enumerate(learned) if place in held]
+    return parts
+
+
+def held_out(classes: Sequence[Collection[int]], every: int = FEWEST) -> frozenset[int]:
+    """One picture of so many, by number. classes: what each picture shows, in the order of the pictures.
 
     >>> sorted(held_out([{0}] * 11)), sorted(held_out([{0}, {0, 1}, {1}])), sorted(held_out([{0}]))
     ([4, 9], [1], [])
     """
-    held = set(range(FEWEST - 1, len(classes), FEWEST))
+    held = set(range(every - 1, len(classes), every))
     pictures: dict[int, list[int]] = {}
     for number, labels in enumerate(classes):
         for label in set(labels):

@@ -1,7 +1,6 @@
-"""The score of a network, or of whatever answers like it, on a task's validation pictures."""
+"""The score of a network, or of whatever answers like it, on a part of a task's pictures."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,49 +8,51 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from .tasks import Task
+from .evidence import Means
+from .parts import Part
+from .scores import Score
+from .tasks import Task, check_part
 
-__all__ = ["Score", "logits", "prepared", "score", "score_with"]
+__all__ = ["logits", "prepared", "score", "score_with"]
 
 _BATCH = 64
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-@dataclass(frozen=True)
-class Score:
-    """value: of `metric`, 0 to 1. pictures: how many it is of. dtype: "float" or "int8"; what ran."""
-
-    task: str
-    metric: str
-    value: float
-    pictures: int
-    dtype: str = "float"
-
-    def __float__(self) -> float:
-        return self.value
-
-    def __str__(self) -> str:
-        return f"{self.task}: {self.metric} {self.value:.1%} of {self.pictures} pictures, {self.dtype}"
-
-
-def score(module: nn.Module, task: Task, size: tuple[int, int, int]) -> Score:
-    """The module's score in eval mode. size: (channels, height, width) it reads."""
+def score(module: nn.Module, task: Task, size: tuple[int, int, int], part: Part = "val") -> Score:
+    """The module's score in eval mode. size: (channels, height, width) it reads. part: "val" or "test"."""
     device = next(module.parameters()).device
-    return score_with(lambda images: logits(module, prepared(images, size, module).to(device)), task, size)
+    return score_with(lambda images: logits(module, prepared(images, size, module).to(device)), task, size, part=part)
 
 
-def score_with(answer: Callable[[Tensor], Any], task: Task, size: tuple[int, int, int], dtype: str = "float") -> Score:
-    """The score of whatever answers a batch of pictures, uint8[n, 3, height, width], as the network would."""
-    metric = task.scorer()
-    count = task.count("val")
-    if not count:
+def score_with(
+    answer: Callable[[Tensor], Any],
+    task: Task,
+    size: tuple[int, int, int],
+    dtype: str = "float",
+    part: Part = "val",
+) -> Score:
+    """The score of whatever answers a batch of pictures, uint8[n, 3, height, width], as the network would.
+
+    Raises InputError for a part that the task does not have.
+    """
+    count = task.count(part)
+    if not count and part == "val":
         raise InputError(f"{task.name} has no pictures for validation, so nothing can be judged; add some")
+    check_part(task.name, part, count)
+    metric, losses = task.scorer(), []
     for start in range(0, count, _BATCH):
-        images, targets = task.batch("val", np.arange(start, min(start + _BATCH, count)), size[1:])
+        images, targets = task.batch(part, np.arange(start, min(start + _BATCH, count)), size[1:])
         outputs = answer(images)
-        metric.update(outputs, targets.to(outputs.device) if isinstance(targets, Tensor) else targets)
-    return Score(task.name, task.metric, float(metric.compute()), count, dtype)
+        targets = targets.to(outputs.device) if isinstance(targets, Tensor) else targets
+        metric.update(outputs, targets)
+        losses.append(task.losses(outputs, targets).float().cpu().numpy())
+    evidence = metric.evidence()
+    return Score(
+        task.name, task.metric, evidence.value, count, dtype, part, task.digest, part in task.held_out, evidence,
+        Means(np.concatenate(losses)),
+    )  # fmt: skip
 
 
 def logits(module: nn.Module, images: Tensor) -> Any:

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from ..errors import InputError
 from .augmentation import random_moves
+from .evidence import Overlaps, Scorer
 from .parts import Part
 from .sources import NO_CLASS, Masked
 from .tasks import Task, check_part
@@ -60,6 +61,10 @@ class Segmentation(Task):
     def count(self, part: Part) -> int:
         return self.source.count(part)
 
+    @property
+    def held_out(self) -> frozenset[Part]:
+        return self.source.held_out
+
     def batch(self, part: Part, rows: np.ndarray, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Masks int64[n, height, width]; NO_CLASS where nothing is judged."""
         check_part(self.name, part, self.count(part))
@@ -99,24 +104,39 @@ class Segmentation(Task):
         student, teacher = (functional.log_softmax(o.float() / heat, 1) for o in (outputs, target))
         return heat**2 * functional.kl_div(student, teacher, log_target=True, reduction="none").sum(1).mean()
 
-    def scorer(self) -> Any:
-        return _MeanIoU(len(self.classes))
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy per pixel of each picture."""
+        entropy = functional.cross_entropy(
+            _upsampled(outputs, targets), targets, ignore_index=NO_CLASS, reduction="none"
+        )
+        return entropy.sum((1, 2)) / (targets != NO_CLASS).sum((1, 2)).clamp(min=1)
+
+    def scorer(self) -> Scorer:
+        return _OverlapScorer(len(self.classes))
 
 
 def _upsampled(outputs: Tensor, like: Tensor) -> Tensor:
     return functional.interpolate(outputs.float(), like.shape[1:], mode="bilinear")
 
 
-class _MeanIoU:
-    """torchmetrics' Jaccard index over all pixels of all pictures, the mean over the classes that they show."""
+class _OverlapScorer:
+    """Gathers `Overlaps` of upsampled logits; the class with the largest is the answer."""
 
     def __init__(self, classes: int) -> None:
-        from torchmetrics.classification import MulticlassJaccardIndex
-
-        self._metric = MulticlassJaccardIndex(classes, ignore_index=NO_CLASS)
+        self._classes = classes
+        self._pixels: list[np.ndarray] = []  # per batch
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
-        self._metric.to(outputs.device).update(_upsampled(outputs, targets).argmax(1), targets)
+        answers, n, c = _upsampled(outputs, targets).argmax(1), len(targets), self._classes
+        judged = targets != NO_CLASS
+        picture = torch.arange(n, device=targets.device)[:, None, None].expand_as(targets)[judged]
+        pairs = (picture * c + targets[judged]) * c + answers[judged]
+        confusion = torch.bincount(pairs, minlength=n * c * c).view(n, c, c)
+        both = confusion.diagonal(dim1=1, dim2=2)
+        self._pixels.append(torch.stack([both, confusion.sum(1) + confusion.sum(2) - both], 1).cpu().numpy())
+
+    def evidence(self) -> Overlaps:
+        return Overlaps(np.concatenate(self._pixels))
 
     def compute(self) -> float:
-        return float(self._metric.compute())
+        return self.evidence().value

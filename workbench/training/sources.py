@@ -34,6 +34,15 @@ class _Pictures(Protocol):
         """Whether a picture's mirror image shows the same classes."""
         ...
 
+    @property
+    def held_out(self) -> frozenset[Part]:
+        """The parts that a rule holds out, as the data does not name them."""
+        ...
+
+    def count(self, part: Part) -> int:
+        """How many pictures a part has; none are made for it."""
+        ...
+
     def pictures(self, part: Part, rows: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
         """uint8[len(rows), 3, height, width]."""
         ...
@@ -50,8 +59,6 @@ class Labelled(_Pictures, Protocol):
 class Boxed(_Pictures, Protocol):
     """Pictures with boxes; labels are indices into `classes`."""
 
-    def count(self, part: Part) -> int: ...
-
     def boxes(self, part: Part, rows: np.ndarray, size: tuple[int, int]) -> list[LabelledBoxes]:
         """Of each picture, in pixels of a picture of (height, width)."""
         ...
@@ -59,8 +66,6 @@ class Boxed(_Pictures, Protocol):
 
 class Masked(_Pictures, Protocol):
     """Pictures with a class for every pixel; an index into `classes`, or NO_CLASS."""
-
-    def count(self, part: Part) -> int: ...
 
     def masks(self, part: Part, rows: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
         """uint8[len(rows), height, width]."""

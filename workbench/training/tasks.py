@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError, unknown
 from .augmentation import moved
+from .evidence import Hits, Scorer
 from .parts import PARTS, Part
 from .sources import Labelled
 
@@ -65,6 +66,11 @@ class Task(ABC):
     def count(self, part: Part) -> int:
         """How many pictures a part has; 0 where the data has no such part."""
 
+    @property
+    @abstractmethod
+    def held_out(self) -> frozenset[Part]:
+        """The parts that a rule holds out of the pictures to learn from, as the data does not name them."""
+
     @abstractmethod
     def batch(self, part: Part, rows: np.ndarray, size: tuple[int, int]) -> tuple[Tensor, Any]:
         """Pictures uint8[n, 3, height, width] and their labels, boxes or masks. rows: int[n], numbers in the part.
@@ -89,9 +95,20 @@ class Task(ABC):
     def distance(self, outputs: Any, teacher: Any) -> Tensor:
         """How far the outputs are from a teacher's, in the loss's unit."""
 
+    def distances(self, outputs: Any, teacher: Any) -> Tensor:
+        """The distance of each picture by itself, float[n]."""
+        pairs = zip(outputs, teacher, strict=True)
+        return torch.stack([self.distance(output[None], other[None]) for output, other in pairs])
+
     @abstractmethod
-    def scorer(self) -> Any:
-        """A torchmetrics metric of (outputs, targets)."""
+    def losses(self, outputs: Any, targets: Any) -> Tensor:
+        """How wrong the outputs are for each picture, float[n]: cross-entropy where there is one. Smoother than the
+        score, which counts what is right and is blind to by how much.
+        """
+
+    @abstractmethod
+    def scorer(self) -> Scorer:
+        """What gathers the score of (outputs, targets), batch by batch."""
 
 
 @dataclass(frozen=True)
@@ -135,12 +152,15 @@ class Classification(Task):
         return "top-1 accuracy"
 
     def count(self, part: Part) -> int:
-        return len(self.source.labels(part))
+        return self.source.count(part)
+
+    @property
+    def held_out(self) -> frozenset[Part]:
+        return self.source.held_out
 
     def batch(self, part: Part, rows: np.ndarray, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        labels = self.source.labels(part)
-        check_part(self.name, part, len(labels))
-        return self.source.pictures(part, rows, size), torch.from_numpy(labels[rows])
+        check_part(self.name, part, self.count(part))
+        return self.source.pictures(part, rows, size), torch.from_numpy(self.source.labels(part)[rows])
 
     def varied(self, images: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         return moved(images, self.shift, self.source.mirrors, generator), targets
@@ -169,22 +189,25 @@ class Classification(Task):
         log_student, log_teacher = (nn.functional.log_softmax(o / heat, 1) for o in (outputs, teacher))
         return heat**2 * nn.functional.kl_div(log_student, log_teacher, log_target=True, reduction="batchmean")
 
-    def scorer(self) -> Any:
-        return _Top1()
+    def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy, in nats; no label is smoothed."""
+        return nn.functional.cross_entropy(outputs, targets, reduction="none")
+
+    def scorer(self) -> Scorer:
+        return _HitScorer()
 
 
-class _Top1:
-    """torchmetrics' accuracy, told the number of outputs by the first batch."""
+class _HitScorer:
+    """Gathers `Hits`: the class with the largest logit is the answer."""
 
     def __init__(self) -> None:
-        self._metric: Any = None
+        self._right: list[np.ndarray] = []  # per batch
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
-        from torchmetrics.classification import MulticlassAccuracy
+        self._right.append((outputs.argmax(1) == targets).cpu().numpy())
 
-        if self._metric is None:
-            self._metric = MulticlassAccuracy(outputs.shape[1], average="micro").to(outputs.device)
-        self._metric.update(outputs, targets)
+    def evidence(self) -> Hits:
+        return Hits(np.concatenate(self._right))
 
     def compute(self) -> float:
-        return float(self._metric.compute())
+        return self.evidence().value
