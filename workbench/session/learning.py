@@ -16,7 +16,7 @@ from ..state import AnyState, Learned, Size, State, check_images, check_weights,
 from ..surgery import build_state, recompress
 from ..training import Score, Task, fit, named, prepared, resolve_task, score, score_with
 
-__all__ = ["evaluate", "finetune", "images_of", "with_weights"]
+__all__ = ["evaluate", "finetune", "images_of", "size_of", "with_weights"]
 
 _IMAGES = 128  # pictures of a task on which replaced blocks are fitted and an int8 file's ranges are found
 
@@ -40,7 +40,7 @@ def finetune(
     teacher: State | nn.Module | None = None,
 ) -> AnyState:
     """See `Session.finetune`."""
-    data, size = resolve_task(task), _size(state)
+    data, size = resolve_task(task), size_of(state)
     schedule = named({**data.schedule, **options})
     module = build_state(state, images_of(state, data) if state.plans_since_learned else None)
     graph = state.graph
@@ -64,7 +64,7 @@ def evaluate(
     """See `Session.evaluate`."""
     if dtype not in ("float", "int8", "int16"):
         raise unknown("dtype", dtype, ("float", "int8", "int16"))
-    data, size = resolve_task(task), _size(state)
+    data, size = resolve_task(task), size_of(state)
     if calibration is not None:
         check_images(calibration, "calibration", state.input_size)
     images = images_of(state, data) if calibration is None else calibration
@@ -80,7 +80,7 @@ def evaluate(
 
 def images_of(state: State, task: Task, count: int = _IMAGES) -> torch.Tensor:
     """Training pictures of a task as the network reads them, spread over all of them; no labels."""
-    size = _size(state)
+    size = size_of(state)
     total = task.count("train")
     which = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
     pictures, _ = task.batch("train", which, size[1:])
@@ -92,7 +92,8 @@ def _answer(module: nn.Module, images: torch.Tensor) -> Any:
         return module(images)
 
 
-def _size(state: State) -> Size:
+def size_of(state: State) -> Size:
+    """(channels, height, width) of the pictures a state reads; InputError where it reads none."""
     if state.input_size is None:
         raise InputError("a task's pictures need a network that reads one image; open it with input_size=")
     return state.input_size

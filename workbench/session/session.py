@@ -21,6 +21,7 @@ from .bundle import bundle
 from .export import export, int8_fidelity
 from .files import save
 from .learning import evaluate, finetune, with_weights
+from .recovery import EPOCHS, PICTURES, STEPS, recover
 from .verifying import fidelity_of, verify
 
 __all__ = ["Session"]
@@ -118,6 +119,34 @@ class Session(State):
         InputError, before anything is learned, where the data is damaged or does not fit the network's head.
         """
         return finetune(self, task, {"epochs": epochs, **schedule}, teacher)
+
+    def recover(
+        self,
+        task: str | Path | Task,
+        epochs: int = EPOCHS,
+        *,
+        pictures: int = PICTURES,
+        distil: int = STEPS,
+        **schedule: Any,
+    ) -> Self:
+        """The session with weights that keep what was learned before the steps applied since: a change for `undo`.
+
+        Three stages, with the network before these steps as teacher: replaced layers and narrowed widths are fitted to
+        it by least squares, on `pictures` training pictures of the task; its blocks are distilled, `distil` steps each,
+        without labels; and for some epochs the whole network learns from the labels, the teacher's outputs and the maps
+        its blocks make. Where the weights never learned a task the network without the steps learns it first, as
+        `finetune` would: edits lose least in that order.
+
+        task, schedule: as for `finetune`. `recovery` shows what each stage brought. A bar shows how far it is; the same
+        call goes on where it was interrupted. Raises InputError where no step was applied since weights were learned.
+        """
+        return recover(self, task, {"epochs": epochs, **schedule}, pictures, distil)
+
+    @property
+    def recovery(self) -> pd.DataFrame:
+        """What each stage of the last recovery brought: stage, score (validation pictures), seconds; else no row."""
+        rows = [] if self.learned is None else list(self.learned.stages)
+        return pd.DataFrame(rows, columns=["stage", "score", "seconds"])
 
     def with_weights(self, weights: nn.Module | str | Path) -> Self:
         """The session with the weights of a module, or a .safetensors file, that fit its network as it is now.

@@ -12,12 +12,14 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..graph import Edit, Graph, Plan, ReplaceBlock, Resize
 from .carry_out import carry_out
+from .conformance import require_planned
 from .reconstruction import reconstruct
 from .resize import Sources, channel_sources
 
@@ -41,12 +43,14 @@ class Edited:
     counterparts: Mapping[str, Counterpart]
 
 
-def carry_out_reconstructing(model: nn.Module, graph: Graph, plans: Sequence[Plan], images: Tensor) -> Edited:
+def carry_out_reconstructing(
+    model: nn.Module, graph: Graph, plans: Sequence[Plan], images: Tensor, inputs: Sequence[Any] | None = None
+) -> Edited:
     """Carry the plans out on a copy of `model`: replaced layers fitted, narrowed widths reconstructed on the images.
 
     graph: of `model`. images: [N, C, H, W]. Widths that plans narrow one after the other are narrowed at once. Of
     edits that leave the choice of channels to the magnitude of weights, what the layers behind need decides
-    (`reconstruction.py`).
+    (`reconstruction.py`). inputs: as for `build`; the result is traced and compared with the plan as there.
     """
     edited = copy.deepcopy(model)
     like = next(edited.parameters(), None)
@@ -63,6 +67,7 @@ def carry_out_reconstructing(model: nn.Module, graph: Graph, plans: Sequence[Pla
             counterparts |= dict(_fused(counterparts, edits, graph))
         graph = carry_out(edited, graph, [Plan(tuple(edits))], images)
         counterparts = {name: counterparts[name] for name in graph.by_name if name in counterparts}
+    require_planned(edited, graph, inputs)
     return Edited(edited, graph, counterparts)
 
 

@@ -13,7 +13,6 @@ Two ways, both in the order in which blocks run, so that each block also mends w
 A block behind which blocks were dropped learns to do what they did, too: y is what the last of them made.
 """
 
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,13 +26,13 @@ from ..graph.trace import evaluating
 from ..progress import Progress
 from .activations import capture
 from .block_network import BlockModule, block_networks
-from .counterparts import Counterpart, Edited
+from .counterparts import Edited
 from .dense_weights import affine, as_rows, fill, is_held_out, sample
 from .distil import imitate
 from .kernels import patches
 from .least_squares import Regression
 
-__all__ = ["Unit", "distil_units", "refit_units", "units"]
+__all__ = ["Unit", "distil_units", "matched_points", "refit_units", "units"]
 
 _CHUNK = 32  # images at a time
 _WIDEST = 1500  # elements of a patch
@@ -56,7 +55,7 @@ class Unit:
 
 
 def units(graph: Graph, edited: Edited) -> tuple[Unit, ...]:
-    """The blocks that are modules of their own in both networks, up to the last one that changed."""
+    """The blocks that are modules of their own in both networks, in the order in which they run."""
     before, after = block_networks(graph), block_networks(edited.graph)
     old = [block for block in graph.blocks if block.name in before]
     new = {block.name: block for block in edited.graph.blocks if block.name in after}
@@ -75,8 +74,19 @@ def units(graph: Graph, edited: Edited) -> tuple[Unit, ...]:
         if output is not None and output.tensor == block.output:
             goal = whole[-1].output
             listed.append(Unit(block.name, mine.input, mine.output, tuple(b.name for b in whole), goal, changed))
+    return tuple(listed)
+
+
+def matched_points(graph: Graph, edited: Edited) -> list[tuple[str, str, Tensor | None]]:
+    """Paths of modules that make counterparts, in the edited network and in the one before, and the basis."""
+    return [(unit.path, unit.whole[-1], edited.counterparts[unit.makes].basis) for unit in units(graph, edited)]
+
+
+def _changed_units(graph: Graph, edited: Edited) -> tuple[Unit, ...]:
+    """The units up to the last one that changed."""
+    listed = units(graph, edited)
     last = max((i for i, unit in enumerate(listed) if unit.changed), default=-1)
-    return tuple(listed[: last + 1])
+    return listed[: last + 1]
 
 
 def _signature(graph: Graph, block: Block) -> tuple[object, ...]:
@@ -96,7 +106,7 @@ class _Walk:
     tensor: str = ""  # of the edited graph, that `reads` are of
 
     def enter(self, unit: Unit) -> tuple[Tensor, Tensor]:
-        """x and x~ of all images."""
+        """X and x~ of all images."""
         if self.reads is None or self.tensor != unit.reads:
             point = {"x": (unit.path, "input")}
             pairs = zip((self.model, self.edited.module), self.images, strict=True)
@@ -107,7 +117,7 @@ class _Walk:
         return self.reads
 
     def goal(self, unit: Unit) -> tuple[Tensor, Tensor]:
-        """y of all images, and what is asked of the edited block: B y, at the size of the maps it makes."""
+        """Y of all images, and what is asked of the edited block: B y, at the size of the maps it makes."""
         x, edited = self.enter(unit)
         y = x
         for path in unit.whole:
@@ -129,7 +139,7 @@ def refit_units(
 
     images: the same ones [N, C, H, W] as `model` reads them and as the edited network does.
     """
-    walk, listed = _Walk(model, edited, images), units(graph, edited)
+    walk, listed = _Walk(model, edited, images), _changed_units(graph, edited)
     with evaluating(model, edited.module):
         for i, unit in enumerate(listed, 1):
             _refit_unit(walk, graph, unit)
@@ -154,7 +164,7 @@ def distil_units(
 
     steps: a block. start: this many of the units are distilled already. done: called with their number after each.
     """
-    walk, listed = _Walk(model, edited, images), units(graph, edited)
+    walk, listed = _Walk(model, edited, images), _changed_units(graph, edited)
     with evaluating(model, edited.module):
         for i, unit in enumerate(listed):
             y, goal = walk.goal(unit)
