@@ -40,9 +40,12 @@ EPOCHS = 3
 _RECOVERY = 1  # files of another recovery are not continued
 
 
-def recover(state: AnyState, task: str | Path | Task, options: Mapping[str, Any], pictures: int, steps: int) -> AnyState:
+def recover(
+    state: AnyState, task: str | Path | Task, options: Mapping[str, Any], pictures: int, steps: int
+) -> AnyState:
     """See `Session.recover`."""
-    data, size = resolve_task(task), size_of(state)
+    data = resolve_task(task)
+    size_of(state)
     schedule = named({**data.schedule, **options})
     for name, value, least in (("pictures", pictures, 8), ("steps", steps, 0)):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -54,7 +57,7 @@ def recover(state: AnyState, task: str | Path | Task, options: Mapping[str, Any]
     with _timed(stages, "unedited network learned"):
         if before.learned is None:
             before = finetune(before, data, {key: value for key, value in options.items() if key != "epochs"})
-        teacher = build_state(before)
+        teacher = build_state(before).to(memory_format=torch.channels_last)
     stages[-1]["score"] = score(teacher, data, size_of(before)).value
     with shown("recovering") as progress:
         distilled = _Distilled.of(state, before, teacher, data, pictures, steps, progress)
@@ -207,4 +210,5 @@ def _images(before: State, state: State, data: Task, pictures: int) -> tuple[tor
     pair = tuple(images_of(network, data, pictures) for network in (before, state))
     for images in pair:
         images[1::2] = images[1::2].flip(-1)
-    return pair[0], pair[1]
+    first, second = (images.contiguous(memory_format=torch.channels_last) for images in pair)
+    return first, second

@@ -111,7 +111,8 @@ class _Walk:
             point = {"x": (unit.path, "input")}
             pairs = zip((self.model, self.edited.module), self.images, strict=True)
             x, edited = (
-                torch.cat([capture(module, part, point)["x"] for part in images.split(_CHUNK)]) for module, images in pairs
+                torch.cat([capture(module, part, point)["x"] for part in images.split(_CHUNK)])
+                for module, images in pairs
             )
             self.reads = x, edited
         return self.reads
@@ -220,7 +221,7 @@ class _Inner:
 
 
 def _refittable(edited: Edited, unit: Unit) -> Iterator[tuple[Op, Op]]:
-    """Convolutions of the block, each with its norm, around which widths changed or whose block does more than before."""
+    """Convolutions of the block, each with its norm: where widths changed, and the last where blocks were dropped."""
     graph = edited.graph
     block = next(block for block in graph.blocks if block.name == unit.path)
     for name in block.ops:
