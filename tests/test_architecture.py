@@ -141,7 +141,7 @@ def test_the_type_checker_sees_what_is_exported() -> None:
     names |= {n.id for n in ast.walk(block) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     stars = {n.module for n in ast.walk(block) if isinstance(n, ast.ImportFrom) and n.names[0].name == "*"}
     assert stars == {"transforms.every"}
-    assert (names | {*TRANSFORMS, "__version__", "targets"}) - {None} == set(workbench.__all__)
+    assert (names | {*TRANSFORMS, "__version__", "targets", "weights"}) - {None} == set(workbench.__all__)
 
 
 def test_files_stay_small() -> None:

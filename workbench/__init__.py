@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 # name -> (module, attribute): looked up on first use, so that `import workbench` costs no torch, timm or pandas. The
-# transforms are exported beside them, by the names in `transforms/every.py`, and so is `targets`.
+# transforms are exported beside them, by the names in `transforms/every.py`, and so are `targets` and `weights`.
 _WHERE = {
     "Estimate": ("estimators.estimate", "Estimate"),
     "Measurement": ("hardware.measurement", "Measurement"),
@@ -49,7 +49,7 @@ def __getattr__(name: str) -> Any:
         module = import_module(f".{module_name}", __name__)
         return getattr(module, attribute) if attribute else module
     if name == "__all__":
-        return sorted([*_WHERE, *_transforms(), "__version__", "targets"])
+        return sorted([*_WHERE, *_transforms(), "__version__", "targets", "weights"])
     # classes begin with a capital; modules of the package, which are asked for here, too, do not
     if name[:1].isupper() and name in _transforms():
         return _transforms()[name]
@@ -75,3 +75,15 @@ def targets() -> "pd.DataFrame":
     table = list_targets()
     usable = zip(table["name"], table["problem"], strict=True)
     return table.assign(calibrated=[not problem and is_calibrated(resolve(name)) for name, problem in usable])
+
+
+def weights() -> "pd.DataFrame":
+    """The pretrained weights at hand without a network: of installed weight packages, and in the hub's cache.
+
+    Columns: model (what `open(..., pretrained=True)` takes), source, file, MB, digest (sha256), accuracy (top-1 on
+    ImageNet as the authors publish it, 0 to 1; NaN where unknown), problem (why a file is not read, or "").
+    `.attrs["note"]` says how the packages that are not installed are installed.
+    """
+    from .state import weights_at_hand
+
+    return weights_at_hand()

@@ -33,7 +33,7 @@ TargetOption = Annotated[str, typer.Option("--target", "-t", help="A target; `wo
 Size = Annotated[
     str | None, typer.Option("--input-size", help="channels,height,width; the model's own where not given.")
 ]
-Pretrained = Annotated[bool, typer.Option("--pretrained", help="Load timm's pretrained weights.")]
+Pretrained = Annotated[bool, typer.Option("--pretrained", help="ImageNet weights: the hub's cache, a weight package, the hub.")]
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -74,6 +75,42 @@ def test_killed_and_begun_again_it_ends_with_the_same_weights(monkeypatch, tmp_p
     whole = fit(small(), resolve_task("digits"), SIZE, schedule)
     assert equal(resumed, whole)
     assert resumed.epochs == whole.epochs
+
+
+class Cancelled(Exception):
+    pass
+
+
+@pytest.mark.parametrize("options", [{"average": 0.9}, {"optimizer": "sgd"}, {"optimizer": "nadamw"}])
+def test_cancelled_it_stops_at_once_and_goes_on_to_the_same_weights(options, monkeypatch, tmp_path):
+    """Whatever the optimiser keeps for each parameter, in the order in which the parameter lies in memory."""
+    task, schedule = resolve_task("digits"), Schedule(epochs=3, learning_rate=5e-3, **options)
+
+    def cancel(_part, done, total):
+        if done > total // 2:
+            raise Cancelled
+
+    model = small()
+    with pytest.raises(Cancelled):
+        fit(model, task, SIZE, schedule, progress=cancel)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("pictures")]
+    assert len(list((home() / "training").glob("*.safetensors"))) == 1
+    resumed = fit(model, task, SIZE, schedule)
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
+    assert equal(resumed, fit(model, task, SIZE, schedule))
+    assert all(value.is_contiguous() for value in resumed.state.values())
+
+
+def test_pictures_that_fail_are_told(monkeypatch):
+    """What goes wrong while pictures are made ahead arrives where they are learned."""
+    task = resolve_task("digits")
+
+    def fails(*_):
+        raise InputError("no whole picture")
+
+    monkeypatch.setattr(type(task), "varied", fails)
+    with pytest.raises(InputError, match="no whole picture"):
+        fit(small(), task, SIZE, SHORT)
 
 
 def test_a_damaged_checkpoint_begins_anew():

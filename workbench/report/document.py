@@ -110,6 +110,7 @@ def _facts(state: State, made_on: date) -> Markup:
     estimate = state.try_estimate
     compiler = estimate.compiler if estimate is not None else getattr(state.target, "compiler", "")
     facts = [("Target configuration", state.target.digest), ("Compiler", compiler), ("Network", state.graph.digest)]
+    facts.append(("Weights", state.weights_source if state.base.source is not None else ""))
     named = [el("span", f"{name} ", el("code", value)) for name, value in facts if value]
     return el("div", *named, el("span", made_on.isoformat()), class_="wb-facts")
 

@@ -71,12 +71,13 @@ def notebook(session: State, file: str = "session.wb") -> str:
 
 def _summary(state: State) -> str:
     estimate, opened = state.try_estimate, state.baseline.try_estimate
+    weights = f" Weights {escape(state.weights_source)}." if state.base.source is not None else ""
     if estimate is None or opened is None:
-        return f"Target configuration {state.target.digest}, not calibrated."
+        return f"Target configuration {state.target.digest}, not calibrated.{weights}"
     text = f"{metric_text('latency_ms', estimate.latency_ms)} estimated ({escape(estimate.basis)})"
     if state.steps:
         text += f", {change_text(opened.latency_ms, estimate.latency_ms)} from {len(state.steps)} steps"
-    return f"{text}. Target configuration {estimate.target_digest}, {estimate.compiler}."
+    return f"{text}. Target configuration {estimate.target_digest}, {estimate.compiler}.{weights}"
 
 
 def _change(change: Change, target: Target, number: int) -> tuple[str, str]:

@@ -89,6 +89,7 @@ def _head(state: State) -> Markup:
         el("b", title_text(state)),
         " ",
         el("span", steps + ("" if estimate is None else f", estimated ({estimate.basis})"), class_="wb-muted"),
+        *([" ", el("span", f"weights {state.weights_source}", class_="wb-muted")] if state.base.source else []),
         class_="wb-head",
     )
 

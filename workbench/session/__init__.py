@@ -28,14 +28,19 @@ def open(
 
     model: a timm name ("mobilenetv2_100"; created with the same initial weights each time), or a module, which
     is copied: weights that it computes from other parameters become parameters, half precision becomes float32.
-    input_size: (channels, height, width), batch is 1; the model's own where not given. pretrained:
-    timm's weights, from the hub's cache or the hub. checkpoint: a safetensors file that fits the model.
+    input_size: (channels, height, width), batch is 1; the model's own where not given.
+    pretrained: ImageNet weights by timm's name, from the hub's cache, an installed weight package (extra `weights`,
+    `wb.weights()` lists them) or the hub, in this order; with a tag ("mobilenetv2_100.ra_in1k") the hub's of that tag.
+    checkpoint: a safetensors file that fits the model, of any number of classes, or of the plain network under a
+    task's head. Where the head does not fit, it starts anew, the same each time, and all else is carried;
+    `session.weights_source` says which file it was and what was left out of it.
     example_inputs: the arguments of a module that does not read one image, in a tuple or by name; of a batch the
-    first is taken. task: gives a timm model the head that
-    the task needs ("digits", "rooms/presence", "rooms/detection", "rooms/segmentation", a folder, a `Task`): one output
-    per class, a map of boxes (`training.Detector`), or a map of classes (`training.Segmenter`).
+    first is taken.
+    task: gives a timm model the head that the task needs ("digits", "rooms/presence", "rooms/detection",
+    "rooms/segmentation", the path of a folder, a `Task`): one output per class, a map of boxes (`training.Detector`),
+    or a map of classes (`training.Segmenter`).
 
-    Raises UnknownName (model, target), InputError (sizes, arguments), FileFormatError (checkpoint), TraceError
+    Raises UnknownName (model, target), InputError (sizes, arguments), FileFormatError (weights), TraceError
     where torch.export cannot follow the module, WorkbenchError where pretrained weights cannot be fetched.
 
     >>> open("mobilenetv2_050", input_size=(3, 96, 96)).graph.macs > 0

@@ -2,6 +2,7 @@
 
     version: 1
     model: {name: mobilenetv2_100, custom: false, weights: initial}     # classes, head: where they were asked for
+                                    # source: the file that pretrained weights or a checkpoint's were read from
     input_size: [3, 224, 224]
     target: ethos-u65-512           # or a mapping, for a configuration of one's own
     graph: 0123456789abcdef         # digest of the graph before the first step
@@ -32,7 +33,20 @@ from ..errors import FileFormatError, InputError, WorkbenchError
 from ..files import check_folder, nearest_file, packed, read_yaml, unpacked, write_atomic
 from ..hardware import Target, resolve
 from ..recipe import Recipe, check, from_step, to_step
-from ..state import Applied, Base, Head, Learned, State, check_weights, create, own_copy, prepare, read_weights
+from ..state import (
+    Applied,
+    Base,
+    Head,
+    Learned,
+    State,
+    WeightSource,
+    check_weights,
+    create,
+    digest_of,
+    own_copy,
+    prepare,
+    read_weights,
+)
 from ..surgery import build_state
 from ..training import HEADS
 from ..transforms import Transform
@@ -46,12 +60,24 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
+class _Source(_Strict):
+    """A `WeightSource`. carried: the sha256 of weights.safetensors, which holds what was taken from the file."""
+
+    place: str
+    file: str
+    sha256: str = Field(pattern="[0-9a-f]{64}")
+    left_out: list[str] = []
+    anew: list[str] = []
+    carried: str = Field(pattern="[0-9a-f]{64}")
+
+
 class _Model(_Strict):
     name: str
     custom: bool = False
     weights: Literal["initial", "pretrained", "checkpoint", "given"] = "initial"
     classes: int | None = Field(default=None, ge=1)
     head: Literal["classification", "detection", "segmentation"] = "classification"
+    source: _Source | None = None
 
 
 class _Weights(_Strict):
@@ -96,7 +122,9 @@ def save(state: State, path: Path) -> Path:
     learned = [change for change in state.changes if isinstance(change, Learned)]
     for number, change in enumerate(learned, 1):
         members[_member(number)] = to_bytes(_apart(change.weights))
-    text = yaml.safe_dump(_describe(state), sort_keys=False, allow_unicode=True, explicit_start=True, explicit_end=True)
+    text = yaml.safe_dump(
+        _describe(state, members[_WEIGHTS]), sort_keys=False, allow_unicode=True, explicit_start=True, explicit_end=True
+    )
     return write_atomic(path, packed({_TEXT: text.encode(), **members}))
 
 
@@ -126,7 +154,7 @@ def load(path: str | Path, model: nn.Module | None = None) -> State:
         transforms = [tuple(from_step(step) for step in change.steps) for change in file.changes]
     except WorkbenchError as error:
         raise FileFormatError(f"{path.name}: {error}") from None
-    state = State(_base(file, read_weights(members[_WEIGHTS], f"{path.name}, {_WEIGHTS}"), path.name, model), target)
+    state = State(_base(file, members[_WEIGHTS], path.name, model), target)
     for change, steps, planned_on in zip(file.changes, transforms, planned, strict=True):
         if change.tuned is None:
             state = _apply_again(state, change.recipe, steps, planned_on, path.name)
@@ -159,7 +187,7 @@ def _read(path: Path) -> tuple[_File, Mapping[str, bytes]]:
     return file, members
 
 
-def _base(file: _File, tensors: Mapping[str, torch.Tensor], source: str, model: nn.Module | None) -> Base:
+def _base(file: _File, weights: bytes, source: str, model: nn.Module | None) -> Base:
     """The model as it was opened, with its weights, made again or given."""
     name, (channels, height, width) = file.model.name, file.input_size
     size = (channels, height, width)
@@ -171,16 +199,30 @@ def _base(file: _File, tensors: Mapping[str, torch.Tensor], source: str, model: 
     if not file.model.custom and classes is None and kind != "classification":
         raise FileFormatError(f"{source}: the head for {kind} needs a number of classes, and has none")
     head = None if classes is None else Head(classes, kind, HEADS.get(kind))
-    module = create(name, size, head)[0] if model is None else own_copy(model)
+    module = create(name, size, head).module if model is None else own_copy(model)
+    tensors = read_weights(weights, f"{source}, {_WEIGHTS}")
     check_weights(module, tensors, source, name)
+    origin = _source(file.model.source, weights, source)
     module.load_state_dict(tensors)
-    base = prepare(module, name, file.model.custom, size, file.model.weights, None, head)
+    base = prepare(module, name, file.model.custom, size, file.model.weights, None, head, origin)
     if base.graph.digest != file.graph and (file.model.custom or _packages(file) == _versions()):
         raise InputError(
             f"{source} was saved on another graph of {name} (digest {file.graph}, here {base.graph.digest}; "
             f"saved with {_spell(_packages(file))}, here {_spell(_versions())})"
         )
     return base
+
+
+def _source(origin: _Source | None, weights: bytes, source: str) -> WeightSource | None:
+    """Where the base weights come from; FileFormatError where they are not those that were saved."""
+    if origin is None:
+        return None
+    if (digest := digest_of(weights)) != origin.carried:
+        raise FileFormatError(
+            f"{source}: {_WEIGHTS} has the sha256 {digest[:8]}… and not {origin.carried[:8]}…, so these are not the "
+            f"weights that were saved; ask for the file again"
+        )
+    return WeightSource(origin.place, origin.file, origin.sha256, tuple(origin.left_out), tuple(origin.anew))
 
 
 def _apply_again(state: State, recipe: str, steps: tuple[Transform, ...], planned_on: Target, source: str) -> State:
@@ -201,7 +243,8 @@ def _learn_again(state: State, learned: _Weights, data: bytes, source: str) -> S
     return state.after(Learned(state.graph, tensors, learned.said, tuple(learned.epochs)))
 
 
-def _describe(state: State) -> dict[str, Any]:
+def _describe(state: State, weights: bytes) -> dict[str, Any]:
+    """The content of session.yaml. weights: the member with the base weights."""
     base = state.base
     assert base.input_size is not None
     changes: list[dict[str, Any]] = []
@@ -217,7 +260,8 @@ def _describe(state: State) -> dict[str, Any]:
         "version": 1,
         "model": {"name": base.name, "custom": base.custom, "weights": base.weights}
         | ({} if base.classes is None else {"classes": base.classes})
-        | ({} if base.head == "classification" else {"head": base.head}),
+        | ({} if base.head == "classification" else {"head": base.head})
+        | ({} if base.source is None else {"source": _describe_source(base.source, weights)}),
         "input_size": list(base.input_size),
         "target": state.target.describe(),
         "graph": base.graph.digest,
@@ -225,6 +269,12 @@ def _describe(state: State) -> dict[str, Any]:
         "changes": changes,
         "annotations": [{"path": where, "text": text} for where, text in state.annotations],
     }
+
+
+def _describe_source(source: WeightSource, weights: bytes) -> dict[str, Any]:
+    facts: dict[str, Any] = {"place": source.place, "file": source.file, "sha256": source.sha256}
+    facts |= {name: list(paths) for name in ("left_out", "anew") if (paths := getattr(source, name))}
+    return {**facts, "carried": digest_of(weights)}
 
 
 def _describe_applied(change: Applied, target: Target) -> dict[str, Any]:

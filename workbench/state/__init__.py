@@ -5,8 +5,10 @@ from .changes import Applied, Change, Edit, Learned, applied
 from .images import Images, check_images
 from .opening import Head, create, open_base, prepare
 from .own_module import own_copy
+from .pretrained import weights_at_hand
 from .state import AnyState, State
 from .tables import Delta, Verification
+from .weight_source import WeightSource, digest_of
 from .weights import check_weights, read_weights, tensors_of, weights_of
 
 __all__ = [
@@ -22,14 +24,17 @@ __all__ = [
     "Size",
     "State",
     "Verification",
+    "WeightSource",
     "applied",
     "check_images",
     "check_weights",
     "create",
+    "digest_of",
     "open_base",
     "own_copy",
     "prepare",
     "read_weights",
     "tensors_of",
+    "weights_at_hand",
     "weights_of",
 ]

@@ -9,6 +9,7 @@ from torch import nn
 
 from ..estimators import WeightValues, weight_values
 from ..graph import Graph
+from .weight_source import WeightSource
 from .weights import tensors_of, weights_of
 
 __all__ = ["Base", "Size"]
@@ -23,6 +24,7 @@ class Base:
     name: timm name, or the class name of a custom module. input_size: (channels, height, width).
     example_inputs: the arguments that the module was traced with, batch 1; None where it reads one image of input_size.
     weights: "initial" (as timm creates them, from seed 0), "pretrained", "checkpoint" or "given" (a custom module's).
+    source: the file that pretrained weights, or a checkpoint's, were read from.
     """
 
     name: str
@@ -35,8 +37,15 @@ class Base:
     classes: int | None = None  # of the head that was asked for; None: timm's own
     head: str = "classification"  # or the name of the task head that stands on the backbone
 
+    source: WeightSource | None = None
+
     def copy(self) -> nn.Module:
         return copy.deepcopy(self.module)
+
+    @property
+    def weights_source(self) -> str:
+        """Where the weights come from, in words."""
+        return self.weights if self.source is None else f"{self.weights}: {self.source}"
 
     @cached_property
     def weight_values(self) -> WeightValues:

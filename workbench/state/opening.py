@@ -8,18 +8,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..errors import InputError, WorkbenchError, first_line, unknown
+from ..errors import InputError, first_line, unknown
 from ..files import nearest_file
 from ..graph.trace import trace
 from .base import Base, Size
+from .carrying import Exceptions, carry, classifier_of, outermost
 from .own_inputs import arguments, batched, reads_no_batch
 from .own_module import own_copy
-from .weights import check_weights, read_weights
+from .pretrained import pretrained_weights
+from .weight_source import WeightSource, digest_of
+from .weights import read_weights, tensors_of
 
-__all__ = ["Head", "create", "open_base", "prepare"]
+__all__ = ["Created", "Head", "create", "open_base", "prepare"]
 
-# Seconds for the one request that finds out whether the hub answers; its client alone would retry for 50 s.
-_HUB_PATIENCE = 5.0
+_NONE: Exceptions = ((), ())
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,28 @@ class Head:
     attach: Callable[[nn.Module, int], nn.Module] | None = None
 
 
+@dataclass(frozen=True)
+class _Checkpoint:
+    """Tensors of a safetensors file, and where they come from."""
+
+    tensors: Mapping[str, torch.Tensor]
+    source: WeightSource
+
+    @property
+    def name(self) -> str:
+        """For errors."""
+        return f"checkpoint {self.source.file!r}"
+
+
+@dataclass(frozen=True)
+class Created:
+    """A timm model at an input size, with the source of its weights; None where they are initial."""
+
+    module: nn.Module
+    input_size: Size
+    source: WeightSource | None = None
+
+
 def open_base(
     model: str | nn.Module,
     input_size: Size | None = None,
@@ -47,26 +71,29 @@ def open_base(
     """Create or copy the module, load its weights, trace it. Errors are raised before anything else happens."""
     if input_size is not None:
         input_size = _check_size(input_size)
-    if isinstance(model, str):
-        module, input_size = create(model, input_size, head, pretrained=pretrained)
-        name, custom, weights = model, False, "pretrained" if pretrained else "initial"
-    elif isinstance(model, nn.Module):
-        if pretrained:
-            raise InputError("pretrained=True needs a timm name; a module brings its own weights (or give checkpoint=)")
-        module, name, custom, weights = own_copy(model), type(model).__name__, True, "given"
-        if input_size is None and example_inputs is None:
-            input_size = _own_size(module, name)
-    else:
+    if not isinstance(model, (str, nn.Module)):
         raise InputError(f"open takes a timm name or a torch module, not {type(model).__name__}; try 'mobilenetv2_100'")
-    if checkpoint is not None:
-        if pretrained:
-            raise InputError("pretrained=True and checkpoint= both bring weights; give one of them")
-        path = nearest_file(checkpoint, "checkpoint", (".safetensors",))
-        tensors = read_weights(path.read_bytes(), path.name, path.suffix)
-        check_weights(module, tensors, f"checkpoint {path.name!r}", name)
-        module.load_state_dict(tensors)
+    if pretrained and isinstance(model, nn.Module):
+        raise InputError("pretrained=True needs a timm name; a module brings its own weights (or give checkpoint=)")
+    if pretrained and checkpoint is not None:
+        raise InputError("pretrained=True and checkpoint= both bring weights; give one of them")
+    start = None if checkpoint is None else _read_checkpoint(checkpoint)
+    if isinstance(model, str):
+        created = create(model, input_size, head, pretrained=pretrained, checkpoint=start)
+        module, size, source, name = created.module, created.input_size, created.source, model
+        weights = "pretrained" if pretrained else "initial"
+    else:
+        module, size, source, name = own_copy(model), input_size, None, type(model).__name__
+        weights = "given"
+        if size is None and example_inputs is None:
+            size = _own_size(module, name)
+        if start is not None:
+            heads = [classifier] if (classifier := classifier_of(module)) else []
+            source = start.source.without(*carry(module, start.tensors, start.name, name, heads))
+    if start is not None:
         weights = "checkpoint"
-    return prepare(module, name, custom, input_size, weights, example_inputs, None if custom else head)
+    own = isinstance(model, nn.Module)
+    return prepare(module, name, own, size, weights, example_inputs, None if own else head, source)
 
 
 def prepare(
@@ -77,6 +104,7 @@ def prepare(
     weights: str,
     example_inputs: Any = None,
     head: Head | None = None,
+    source: WeightSource | None = None,
 ) -> Base:
     """Trace the module (in eval mode) and put the Base together."""
     module.eval()
@@ -86,16 +114,22 @@ def prepare(
         inputs = batched(inputs)
         graph = trace(module, None, example_inputs=inputs)
     classes, kind = (None, "classification") if head is None else (head.classes, head.kind)
-    return Base(name, custom, input_size, module, graph, weights, inputs, classes, kind)
+    return Base(name, custom, input_size, module, graph, weights, inputs, classes, kind, source)
 
 
 def create(
-    name: str, input_size: Size | None, head: Head | None = None, *, pretrained: bool = False
-) -> tuple[nn.Module, Size]:
+    name: str,
+    input_size: Size | None,
+    head: Head | None = None,
+    *,
+    pretrained: bool = False,
+    checkpoint: _Checkpoint | None = None,
+) -> Created:
     """A timm model by name at an input size (its own where None), the same initial weights each time (seed 0).
 
     Where images have another number of channels than timm's, timm adapts the first layer (grey: the sum over colours).
-    head: a new head; None keeps timm's own classifier. Raises UnknownName (model, tag) and InputError (size).
+    head: a new head; None keeps timm's own classifier. A head that the weights do not fit keeps its initial values.
+    Raises UnknownName (model, tag), InputError (size), FileFormatError where other weights do not fit.
     """
     import timm
 
@@ -108,8 +142,10 @@ def create(
         options["in_chans"] = size[0]
     if config is not None and config.fixed_input_size and size[1:] != own[1:]:
         options["img_size"] = size[1:]
+    source = None if checkpoint is None else checkpoint.source
     if pretrained:
-        options |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": _from_hub(name, config)}}
+        tensors, source = pretrained_weights(name, config)
+        options |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": tensors}}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         try:
@@ -119,8 +155,37 @@ def create(
         configuration: Any = getattr(backbone, "pretrained_cfg", None)
         if isinstance(configuration, dict):
             configuration.pop("state_dict", None)  # a second copy of all weights otherwise
-        module = backbone if head is None or attach is None else attach(backbone, head.classes)
-    return module, size
+        module, exceptions = _with_head(backbone, name, head, checkpoint)
+    if pretrained and head is not None and attach is None and head.classes != config.num_classes:
+        exceptions = (classifier_of(backbone), classifier_of(backbone))  # timm leaves it as it was created
+    return Created(module, size, None if source is None else source.without(*exceptions))
+
+
+def _with_head(
+    backbone: nn.Module, name: str, head: Head | None, checkpoint: _Checkpoint | None
+) -> tuple[nn.Module, Exceptions]:
+    """The backbone with its head, the checkpoint loaded; what that leaves out, and what starts anew.
+
+    A checkpoint of the plain network goes into the backbone before a task's head takes its place; one of a network
+    with such a head into the whole.
+    """
+    exceptions = _NONE
+    plain = checkpoint is not None and not any(key.startswith("backbone.") for key in checkpoint.tensors)
+    attach = None if head is None else head.attach
+    if checkpoint is not None and (plain or attach is None):
+        classifier = classifier_of(backbone)
+        exceptions = carry(backbone, checkpoint.tensors, checkpoint.name, name, [classifier] if classifier else [])
+    if head is None or attach is None:
+        return backbone, exceptions
+    keys = list(tensors_of(backbone))
+    module = attach(backbone, head.classes)
+    new = tuple(path for path, child in module.named_children() if child is not backbone)
+    if checkpoint is not None and not plain:
+        theirs = (path for key in checkpoint.tensors if (path := key.partition(".")[0]) != "backbone")
+        largest = tuple(dict.fromkeys((*new, *theirs)))  # another kind of head has other modules
+        return module, carry(module, checkpoint.tensors, checkpoint.name, name, [new[-1:], largest])
+    kept = tensors_of(backbone)
+    return module, (outermost([key for key in keys if key not in kept], kept), new)
 
 
 def _configuration(name: str) -> Any:
@@ -156,23 +221,9 @@ def _own_size(module: nn.Module, name: str) -> Size:
     return _check_size(size)
 
 
-def _from_hub(name: str, config: Any) -> dict[str, torch.Tensor]:
-    """Pretrained weights from the hub's cache or the hub; one quick request first, so that offline fails at once."""
-    from huggingface_hub import constants, get_session, hf_hub_download, try_to_load_from_cache
-
-    repo = getattr(config, "hf_hub_id", None)
-    if not repo:
-        raise WorkbenchError(f"timm names no pretrained weights for {name}; use pretrained=False or checkpoint=")
-    path = try_to_load_from_cache(repo, "model.safetensors")
-    if not isinstance(path, str):
-        try:
-            if constants.HF_HUB_OFFLINE:
-                raise ConnectionError("HF_HUB_OFFLINE is set")
-            get_session().head(constants.ENDPOINT, timeout=_HUB_PATIENCE)
-            path = hf_hub_download(repo, "model.safetensors")
-        except Exception as error:  # the hub's client raises its own and its transport's errors, which share no base
-            raise WorkbenchError(
-                f"the pretrained weights of {name} could not be fetched from {constants.ENDPOINT}/{repo} "
-                f"({first_line(error)}); use pretrained=False, or checkpoint= with a safetensors file"
-            ) from error
-    return read_weights(Path(path).read_bytes(), repo)
+def _read_checkpoint(path: str | Path) -> _Checkpoint:
+    file = nearest_file(path, "checkpoint", (".safetensors",))
+    data = file.read_bytes()
+    return _Checkpoint(
+        read_weights(data, file.name, file.suffix), WeightSource("checkpoint", file.name, digest_of(data))
+    )

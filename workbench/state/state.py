@@ -64,6 +64,17 @@ class State:
         return next((change for change in reversed(self.changes) if isinstance(change, Learned)), None)
 
     @property
+    def weights_source(self) -> str:
+        """Where the weights come from, in words: how they were learned, then the file they started from.
+
+        "initial" are timm's own from seed 0; what a file does not fill starts anew and is named.
+        """
+        learned, base = self.learned, self.base.weights_source
+        if learned is None:
+            return base
+        return learned.source if self.base.source is None else f"{learned.source}, from {base}"
+
+    @property
     def plans_since_learned(self) -> tuple[Plan, ...]:
         """The plans of the steps taken since weights were last learned or given, which surgery has to carry out."""
         learned = self.learned
@@ -207,13 +218,14 @@ class State:
     def __repr__(self) -> str:
         size = "x".join(map(str, self.input_size)) if self.input_size else "example inputs"
         steps = f"{len(self.steps)} step{'' if len(self.steps) == 1 else 's'}"
+        weights = f"; weights {self.weights_source}" if self.base.source is not None else ""
         estimate = self.try_estimate
         if estimate is None:
             cost = "not calibrated"
         else:
             cost = f"{estimate.latency_ms:.3f} ms estimated, SRAM {estimate.sram_bytes / 1024:.0f} KiB"
             cost += "" if estimate.complete else f", incomplete ({len(estimate.cpu_ops)} operators not counted)"
-        return f"<{type(self).__name__} {self.model_name} {size} on {self.target.name}: {cost}, {steps}>"
+        return f"<{type(self).__name__} {self.model_name} {size} on {self.target.name}: {cost}, {steps}{weights}>"
 
     def _rows(self) -> Iterator[tuple[str, str, float | None]]:
         """What was done, the recipe it came with, and the estimated latency in ms after it."""
@@ -222,7 +234,8 @@ class State:
         def latency(graph: Graph) -> float | None:
             return estimate(graph, self.target, values).latency_ms if calibrated else None
 
-        yield "opened", "", latency(self.base.graph)
+        start = "" if self.base.source is None else f" with {self.base.source.file}"
+        yield f"opened{start}", "", latency(self.base.graph)
         for change in self.changes:
             if isinstance(change, Learned):
                 values = change.values

@@ -9,7 +9,7 @@ from torch import nn
 from ..errors import FileFormatError, InputError, first_line, unknown
 from ..hardware import Weights
 
-__all__ = ["check_weights", "read_weights", "tensors_of", "weights_of"]
+__all__ = ["check_tensors", "check_weights", "read_weights", "tensors_of", "weights_of"]
 
 
 def tensors_of(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -44,7 +44,11 @@ def read_weights(data: bytes, source: str, suffix: str = ".safetensors") -> dict
 
 def check_weights(module: nn.Module, state: Mapping[str, torch.Tensor], source: str, name: str) -> None:
     """Every key and shape must fit; the first that does not is named."""
-    own = tensors_of(module)
+    check_tensors(tensors_of(module), state, source, name)
+
+
+def check_tensors(own: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor], source: str, name: str) -> None:
+    """Raise FileFormatError where the tensors of `source` are not, by name and shape, those of the network `name`."""
     for key in state:
         if key not in own:
             raise FileFormatError(f"{source} does not fit {name}: {unknown('weight', key, own)}")

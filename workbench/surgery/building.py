@@ -60,7 +60,7 @@ def measured_weights(state: State) -> tuple[Graph, Weights | None, str]:
         weights = weights_of(tensors_of(build_state(state)))
     except SurgeryError as error:
         return state.graph, None, f"seeded random values, because the edited module cannot be built ({error})"
-    return as_built(state.graph), weights, state.base.weights if learned is None else learned.source
+    return as_built(state.graph), weights, state.base.weights_source if learned is None else learned.source
 
 
 def require_one_image(state: State, what: str) -> None:

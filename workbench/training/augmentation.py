@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 __all__ = ["Moves", "moved", "random_moves"]
 
@@ -25,12 +25,12 @@ class Moves:
     def maps(self, images: Tensor) -> Tensor:
         """Images or masks [n, c, height, width], moved and mirrored; edges are repeated where nothing was."""
         _, _, height, width = images.shape
-        right, down = self.reach
-        padded = nn.functional.pad(images.float(), (right, right, down, down), mode="replicate").to(images.dtype)
+        rows, columns = torch.arange(height), torch.arange(width)
         moved_images = []
-        for image, x, y, flip in zip(padded, self.right, self.down, self.flips, strict=True):
-            cut = image[:, down - y : down - y + height, right - x : right - x + width]
-            moved_images.append(cut.flip(-1) if flip else cut)
+        for image, x, y, flip in zip(images, self.right, self.down, self.flips, strict=True):
+            across = (columns - x).clamp(0, width - 1)
+            cut = image.index_select(1, (rows - y).clamp(0, height - 1))
+            moved_images.append(cut.index_select(2, across.flip(0) if flip else across))
         return torch.stack(moved_images)
 
     def boxes(self, number: int, boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

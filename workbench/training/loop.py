@@ -6,7 +6,9 @@ name the same file.
 """
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError, unknown
 from ..progress import Progress
+from ..surgery.fast_layers import fast_layers
 from .checkpoints import Checkpoint, checkpoint_file, digest_of, prune
 from .scoring import logits, prepared, score
 from .tasks import Task
@@ -23,7 +26,7 @@ from .tasks import Task
 __all__ = ["Schedule", "Trained", "fit", "named"]
 
 
-_LOOP = 1  # files of another loop are not continued
+_LOOP = 2  # files of another loop are not continued
 
 
 @dataclass(frozen=True)
@@ -107,14 +110,16 @@ def fit(
     weights = module.state_dict(), imitated.state_dict() if imitated else None
     path = checkpoint_file(digest_of(_LOOP, task.digest, size, tuple(asdict(schedule).values()), str(device), *weights))
     run = _Run(student, imitated, task, size, schedule, device)
-    epochs = run.resume(Checkpoint.read(path))
-    while len(epochs) < schedule.epochs:
-        loss = run.epoch(len(epochs), _reporter(progress, run, epochs))
-        if project is not None:
-            for network in {id(network): network for network in (run.student, run.kept)}.values():
-                project(network)
-        epochs = (*epochs, {"epoch": len(epochs) + 1, "loss": loss, "score": score(run.kept, task, size).value})
-        run.checkpoint(epochs).write(path)
+    networks = {id(network): network for network in (run.student, run.kept)}.values()
+    with fast_layers(*networks, *([imitated] if imitated else [])):
+        epochs = run.resume(Checkpoint.read(path))
+        while len(epochs) < schedule.epochs:
+            loss = run.epoch(len(epochs), _reporter(progress, run, epochs))
+            if project is not None:
+                for network in networks:
+                    project(network)
+            epochs = (*epochs, {"epoch": len(epochs) + 1, "loss": loss, "score": score(run.kept, task, size).value})
+            run.checkpoint(epochs).write(path)
     prune()
     return Trained({k: v.detach().cpu().clone() for k, v in run.kept.state_dict().items()}, epochs)
 
@@ -174,6 +179,7 @@ class _Run:
         self.optimizer = create_optimizer_v2(
             student, opt=schedule.optimizer, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
         )
+        _fuse(self.optimizer)
         total = schedule.epochs * self.steps
         warmup = round(total * schedule.warmup)
         self.pace = CosineLRScheduler(
@@ -194,8 +200,9 @@ class _Run:
             self.average.module.load_state_dict(checkpoint.averaged)
         state = self.optimizer.state_dict()
         state["state"] = {}
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         for (index, key), value in checkpoint.optimizer.items():
-            state["state"].setdefault(index, {})[key] = value
+            state["state"].setdefault(index, {})[key] = _ordered_like(parameters[index], value)
         self.optimizer.load_state_dict(state)
         return checkpoint.epochs
 
@@ -207,20 +214,26 @@ class _Run:
 
     def epoch(self, number: int, report: Callable[[int], None]) -> float:
         """One pass over the pictures; the mean loss."""
-        schedule, task = self.schedule, self.task
-        generator = torch.Generator().manual_seed(schedule.seed * 100_003 + number)
-        order = torch.randperm(task.count("train"), generator=generator).numpy()
+        seed = self.schedule.seed * 100_003 + number
         self.student.train()
         losses = []
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(schedule.seed * 100_003 + number)  # dropout, stochastic depth
-            for step in range(self.steps):
-                rows = np.sort(order[step * schedule.batch_size : (step + 1) * schedule.batch_size])
-                images, targets = task.batch("train", rows, self.size[1:])
-                images, targets = task.varied(images, targets, generator)
-                losses.append(self._learn(images, _to(targets, self.device), number * self.steps + step))
-                report(step + 1)
+            torch.manual_seed(seed)  # dropout, stochastic depth
+            with closing(_ahead(self._batches(seed))) as batches:
+                for step, (images, targets) in enumerate(batches):
+                    losses.append(self._learn(images, _to(targets, self.device), number * self.steps + step))
+                    report(step + 1)
         return float(torch.stack(losses).mean())
+
+    def _batches(self, seed: int) -> Iterator[tuple[Tensor, Any]]:
+        """The varied pictures and targets of an epoch, on the CPU; what is random in them follows from the seed."""
+        task, batch = self.task, self.schedule.batch_size
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(task.count("train"), generator=generator).numpy()
+        for step in range(self.steps):
+            rows = np.sort(order[step * batch : (step + 1) * batch])
+            images, targets = task.varied(*task.batch("train", rows, self.size[1:]), generator)
+            yield images.contiguous(memory_format=torch.channels_last), targets
 
     def _learn(self, images: Tensor, targets: Any, step: int) -> Tensor:
         self.pace.step_update(step)
@@ -239,6 +252,27 @@ class _Run:
         if self.average is not None:
             self.average.update(self.student, step)
         return loss.detach()
+
+
+def _ahead(batches: Iterator[Any]) -> Generator[Any, None, None]:
+    """The batches, each made in a thread while the one before it is learned; closed, it waits for the one under way."""
+    with ThreadPoolExecutor(1, "pictures") as thread:
+        following = thread.submit(next, batches, None)
+        while (batch := following.result()) is not None:
+            following = thread.submit(next, batches, None)
+            yield batch
+
+
+def _fuse(optimizer: torch.optim.Optimizer) -> None:
+    """One pass over all parameters instead of several operators for each, where PyTorch has it."""
+    if type(optimizer) in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD):
+        for group in optimizer.param_groups:
+            group["fused"] = True
+
+
+def _ordered_like(parameter: Tensor, value: Tensor) -> Tensor:
+    """The optimiser's value of a parameter with its order in memory, which fused optimisers take for equal."""
+    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
 
 
 def _to(targets: Any, device: torch.device) -> Any:

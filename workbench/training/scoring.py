@@ -74,9 +74,9 @@ def prepared(images: Tensor, size: tuple[int, int, int], module: nn.Module) -> T
         for key, default in zip(("mean", "std"), _IMAGENET, strict=True)
     )
     channels = size[0]
-    pictures = images.float() / 255
+    pictures = images / 255
     if channels == 3:
-        return (pictures - mean.view(-1, 1, 1)[:3]) / std.view(-1, 1, 1)[:3]
+        return pictures.sub_(mean.view(-1, 1, 1)[:3]).div_(std.view(-1, 1, 1)[:3])
     # other sensors: the grey picture, as Pillow and OpenCV make it, on every channel
     grey = (pictures * torch.tensor(_LUMA).view(-1, 1, 1)).sum(1, keepdim=True).expand(-1, channels, -1, -1)
     return (grey - mean.mean()) / std.mean()
