@@ -16,7 +16,7 @@ from ..state import AnyState, Learned, Size, State, check_images, check_weights,
 from ..surgery import build_state, recompress
 from ..training import Score, Task, fit, named, prepared, resolve_task, score, score_with
 
-__all__ = ["evaluate", "finetune", "images_of", "size_of", "with_weights"]
+__all__ = ["evaluate", "images_of", "learn", "size_of", "with_weights"]
 
 _IMAGES = 128  # pictures of a task on which replaced blocks are fitted and an int8 file's ranges are found
 
@@ -33,16 +33,19 @@ def with_weights(state: AnyState, weights: nn.Module | str | Path) -> AnyState:
     return state.after(Learned(state.graph, tensors, source))
 
 
-def finetune(
+def learn(
     state: AnyState,
     task: str | Path | Task,
     options: Mapping[str, Any],
     teacher: State | nn.Module | None = None,
+    start: nn.Module | None = None,
 ) -> AnyState:
-    """See `Session.finetune`."""
+    """The state with weights learned on a task, from its own, or from those of `start`, a module of its network."""
     data, size = resolve_task(task), size_of(state)
     schedule = named({**data.schedule, **options})
-    module = build_state(state, images_of(state, data) if state.plans_since_learned else None)
+    module = start
+    if module is None:
+        module = build_state(state, images_of(state, data) if state.plans_since_learned else None)
     graph = state.graph
 
     def project(learned: nn.Module) -> None:

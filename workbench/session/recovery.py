@@ -30,9 +30,9 @@ from ..surgery.realignment import distil_units, matched_points, refit_units
 from ..training import Schedule, Task, Trained, fit, named, resolve_task, score
 from ..training.checkpoints import digest_of
 from ..training.imitation import Imitation, Point, Watched
-from .learning import finetune, images_of, size_of
+from .learning import images_of, learn, size_of
 
-__all__ = ["recover"]
+__all__ = ["EPOCHS", "PICTURES", "STEPS", "finetune", "recover"]
 
 PICTURES = 768  # of the task, that blocks are fitted to and distilled on
 STEPS = 200  # of distillation a block
@@ -40,23 +40,44 @@ EPOCHS = 3
 _RECOVERY = 1  # files of another recovery are not continued
 
 
-def recover(
-    state: AnyState, task: str | Path | Task, options: Mapping[str, Any], pictures: int, steps: int
+def finetune(
+    state: AnyState,
+    task: str | Path | Task,
+    options: Mapping[str, Any],
+    teacher: State | nn.Module | None = None,
 ) -> AnyState:
-    """See `Session.recover`."""
+    """See `Session.finetune`."""
+    from_elsewhere = state.learned is None and state.base.weights in ("pretrained", "checkpoint")
+    if from_elsewhere and state.plans_since_learned and teacher is None:
+        return recover(state, task, {**options, "epochs": EPOCHS}, PICTURES, STEPS, options)
+    return learn(state, task, options, teacher)
+
+
+def recover(
+    state: AnyState,
+    task: str | Path | Task,
+    options: Mapping[str, Any],
+    pictures: int,
+    steps: int,
+    tuning: Mapping[str, Any] | None = None,
+) -> AnyState:
+    """See `Session.recover`. tuning: options of the unedited network's own training, where it needs one."""
     data = resolve_task(task)
     size_of(state)
-    schedule = named({**data.schedule, **options})
+    rate = named(data.schedule).learning_rate / 2  # the weights are near already
+    schedule = named({**data.schedule, "learning_rate": rate, **options})
     for name, value, least in (("pictures", pictures, 8), ("steps", steps, 0)):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise InputError(f"{name} is {value!r}; it must be a whole number of at least {least}")
     if not state.plans_since_learned:
         raise InputError("nothing to recover: no step has been applied since weights were learned; finetune learns on")
     before = _before_edits(state)
+    if tuning is None:
+        tuning = {name: value for name, value in options.items() if name != "epochs"}
     stages: list[dict[str, Any]] = []
     with _timed(stages, "unedited network learned"):
-        if before.learned is None:
-            before = finetune(before, data, {key: value for key, value in options.items() if key != "epochs"})
+        if before.learned is None and before.base.weights != "given":  # a module of one's own knows what it is for
+            before = learn(before, data, tuning)
         teacher = build_state(before).to(memory_format=torch.channels_last)
     stages[-1]["score"] = score(teacher, data, size_of(before)).value
     with shown("recovering") as progress:

@@ -68,7 +68,7 @@ class Watched(nn.Module):
         maps: dict[str, Tensor] = {}
         hooks = [
             self.network.get_submodule(path).register_forward_hook(
-                lambda _, args, output, path=path: maps.__setitem__(path, output)
+                lambda _, args, output, path=path: maps.__setitem__(path, output.clone())
             )
             for path in self.paths
         ]
@@ -114,6 +114,18 @@ class Imitation(Task):
     @property
     def metric(self) -> str:
         return self.task.metric
+
+    @property
+    def held_out(self) -> Any:
+        """As the task has it."""
+        task: Any = self.task
+        return task.held_out
+
+    def losses(self, outputs: Any, targets: Any) -> Tensor:
+        """How wrong the outputs are for each picture, float[n], as the task has it."""
+        task: Any = self.task
+        losses: Tensor = task.losses(_outputs(outputs), targets)
+        return losses
 
     def count(self, part: Part) -> int:
         return self.task.count(part)
