@@ -5,10 +5,9 @@
 mobilenetv2_100 with ImageNet weights at 96 x 96 on photographs of clothing (DATA, github: alexeygrigorev/
 clothing-dataset-small, in folders train, val and test), 3 seeds:
 
-    unedited    5 epochs; then as many more as a recovery has, without a teacher: trained as long as what it is compared
-                with
-    recovered   the unedited network of 5 epochs, edited, `session.recover`: fitted, distilled, taught; each stage judged
-    labels      today's path beside it: the pretrained network edited, fitted on 128 pictures, then all epochs on labels
+    unedited    5 epochs; then as many more as a recovery has, without a teacher: trained as long as what is compared
+    recovered   the unedited network of 5 epochs, edited, `session.recover`: fitted, distilled, taught, each judged
+    labels      beside it: the pretrained network edited, fitted on 128 pictures, then all these epochs on labels
 
 Every network is judged on the pictures of the test part. Differences are those of the same pictures and the same seed;
 the interval is a bootstrap over pictures (95 %), the seeds' mean a picture.
@@ -144,7 +143,8 @@ def report(data: str, seeds: int, with_labels: bool) -> list[str]:
         short.append(row)
         long.append(kept(f"longer-{seed}", partial(longer, sessions[seed], data, seed)))
     lines = [
-        f"unedited, {EPOCHS} epochs: {_each(short)}     {EPOCHS + MORE} epochs: {_each(long)}   (test part, %, a seed each)"
+        "test part, %, a seed each",
+        f"unedited, {EPOCHS} epochs: {_each(short)}     {EPOCHS + MORE} epochs: {_each(long)}",
     ]
     for name, edits in EDITS.items():
         rows = [

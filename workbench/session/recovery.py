@@ -32,11 +32,12 @@ from ..training.checkpoints import digest_of
 from ..training.imitation import Imitation, Point, Watched
 from .learning import images_of, learn, size_of
 
-__all__ = ["EPOCHS", "PICTURES", "STEPS", "finetune", "recover"]
+__all__ = ["EPOCHS", "PICTURES", "STEPS", "Distilled", "finetune", "recover"]
 
 PICTURES = 768  # of the task, that blocks are fitted to and distilled on
 STEPS = 200  # of distillation a block
 EPOCHS = 3
+_KEPT = 4  # files; older ones go
 _RECOVERY = 1  # files of another recovery are not continued
 
 
@@ -75,13 +76,14 @@ def recover(
     if tuning is None:
         tuning = {name: value for name, value in options.items() if name != "epochs"}
     stages: list[dict[str, Any]] = []
-    with _timed(stages, "unedited network learned"):
-        if before.learned is None and before.base.weights != "given":  # a module of one's own knows what it is for
+    untuned = before.learned is None and before.base.weights != "given"  # a module of one's own knows what it is for
+    with _timed(stages, "unedited network learned" if untuned else "before the edits"):
+        if untuned:
             before = learn(before, data, tuning)
         teacher = build_state(before).to(memory_format=torch.channels_last)
     stages[-1]["score"] = score(teacher, data, size_of(before)).value
     with shown("recovering") as progress:
-        distilled = _Distilled.of(state, before, teacher, data, pictures, steps, progress)
+        distilled = Distilled.of(state, before, teacher, data, pictures, steps, progress)
         with _timed(stages, "taught"):
             trained, weights = _taught(state, before, teacher, distilled.edited, data, schedule, progress)
     stages[-1]["score"] = trained.epochs[-1]["score"]
@@ -139,7 +141,7 @@ def _taught(
 
 
 @dataclass
-class _Distilled:
+class Distilled:
     """The edited network on its way. units: how many blocks are distilled. stages: rows of those that are done."""
 
     file: Path
@@ -157,7 +159,7 @@ class _Distilled:
         pictures: int,
         steps: int,
         progress: Progress,
-    ) -> "_Distilled":
+    ) -> "Distilled":
         """Fitted and distilled, from where it was interrupted."""
         plans, size = state.plans_since_learned, size_of(state)
         inputs = state.base.example_inputs
@@ -205,9 +207,11 @@ class _Distilled:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         copies = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
         write_atomic(self.file, save(copies, {"recovery": json.dumps(header)}))
+        for older in sorted(self.file.parent.glob("*.safetensors"), key=lambda file: file.stat().st_mtime)[:-_KEPT]:
+            older.unlink(missing_ok=True)
 
     @classmethod
-    def _read(cls, file: Path, state: State, before: State, teacher: nn.Module) -> "_Distilled | None":
+    def _read(cls, file: Path, state: State, before: State, teacher: nn.Module) -> "Distilled | None":
         """What the file holds; None where there is no whole one."""
         from safetensors import SafetensorError, safe_open
 

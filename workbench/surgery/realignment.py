@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..graph import Block, Graph, Op
+from ..graph.paths import around
 from ..graph.trace import evaluating
 from ..progress import Progress
 from .activations import capture
@@ -59,13 +60,14 @@ def units(graph: Graph, edited: Edited) -> tuple[Unit, ...]:
     before, after = block_networks(graph), block_networks(edited.graph)
     old = [block for block in graph.blocks if block.name in before]
     new = {block.name: block for block in edited.graph.blocks if block.name in after}
+    running = {path for op in edited.graph.ops for path in around(op.module)}
     listed: list[Unit] = []
     for i, block in enumerate(old):
         if block.name not in new:
             continue
         whole = [block]
         for other in old[i + 1 :]:
-            if other.name in new or other.name in edited.graph.classes or other.input != whole[-1].output:
+            if other.name in running or other.input != whole[-1].output:
                 break
             whole.append(other)
         mine = new[block.name]
