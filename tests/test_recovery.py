@@ -40,7 +40,7 @@ def test_every_stage_brings_something_and_the_session_says_what(learned, tmp_pat
     assert cut < fitted <= distilled + 0.01 and distilled <= taught + 0.01 and taught > before - 0.05
     assert taught == pytest.approx(recovered.evaluate("digits").value) and (table.seconds >= 0).all()
     assert recovered.undo() == edited and recovered.graph == edited.graph
-    assert list(recovered.history["transform"])[-1] == "weights of digits, recovered, 1 epoch"
+    assert list(recovered.history["transform"])[-1] == "weights of digits, 1 epoch"
     back = wb.load(recovered.save(tmp_path / "recovered.wb"), model=bottlenecks())
     assert back.recovery.equals(table) and equal(weights(back), weights(recovered))
     assert learned.recovery.empty and list(learned.recovery.columns) == ["stage", "score", "seconds"]

@@ -55,7 +55,7 @@ def test_the_channels_that_stay_are_those_from_which_the_reader_is_rebuilt_best(
         wanted = model.last(model.act(model.norm(model.conv(images)))).movedim(1, -1).flatten(0, 2)
     error_of = {keep: least_squares_error(features, wanted, keep) for keep in combinations(range(6), width)}
     edited = three()
-    (edit,) = reconstruct(edited, graph, [Resize("conv", width, "reconstruction")], images).edits
+    (edit,) = reconstruct(edited, graph, [Resize("conv", width)], images).edits
     assert error_of[edit.keep] <= 1.05 * min(error_of.values())
     built = build(edited, graph, [Plan((edit,))])
     with torch.no_grad():
@@ -67,7 +67,7 @@ def test_another_basis_of_linear_bottlenecks_leaves_the_function_as_it_is():
     model = lively("mobilenetv2_050")
     graph, images = trace(model, (3, 64, 64)), smooth(16, 64, seed=1)
     edits = [
-        Resize(name, 8, "reconstruction") for name in ("blocks.2.0.conv_pwl", "blocks.3.0.conv_pwl")
+        Resize(name, 8) for name in ("blocks.2.0.conv_pwl", "blocks.3.0.conv_pwl")
     ]  # stages of two and four blocks, with additions
     turned = build(model, graph, [])
     fitted = reconstruct(turned, graph, edits, images)

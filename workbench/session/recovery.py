@@ -48,10 +48,18 @@ def finetune(
     teacher: State | nn.Module | None = None,
 ) -> AnyState:
     """See `Session.finetune`."""
-    from_elsewhere = state.learned is None and state.base.weights in ("pretrained", "checkpoint")
-    if from_elsewhere and state.plans_since_learned and teacher is None:
-        return recover(state, task, {**options, "epochs": EPOCHS}, PICTURES, STEPS, options)
-    return learn(state, task, options, teacher)
+    data = resolve_task(task)
+    if teacher is None and state.plans_since_learned:
+        if state.learned is None and state.base.weights in ("pretrained", "checkpoint"):
+            return recover(state, data, {**options, "epochs": EPOCHS}, PICTURES, STEPS, options)
+        if state.learned is not None and _is_of(state.learned, data):
+            return recover(state, data, options, PICTURES, STEPS)
+    return learn(state, data, options, teacher)
+
+
+def _is_of(learned: Learned, task: Task) -> bool:
+    """Whether weights were learned on the task; those that were given are taken to be."""
+    return not learned.epochs or learned.source.startswith(f"{task.name}, ")
 
 
 def recover(
@@ -89,8 +97,7 @@ def recover(
     stages[-1]["score"] = trained.epochs[-1]["score"]
     rows = (stages[0], *distilled.stages, stages[1])
     epochs = f"{schedule.epochs} epoch{'' if schedule.epochs == 1 else 's'}"
-    source = f"{data.name}, recovered, {epochs}"
-    return state.after(Learned(state.graph, weights, source, trained.epochs, rows))
+    return state.after(Learned(state.graph, weights, f"{data.name}, {epochs}", trained.epochs, rows))
 
 
 def _before_edits(state: AnyState) -> AnyState:

@@ -113,10 +113,11 @@ class Session(State):
         module whose outputs are imitated, such as the unedited model after its own fine-tuning. schedule:
         learning_rate, batch_size, weight_decay, warmup, optimizer, average, teaching, seed (`training.Schedule`); those
         not given are what suits the task.
-        Replaced blocks are fitted, and batch norms re-estimated, on the task's pictures before the first epoch. Where
-        steps were applied to weights that come from elsewhere (pretrained, a checkpoint), the network without the steps
-        learns for these epochs, and the steps are recovered from it (`recover`): labels alone do not bring back what
-        edits of pretrained weights lose.
+        Steps applied since weights were learned on the task are recovered (`recover`), with the network before them as
+        teacher, for these epochs. Where steps were applied to weights that come from elsewhere (pretrained, a
+        checkpoint), the network without them learns for these epochs first, and they are recovered from it: labels
+        alone do not bring back what edits of pretrained weights lose. With a teacher named, and on initial weights,
+        replaced blocks are fitted, and batch norms re-estimated, on the task's pictures before the first epoch.
 
         A bar shows how far it is. The same call goes on where it was interrupted, from the last whole epoch. Raises
         InputError, before anything is learned, where the data is damaged or does not fit the network's head.

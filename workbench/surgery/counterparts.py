@@ -78,20 +78,16 @@ def _runs(plans: Sequence[Plan]) -> Iterator[tuple[Edit, ...]]:
 
 
 def _joined(edits: Sequence[Resize], graph: Graph) -> tuple[Resize, ...]:
-    """One edit a segment, with its last width; those left to the magnitude of weights are reconstructed."""
+    """One edit a segment, with its last width."""
+    segments = graph.channels.segments
     last = {edit.segment: edit for edit in edits}
-    narrower = [edit for edit in last.values() if edit.width < graph.channels.segments[edit.segment].width]
-    return tuple(
-        replace(edit, keep="reconstruction") if edit in narrower and edit.keep == "importance" else edit
-        for edit in last.values()
-        if edit.width != graph.channels.segments[edit.segment].width
-    )
+    return tuple(edit for edit in last.values() if edit.width != segments[edit.segment].width)
 
 
 def _narrowed(
     counterparts: Mapping[str, Counterpart], graph: Graph, sources: Sources, bases: Mapping[str, Tensor]
 ) -> dict[str, Counterpart]:
-    """The counterparts after widths changed, and segments got other bases."""
+    """The counterparts after widths changed, and segments got other bases; tensors with new channels have none."""
     layouts = graph.channels.layout
     steps: dict[tuple[str, ...], Tensor] = {}
     after: dict[str, Counterpart] = {}
@@ -99,7 +95,7 @@ def _narrowed(
         layout = layouts.get(name)
         if layout is None or not any(segment in sources for segment in layout.segments):
             after[name] = old
-        elif layout.repeat == 1:
+        elif layout.repeat == 1 and not any(None in sources.get(segment, ()) for segment in layout.segments):
             if layout.segments not in steps:
                 parts = [_step(graph, segment, sources, bases) for segment in layout.segments]
                 steps[layout.segments] = torch.block_diag(*parts)
@@ -109,13 +105,12 @@ def _narrowed(
 
 
 def _step(graph: Graph, segment: str, sources: Sources, bases: Mapping[str, Tensor]) -> Tensor:
-    """[new width, width] of one segment; new channels have no counterpart: a row of zeros."""
+    """[new width, width] of one segment."""
     width = graph.channels.segments[segment].width
     basis = bases.get(segment, torch.eye(width)).float()
     if segment not in sources:
         return basis
-    rows = [torch.zeros(width) if i is None else basis[i] for i in sources[segment]]
-    return torch.stack(rows)
+    return basis[[i for i in sources[segment] if i is not None]]
 
 
 def _fused(

@@ -60,22 +60,19 @@ class Reconstruction:
 def reconstruct(model: nn.Module, graph: Graph, edits: Sequence[Resize], images: Tensor) -> Reconstruction:
     """Prepare `model`, in place, for narrowing: new bases, readers refitted on the channels that stay.
 
-    graph: of the model, before the edits. edits: of widths that shrink, those left to `keep` "reconstruction" are
-    treated; segments that stand in one tensor with others, or that anything but a plain layer sums over, keep the
-    edit as it is with the magnitude of weights. images: [N, C, H, W].
+    graph: of the model, before the edits. edits: of widths that shrink, those whose `keep` leaves the choice to the
+    magnitude of weights are treated; segments that stand in one tensor with others, or that anything but a plain layer
+    sums over, keep the edit as it is. images: [N, C, H, W].
     """
     segments = graph.channels.segments
-    chosen = [edit for edit in edits if edit.keep == "reconstruction" and edit.width < segments[edit.segment].width]
+    chosen = [edit for edit in edits if edit.keep == "importance" and edit.width < segments[edit.segment].width]
     readers = {edit.segment: _readers(graph, edit.segment) for edit in chosen}
     rotated = {edit.segment: edit.width for edit in chosen if readers[edit.segment] and _is_linear(graph, edit.segment)}
     bases = _rotate(model, graph, rotated, readers, images) if rotated else {}
     plain = {e.segment: e.width for e in chosen if readers[e.segment] and e.segment not in bases}
     kept = {name: tuple(range(rotated[name])) for name in bases}
     kept |= _eliminate(model, graph, plain, readers, images) if plain else {}
-    explicit = tuple(
-        replace(edit, keep=kept.get(edit.segment, "importance")) if edit.keep == "reconstruction" else edit
-        for edit in edits
-    )
+    explicit = tuple(replace(edit, keep=kept[edit.segment]) if edit.segment in kept else edit for edit in edits)
     return Reconstruction(explicit, bases)
 
 
