@@ -26,7 +26,9 @@ from ..progress import Progress, shown
 from ..state import AnyState, Learned, Size, State, tensors_of
 from ..surgery import build, build_state, recompress
 from ..surgery.counterparts import Counterpart, Edited, carry_out_reconstructing
-from ..surgery.realignment import distil_units, matched_points, refit_units
+from ..surgery.distil_units import distil_units
+from ..surgery.refit_units import refit_units
+from ..surgery.units import matched_points
 from ..training import Schedule, Task, Trained, fit, named, resolve_task, score
 from ..training.checkpoints import digest_of
 from ..training.imitation import Imitation, Point, Watched

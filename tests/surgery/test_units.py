@@ -9,7 +9,9 @@ from workbench.graph.trace import trace
 from workbench.surgery import build
 from workbench.surgery.activations import capture
 from workbench.surgery.counterparts import Edited, carry_out_reconstructing
-from workbench.surgery.realignment import distil_units, matched_points, refit_units, units
+from workbench.surgery.distil_units import distil_units
+from workbench.surgery.refit_units import refit_units
+from workbench.surgery.units import matched_points, units
 from workbench.transforms import DepthMultiplier, DropBlock, FuseIBN, InputSize
 
 from ..graph.zoo import lively
