@@ -179,7 +179,7 @@ def _each(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", help="the folder of photographs of clothing, with train, val and test")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--no-labels", action="store_true", help="leave today's path out")

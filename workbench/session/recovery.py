@@ -32,6 +32,7 @@ from ..surgery.units import matched_points
 from ..training import Schedule, Task, Trained, fit, named, resolve_task, score
 from ..training.checkpoints import digest_of
 from ..training.imitation import Imitation, Point, Watched
+from ..training.scoring import logits
 from .learning import images_of, learn, size_of
 
 __all__ = ["EPOCHS", "PICTURES", "STEPS", "Distilled", "finetune", "recover"]
@@ -91,6 +92,7 @@ def recover(
         if untuned:
             before = learn(before, data, tuning)
         teacher = build_state(before).to(memory_format=torch.channels_last)
+        data.check(logits(teacher, images_of(before, data, 1)), before.model_name)
     stages[-1]["score"] = score(teacher, data, size_of(before)).value
     with shown("recovering") as progress:
         distilled = Distilled.of(state, before, teacher, data, pictures, steps, progress)
