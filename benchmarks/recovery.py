@@ -143,7 +143,7 @@ def report(data: str, seeds: int, with_labels: bool) -> list[str]:
         short.append(row)
         long.append(kept(f"longer-{seed}", partial(longer, sessions[seed], data, seed)))
     lines = [
-        "test part, %, a seed each",
+        f"test part, %, {seeds} seed{'' if seeds == 1 else 's'} of 3, a figure each; the clock ran on a shared machine",
         f"unedited, {EPOCHS} epochs: {_each(short)}     {EPOCHS + MORE} epochs: {_each(long)}",
     ]
     for name, edits in EDITS.items():
