@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -70,13 +70,15 @@ class Learned:
 
     graph: that network. weights: its state_dict. source: where they come from, in words ("digits, 5 epochs").
     epochs: one row per epoch they were learned in: epoch, loss, score, low and high (its 95 % interval), pictures (how
-    many it is of), score_loss.
+    many it is of), score_loss. stages: one row per stage of a recovery: stage,
+    score, seconds.
     """
 
     graph: Graph = field(repr=False)
     weights: Mapping[str, torch.Tensor] = field(repr=False)
     source: str
     epochs: tuple[Mapping[str, float], ...] = ()
+    stages: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def score(self) -> LearnedScore | None:
