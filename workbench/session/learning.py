@@ -75,7 +75,7 @@ def learn(
 
 
 def schedule_of(task: Task, options: Mapping[str, Any], verb: str, **defaults: Any) -> Schedule:
-    """The task's schedule with the defaults and options of a verb; InputError where it would choose on the test part."""
+    """The task's schedule with the defaults and options of a verb; InputError where it chose on the test part."""
     if "part" in options:
         check_chosen_on(str(options["part"]), verb)
     return named({**task.schedule, **defaults, **options})

@@ -40,6 +40,10 @@ class Answer(NamedTuple):
     outputs: Any
     maps: tuple[Tensor, ...]
 
+    def float(self) -> "Answer":
+        """The same in float32, as a tensor's method of this name."""
+        return Answer(self.outputs.float(), tuple(made.float() for made in self.maps))
+
 
 class Watched(nn.Module):
     """A network that hands out maps beside its outputs: while it learns, or always, as a teacher does.
@@ -116,16 +120,11 @@ class Imitation(Task):
         return self.task.metric
 
     @property
-    def held_out(self) -> Any:
-        """As the task has it."""
-        task: Any = self.task
-        return task.held_out
+    def held_out(self) -> frozenset[Part]:
+        return self.task.held_out
 
     def losses(self, outputs: Any, targets: Any) -> Tensor:
-        """How wrong the outputs are for each picture, float[n], as the task has it."""
-        task: Any = self.task
-        losses: Tensor = task.losses(_outputs(outputs), targets)
-        return losses
+        return self.task.losses(_outputs(outputs), targets)
 
     def count(self, part: Part) -> int:
         return self.task.count(part)
