@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from ..errors import InputError, WorkbenchError
+from .channels_last import ChannelsLast
 
 __all__ = ["Int8File", "Tensors", "float_file", "quantised"]
 
@@ -36,8 +37,8 @@ def float_file(module: nn.Module, example: torch.Tensor) -> bytes:
         try:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "float.tflite"
-                reads = litert_torch.to_channel_last_io(module.eval(), args=[0])
-                litert_torch.convert(reads, (example[:1].permute(0, 2, 3, 1).contiguous(),)).export(str(path))
+                reads = example[:1].permute(0, 2, 3, 1).contiguous()
+                litert_torch.convert(ChannelsLast(module.eval()).eval(), (reads,)).export(str(path))
                 return path.read_bytes()
         except Exception as error:  # the converter raises whatever its many passes raise
             raise WorkbenchError(f"litert-torch cannot convert {type(module).__name__}: {_first(error)}") from error

@@ -24,8 +24,9 @@ from ...graph import Graph
 from . import attention, elementwise, layers, normalisation, pooling, recurrent, shapes
 from .hw_operator import COMPARISONS, HwOp
 from .network import Lowering
+from .pooling import TRAILING, window_of_largest
 
-__all__ = ["COMPARISONS", "HwOp", "lower", "unsupported"]
+__all__ = ["COMPARISONS", "TRAILING", "HwOp", "lower", "unsupported", "window_of_largest"]
 
 _RULES = {
     **layers.RULES,
