@@ -3,20 +3,13 @@
 The converter keeps maps [N, H, W, C] between convolutions, but computes some operators on [N, C, H, W], between
 transposes: a mean over the pixels that drops its dimensions, or that stands behind arithmetic with a constant of one
 element; a pad. A mean over the last dimension the accelerators' compiler leaves to the CPU. So these are exported as
-an expert would write them, which changes no value but in the order of a sum:
+an expert would write them (`accelerated_forms`), and so is arithmetic with what a mean over the channels left.
 
-1. mean, sum over rows, columns or both of a map: on the permuted map, whose permutes cancel with the converter's
-2. mean, sum over the channels of a map, or over the last dimensions of another tensor: over the rows of a matrix
-3. an average pool to one pixel: the mean that it is
-4. a largest value over rows, columns or both of a map: the max pool that it is
-5. constant pads of rows and columns of a map: on the permuted map
-
-"A map" is what stands channels last in the file: a picture, what convolutions, pools, resizes and batch norms make,
-and what is computed of maps element by element (`hardware.lowering` calls the others plain).
+A "map" is a tensor that stands channels last in the file: a picture, what convolutions, pools, resizes and batch norms
+make, and what is computed of maps element by element. `hardware.lowering` knows the same forms of the same tensors.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -25,125 +18,88 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from ..hardware.lowering import TRAILING, window_of_largest
+from .accelerated_forms import FIRST, FORMS, REDUCTIONS, permuted
 
 __all__ = ["ChannelsLast"]
 
-_LAST, _FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
-
 
 class ChannelsLast(nn.Module):
-    """The module for pictures [N, H, W, C], its operators rewritten as above."""
+    """The module for pictures [N, H, W, C], its operators in the forms that accelerators take."""
 
     def __init__(self, wrapped: nn.Module) -> None:
         super().__init__()
         self.wrapped = wrapped
 
     def forward(self, images: Tensor) -> Any:
-        pictures = images.permute(*_FIRST)
+        pictures = images.permute(*FIRST)
         with _Rewriting(pictures):
             return self.wrapped(pictures)
 
 
 class _Rewriting(TorchFunctionMode):
-    """Calls of torch's functions, rewritten where a rule covers them. maps: the tensors that stand channels last."""
+    """Calls of torch's functions, in another form where there is one.
+
+    maps: the tensors that stand channels last; True for what is left of a mean over channels and what is computed of
+    that element by element: the converter would bring all of it to torch's order.
+    """
 
     def __init__(self, pictures: Tensor) -> None:
         super().__init__()
         self.maps = WeakTensorKeyDictionary()
-        self.maps[pictures] = True
+        self.maps[pictures] = False
 
     def __torch_function__(
         self, function: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        result = self._rewritten(function, args, kwargs)
-        if result is None:
+        result, of_channels = self._in_form(function, args, kwargs), False
+        if result is not None:
+            of_channels = function in REDUCTIONS and result.dim() == 4 and result.shape[1] < args[0].shape[1]
+        elif function in _ELEMENTWISE and self._reads_what_channels_left(args):
+            result, of_channels = function(*map(permuted, args), **kwargs).permute(*FIRST), True
+        else:
             result = function(*args, **kwargs)
         for tensor in result if isinstance(result, tuple) else (result,):
             if isinstance(tensor, Tensor) and tensor.dim() == 4 and self._makes_map(function, args):
-                self.maps[tensor] = True
+                self.maps[tensor] = of_channels
         return result
 
-    def _rewritten(self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        rule = _RULES.get(function)
-        if rule is None or not args or not isinstance(args[0], Tensor) or args[0].dim() != 4:
+    def _in_form(self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        form = FORMS.get(function)
+        if form is None or not args or not isinstance(args[0], Tensor) or args[0].dim() != 4:
             return None
         try:
-            return rule(args[0] in self.maps, *args, **kwargs)
-        except TypeError:  # called with more than the rule reads (a dtype, an output tensor)
+            return form(args[0] in self.maps, *args, **kwargs)
+        except TypeError:  # called with more than the form reads (a dtype, an output tensor)
             return None
 
     def _makes_map(self, function: Any, args: Sequence[Any]) -> bool:
         if function in _MAKE_MAPS:
             return True
-        operands = [x for part in args for x in (part if isinstance(part, (list, tuple)) else (part,))]
-        tensors = [x for x in operands if isinstance(x, Tensor) and x.dim() == 4 and not isinstance(x, nn.Parameter)]
         if function in (torch.permute, Tensor.permute):
-            axes = tuple(x for x in operands if isinstance(x, int))
-            return axes == _FIRST and args[0] not in self.maps
+            return tuple(_flat(args[1:])) == FIRST and args[0] not in self.maps
+        tensors = _of_rank_four(args)
         return function not in _REORDER and bool(tensors) and all(x in self.maps for x in tensors)
 
-
-def _reduction(reduce: Callable[..., Tensor]) -> Callable[..., Tensor | None]:
-    def rule(a_map: bool, x: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor | None:
-        axes = tuple(sorted((a - 2) % 3 + 1 if a_map and a else a for a in _axes(dim)))  # as they are deployed
-        y = x.permute(*_LAST) if a_map else x
-        if axes in TRAILING:
-            first, shape = axes[0], y.shape
-            y = reduce(y.reshape(shape[:first].numel(), -1), 1).reshape(*shape[:first], *[1] * len(axes) * keepdim)
-        elif a_map and axes in ((1, 2), (1,), (2,)):
-            y = reduce(y, axes, keepdim=keepdim)
-            y = y.permute(0, 2, 1) if y.dim() == 3 else y
-        else:
-            return None
-        return y.permute(*_FIRST) if a_map and keepdim else y
-
-    return rule
+    def _reads_what_channels_left(self, args: Sequence[Any]) -> bool:
+        tensors = _of_rank_four(args)
+        return any(self.maps.get(x) for x in tensors) and all(x in self.maps for x in tensors)
 
 
-def _average_pool(a_map: bool, x: Tensor, output_size: Any) -> Tensor | None:
-    return _MEAN(a_map, x, (2, 3), keepdim=True) if output_size in (1, (1, 1), [1, 1]) else None
+def _flat(args: Sequence[Any]) -> list[Any]:
+    return [x for part in args for x in (part if isinstance(part, (list, tuple)) else (part,))]
 
 
-def _largest(a_map: bool, x: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor | None:
-    axes = _axes(dim)
-    window = window_of_largest(x.shape, axes) if a_map else None
-    if window is None:
-        return None
-    y = F.max_pool2d(x, window)
-    return y if keepdim else y.squeeze(axes)
+def _of_rank_four(args: Sequence[Any]) -> list[Tensor]:
+    """The tensors of rank four among arguments, those of the model left out."""
+    return [x for x in _flat(args) if isinstance(x, Tensor) and x.dim() == 4 and not isinstance(x, nn.Parameter)]
 
 
-def _largest_and_where(a_map: bool, x: Tensor, dim: Any, keepdim: bool = False) -> Any:
-    """The values by a pool; the positions, where somebody reads them, as before."""
-    y = _largest(a_map, x, dim, keepdim) if isinstance(dim, int) else None
-    return None if y is None else torch.return_types.max((y, torch.max(x, dim, keepdim)[1]))
-
-
-def _pad(
-    a_map: bool, x: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None
-) -> Tensor | None:
-    if not a_map or mode != "constant" or len(pad) > 4:
-        return None
-    return F.pad(x.permute(*_LAST), [0, 0, *pad], value=value).permute(*_FIRST)
-
-
-def _axes(dim: Any) -> tuple[int, ...]:
-    """Dimensions of a map, counted from the front, in order."""
-    return tuple(sorted(d % 4 for d in ((dim,) if isinstance(dim, int) else dim or ())))
-
-
-_MEAN = _reduction(torch.mean)
-_RULES: Mapping[Any, Callable[..., Any]] = MappingProxyType(
-    {
-        **dict.fromkeys((torch.mean, Tensor.mean), _MEAN),
-        **dict.fromkeys((torch.sum, Tensor.sum), _reduction(torch.sum)),
-        **dict.fromkeys((torch.amax, Tensor.amax), _largest),
-        **dict.fromkeys((torch.max, Tensor.max), _largest_and_where),
-        F.adaptive_avg_pool2d: _average_pool,
-        F.pad: _pad,
-    }
+_NAMES = "add sub mul div true_divide pow sqrt rsqrt square neg sigmoid relu"
+_OPERATORS = "__add__ __sub__ __mul__ __truediv__ __pow__ __radd__ __rsub__ __rmul__ __rtruediv__ __neg__"
+_ELEMENTWISE = frozenset(
+    [getattr(owner, name) for name in _NAMES.split() for owner in (torch, Tensor)]
+    + [getattr(Tensor, name) for name in _OPERATORS.split()]
 )
 _MAKE_MAPS = frozenset(
     [
