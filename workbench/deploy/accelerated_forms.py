@@ -86,6 +86,7 @@ REDUCTIONS: Mapping[Any, Callable[..., Any]] = MappingProxyType(
     {
         **dict.fromkeys((torch.mean, Tensor.mean), _MEAN),
         **dict.fromkeys((torch.sum, Tensor.sum), _reduction(torch.sum)),
+        F.adaptive_avg_pool2d: _average_pool,
     }
 )
 FORMS: Mapping[Any, Callable[..., Any]] = MappingProxyType(
@@ -93,7 +94,6 @@ FORMS: Mapping[Any, Callable[..., Any]] = MappingProxyType(
         **REDUCTIONS,
         **dict.fromkeys((torch.amax, Tensor.amax), _largest),
         **dict.fromkeys((torch.max, Tensor.max), _largest_and_where),
-        F.adaptive_avg_pool2d: _average_pool,
         F.pad: _pad,
     }
 )

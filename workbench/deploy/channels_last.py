@@ -3,7 +3,7 @@
 The converter keeps maps [N, H, W, C] between convolutions, but computes some operators on [N, C, H, W], between
 transposes: a mean over the pixels that drops its dimensions, or that stands behind arithmetic with a constant of one
 element; a pad. A mean over the last dimension the accelerators' compiler leaves to the CPU. So these are exported as
-an expert would write them (`accelerated_forms`), and so is arithmetic with what a mean over the channels left.
+an expert would write them (`accelerated_forms`), and so is arithmetic with the mean of a map.
 
 A "map" is a tensor that stands channels last in the file: a picture, what convolutions, pools, resizes and batch norms
 make, and what is computed of maps element by element. `hardware.lowering` knows the same forms of the same tensors.
@@ -39,8 +39,8 @@ class ChannelsLast(nn.Module):
 class _Rewriting(TorchFunctionMode):
     """Calls of torch's functions, in another form where there is one.
 
-    maps: the tensors that stand channels last; True for what is left of a mean over channels and what is computed of
-    that element by element: the converter would bring all of it to torch's order.
+    maps: the tensors that stand channels last; True for means of them, and for what is computed of a mean element by
+    element: the converter would bring all of it to torch's order.
     """
 
     def __init__(self, pictures: Tensor) -> None:
@@ -52,16 +52,16 @@ class _Rewriting(TorchFunctionMode):
         self, function: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        result, of_channels = self._in_form(function, args, kwargs), False
+        result, of_mean = self._in_form(function, args, kwargs), False
         if result is not None:
-            of_channels = function in REDUCTIONS and result.dim() == 4 and result.shape[1] < args[0].shape[1]
-        elif function in _ELEMENTWISE and self._reads_what_channels_left(args):
-            result, of_channels = function(*map(permuted, args), **kwargs).permute(*FIRST), True
+            of_mean = function in REDUCTIONS
+        elif function in _ELEMENTWISE and self._reads_mean(args):
+            result, of_mean = function(*map(permuted, args), **kwargs).permute(*FIRST), True
         else:
             result = function(*args, **kwargs)
         for tensor in result if isinstance(result, tuple) else (result,):
             if isinstance(tensor, Tensor) and tensor.dim() == 4 and self._makes_map(function, args):
-                self.maps[tensor] = of_channels
+                self.maps[tensor] = of_mean
         return result
 
     def _in_form(self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -81,7 +81,7 @@ class _Rewriting(TorchFunctionMode):
         tensors = _of_rank_four(args)
         return function not in _REORDER and bool(tensors) and all(x in self.maps for x in tensors)
 
-    def _reads_what_channels_left(self, args: Sequence[Any]) -> bool:
+    def _reads_mean(self, args: Sequence[Any]) -> bool:
         tensors = _of_rank_four(args)
         return any(self.maps.get(x) for x in tensors) and all(x in self.maps for x in tensors)
 

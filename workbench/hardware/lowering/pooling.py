@@ -69,17 +69,20 @@ def _reduced(low: Lowering, op: Op, end: Op, keep: int) -> tuple[str, Shape, Sha
 
 
 def _amax(low: Lowering, op: Op) -> None:
-    """Over rows, columns or both of a map it is a max pool; elsewhere an operator on real numbers."""
+    """Over rows, columns or both of a map it is a max pool; elsewhere an operator on real numbers.
+
+    As a pool over the rows of a matrix, one channel deep, it would need 16 times the memory.
+    """
     source = low.shape_of(op.inputs[0])
-    window = window_of_largest(source, op["axes"])
+    window = None if op.inputs[0] in low.plain else window_of_largest(source, op["axes"])
     if window is None:
         keep = int(op["keepdim"])
         x, axes, shape = _reduced(low, op, op, keep)
         low.finish(op, low.real(op, "REDUCE_MAX", x, shape, extra=(keep, *axes)))
         return
     shape = (*source[:2], *(n // k for n, k in zip(source[2:], window, strict=True)))
-    part = "" if op["keepdim"] else "pool"
-    x = low.step(op, part, "MAX_POOL_2D", (low.as_map(op.inputs[0]),), last(shape), stride=window, kernel=window)
+    part, x = "" if op["keepdim"] else "pool", low.tensor_of[op.inputs[0]]
+    x = low.step(op, part, "MAX_POOL_2D", (x,), last(shape), stride=window, kernel=window)
     if not op["keepdim"]:
         x = low.transpose(x, (0, 3, 1, 2), f"{op.name}.nchw", op.name)
         x = low.reshape(x, op.shape, op.name, op.name)
