@@ -72,15 +72,13 @@ def test_values_stay(name: str) -> None:
         torch.testing.assert_close(ChannelsLast(module)(picture.permute(0, 2, 3, 1)), module(picture))
 
 
-@pytest.mark.parametrize("name", ["pixels", "columns", "channels, kept", "norm written in code", "pad"])
-def test_maps_are_not_turned_round(name: str) -> None:
-    """Every reduction and pad reads what a permute to channels last made, or a matrix of that."""
+@pytest.mark.parametrize("name", ["pixels", "columns", "channels, kept", "heads", "norm written in code"])
+def test_means_are_of_maps_with_their_dimensions_or_of_matrices(name: str) -> None:
+    """What drops dimensions of a map the converter brings to torch's order; its last one is not for accelerators."""
     module = ChannelsLast(Behind(USES[name]).eval())
     program = torch.export.export(module, (torch.rand(1, 9, 7, 3),), strict=False)
-    nodes = [n for n in program.graph.nodes if str(n.target).startswith(("aten.mean", "aten.pad", "aten.sub"))]
-    assert nodes
-    for node in nodes:
-        source = node.args[0]
-        while str(source.target).startswith(("aten.reshape", "aten.view", "aten.pow")):
-            source = source.args[0]
-        assert str(source.target) == "aten.permute.default" and source.args[1] == [0, 2, 3, 1]
+    means = [node for node in program.graph.nodes if str(node.target) == "aten.mean.dim"]
+    assert means
+    for mean in means:
+        of_matrix = mean.args[0].meta["val"].dim() == 2 and mean.args[1] == [1]
+        assert of_matrix or (mean.args[2] is True and not {1, -3} & set(mean.args[1]))

@@ -1,9 +1,9 @@
 """A module written channels last by hand, where the converter would turn its maps to torch's order.
 
 The converter keeps maps [N, H, W, C] between convolutions, but computes some operators on [N, C, H, W], between
-transposes: a mean over the pixels that drops its dimensions, or that stands behind arithmetic with a constant of one
-element; a pad. A mean over the last dimension the accelerators' compiler leaves to the CPU. So these are exported as
-an expert would write them (`accelerated_forms`), and so is arithmetic with the mean of a map.
+transposes: a mean over the pixels that drops its dimensions; arithmetic with a tensor of lower rank, and a mean behind
+it; a pad. A mean over the last dimension the accelerators' compiler leaves to the CPU. So these are exported as an
+expert would write them (`accelerated_forms`).
 
 A "map" is a tensor that stands channels last in the file: a picture, what convolutions, pools, resizes and batch norms
 make, and what is computed of maps element by element. `hardware.lowering` knows the same forms of the same tensors.
@@ -18,9 +18,11 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from .accelerated_forms import FIRST, FORMS, REDUCTIONS, permuted
+from .accelerated_forms import FORMS, Form, Order, elementwise
 
 __all__ = ["ChannelsLast"]
+
+_FIRST = (0, 3, 1, 2)  # channels last to torch's order
 
 
 class ChannelsLast(nn.Module):
@@ -31,45 +33,37 @@ class ChannelsLast(nn.Module):
         self.wrapped = wrapped
 
     def forward(self, images: Tensor) -> Any:
-        pictures = images.permute(*FIRST)
+        pictures = images.permute(*_FIRST)
         with _Rewriting(pictures):
             return self.wrapped(pictures)
 
 
 class _Rewriting(TorchFunctionMode):
-    """Calls of torch's functions, in another form where there is one.
-
-    maps: the tensors that stand channels last; True for means of them, and for what is computed of a mean element by
-    element: the converter would bring all of it to torch's order.
-    """
+    """Calls of torch's functions, in another form where there is one. maps: where tensors stand that are maps."""
 
     def __init__(self, pictures: Tensor) -> None:
         super().__init__()
         self.maps = WeakTensorKeyDictionary()
-        self.maps[pictures] = False
+        self.maps[pictures] = Order.MAP
 
     def __torch_function__(
         self, function: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        result, of_mean = self._in_form(function, args, kwargs), False
-        if result is not None:
-            of_mean = function in REDUCTIONS
-        elif function in _ELEMENTWISE and self._reads_mean(args):
-            result, of_mean = function(*map(permuted, args), **kwargs).permute(*FIRST), True
-        else:
-            result = function(*args, **kwargs)
-        for tensor in result if isinstance(result, tuple) else (result,):
+        form = self._form(function, args, kwargs) or Form(function(*args, **kwargs))
+        for tensor in form.result if isinstance(form.result, tuple) else (form.result,):
             if isinstance(tensor, Tensor) and tensor.dim() == 4 and self._makes_map(function, args):
-                self.maps[tensor] = of_mean
-        return result
+                self.maps[tensor] = form.order
+        return form.result
 
-    def _in_form(self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    def _form(self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Form | None:
+        if function in _ELEMENTWISE and self._needs_permutes(args):
+            return elementwise(function, args, kwargs)
         form = FORMS.get(function)
         if form is None or not args or not isinstance(args[0], Tensor) or args[0].dim() != 4:
             return None
         try:
-            return form(args[0] in self.maps, *args, **kwargs)
+            return form(self.maps.get(args[0], Order.TORCH), *args, **kwargs)
         except TypeError:  # called with more than the form reads (a dtype, an output tensor)
             return None
 
@@ -77,13 +71,17 @@ class _Rewriting(TorchFunctionMode):
         if function in _MAKE_MAPS:
             return True
         if function in (torch.permute, Tensor.permute):
-            return tuple(_flat(args[1:])) == FIRST and args[0] not in self.maps
+            return tuple(_flat(args[1:])) == _FIRST and args[0] not in self.maps
         tensors = _of_rank_four(args)
         return function not in _REORDER and bool(tensors) and all(x in self.maps for x in tensors)
 
-    def _reads_mean(self, args: Sequence[Any]) -> bool:
+    def _needs_permutes(self, args: Sequence[Any]) -> bool:
+        """Whether the converter would bring arithmetic with a map to torch's order."""
         tensors = _of_rank_four(args)
-        return any(self.maps.get(x) for x in tensors) and all(x in self.maps for x in tensors)
+        if not tensors or any(x not in self.maps for x in tensors):
+            return False
+        lower = any(isinstance(x, Tensor) and 0 < x.dim() < 4 for x in args)
+        return lower or any(self.maps[x] == Order.PERMUTED for x in tensors)
 
 
 def _flat(args: Sequence[Any]) -> list[Any]:
@@ -95,11 +93,13 @@ def _of_rank_four(args: Sequence[Any]) -> list[Tensor]:
     return [x for x in _flat(args) if isinstance(x, Tensor) and x.dim() == 4 and not isinstance(x, nn.Parameter)]
 
 
-_NAMES = "add sub mul div true_divide pow sqrt rsqrt square neg sigmoid relu"
+_NAMES = "add sub mul div true_divide pow sqrt rsqrt square neg sigmoid relu tanh clamp"
+_FUNCTIONS = "relu relu6 hardtanh silu hardswish hardsigmoid gelu leaky_relu"
 _OPERATORS = "__add__ __sub__ __mul__ __truediv__ __pow__ __radd__ __rsub__ __rmul__ __rtruediv__ __neg__"
 _ELEMENTWISE = frozenset(
     [getattr(owner, name) for name in _NAMES.split() for owner in (torch, Tensor)]
     + [getattr(Tensor, name) for name in _OPERATORS.split()]
+    + [getattr(F, name) for name in _FUNCTIONS.split()]
 )
 _MAKE_MAPS = frozenset(
     [
