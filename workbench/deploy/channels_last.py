@@ -63,7 +63,7 @@ class _Rewriting(TorchFunctionMode):
         if form is None or not args or not isinstance(args[0], Tensor) or args[0].dim() != 4:
             return None
         try:
-            return form(self.maps.get(args[0], Order.TORCH), *args, **kwargs)
+            return form(self._order(args[0]), *args, **kwargs)
         except TypeError:  # called with more than the form reads (a dtype, an output tensor)
             return None
 
@@ -72,16 +72,19 @@ class _Rewriting(TorchFunctionMode):
             return True
         if function in (torch.permute, Tensor.permute):
             return tuple(_flat(args[1:])) == _FIRST and args[0] not in self.maps
-        tensors = _of_rank_four(args)
-        return function not in _REORDER and bool(tensors) and all(x in self.maps for x in tensors)
+        orders = [self._order(x) for x in _of_rank_four(args)]
+        return function not in _REORDER and bool(orders) and Order.TORCH not in orders
 
     def _needs_permutes(self, args: Sequence[Any]) -> bool:
         """Whether the converter would bring arithmetic with a map to torch's order."""
-        tensors = _of_rank_four(args)
-        if not tensors or any(x not in self.maps for x in tensors):
-            return False
+        orders = [self._order(x) for x in _of_rank_four(args)]
         lower = any(isinstance(x, Tensor) and 0 < x.dim() < 4 for x in args)
-        return lower or any(self.maps[x] == Order.PERMUTED for x in tensors)
+        return bool(orders) and Order.TORCH not in orders and (lower or Order.PERMUTED in orders)
+
+    def _order(self, x: Tensor) -> Order:
+        """One pixel, such as the gates of a linear layer, stands in either order: it is brought where it is read."""
+        order: Order | None = self.maps.get(x)
+        return order or (Order.PERMUTED if x.shape[2:] == (1, 1) else Order.TORCH)
 
 
 def _flat(args: Sequence[Any]) -> list[Any]:
