@@ -46,7 +46,7 @@ def float_file(module: nn.Module, example: torch.Tensor) -> bytes:
 
 @contextmanager
 def _maps_stay_maps(config: Any) -> Iterator[None]:
-    """What is computed of a map is one. The converter's usual way, the cheapest cut, turns maps round that many read."""
+    """What is computed of a map is a map. The converter's usual way, the cheapest cut, turns those that many read."""
     usual, config.layout_optimize_partitioner = config.layout_optimize_partitioner, "GREEDY"
     try:
         yield
