@@ -59,6 +59,8 @@ USES: dict[str, Callable[[Tensor], Tensor]] = {
     "pad of channels": lambda x: F.pad(x, (0, 0, 0, 0, 1, 1)),
     "reflecting pad": lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect"),
     "norm written in code": norm,
+    "joined": lambda x: torch.cat([x * torch.tensor([2.0]), x, F.pad(x, (0, 0))], 1),
+    "joined rows": lambda x: torch.cat((x * torch.tensor([2.0]), x), dim=-2),
     "one from it": lambda x: 1 - x.mean(1, keepdim=True).sigmoid(),
 }
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..hardware.lowering import TRAILING, window_of_largest
 
-__all__ = ["FORMS", "Form", "Order", "elementwise"]
+__all__ = ["FORMS", "Form", "Order", "elementwise", "joined"]
 
 _LAST, _FIRST = (0, 2, 3, 1), (0, 3, 1, 2)  # orders of dimensions: channels last, and back
 
@@ -40,6 +40,12 @@ class Form(NamedTuple):
 def elementwise(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Form:
     """Of permuted maps, and numbers and tensors of the model beside them."""
     return Form(function(*map(_permuted, args), **kwargs).permute(*_FIRST), Order.PERMUTED)
+
+
+def joined(tensors: Sequence[Tensor], dim: int = 0) -> Form:
+    """A concatenation of permuted maps."""
+    axis = (dim % 4 - 2) % 3 + 1 if dim % 4 else 0
+    return Form(torch.cat([_permuted(x) for x in tensors], axis).permute(*_FIRST), Order.PERMUTED)
 
 
 def _permuted(x: Any) -> Any:

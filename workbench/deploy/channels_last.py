@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from .accelerated_forms import FORMS, Form, Order, elementwise
+from .accelerated_forms import FORMS, Form, Order, elementwise, joined
 
 __all__ = ["ChannelsLast"]
 
@@ -59,6 +59,8 @@ class _Rewriting(TorchFunctionMode):
     def _form(self, function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Form | None:
         if function in _ELEMENTWISE and self._needs_permutes(args):
             return elementwise(function, args, kwargs)
+        if function in (torch.cat, torch.concat) and self._needs_permutes(args):
+            return joined(*args, **kwargs)
         form = FORMS.get(function)
         if form is None or not args or not isinstance(args[0], Tensor) or args[0].dim() != 4:
             return None
