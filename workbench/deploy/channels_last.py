@@ -84,9 +84,9 @@ class _Rewriting(TorchFunctionMode):
         return bool(orders) and Order.TORCH not in orders and (lower or Order.PERMUTED in orders)
 
     def _order(self, x: Tensor) -> Order:
-        """One pixel, such as the gates of a linear layer, stands in either order: it is brought where it is read."""
+        """Of one pixel, such as the gates of a linear layer, both orders are the same."""
         order: Order | None = self.maps.get(x)
-        return order or (Order.PERMUTED if x.shape[2:] == (1, 1) else Order.TORCH)
+        return order or (Order.MAP if x.shape[2:] == (1, 1) else Order.TORCH)
 
 
 def _flat(args: Sequence[Any]) -> list[Any]:
