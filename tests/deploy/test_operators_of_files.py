@@ -27,7 +27,7 @@ class Middle(nn.Module):
         super().__init__()
         self.first, self.layers, self.use = nn.Conv2d(3, 16, 3, 2, 1), nn.ModuleList(layers), use
         self.last, self.head = nn.Conv2d(width, 32, 3, padding=1), nn.Linear(32, 5)
-        self.place = nn.Parameter(torch.rand(1, 2, 16, 16))
+        self.place, self.number = nn.Parameter(torch.rand(1, 2, 16, 16)), nn.Parameter(torch.tensor([1.3]))
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.last(self.use(self, self.first(x), *self.layers)).relu()
@@ -57,6 +57,26 @@ def channel_attention(s: Middle, x: Tensor, layers: nn.Module) -> Tensor:
     return x * (layers(F.adaptive_avg_pool2d(x, 1)) + layers(F.adaptive_max_pool2d(x, 1))).sigmoid()
 
 
+def focus(s: Middle, x: Tensor, conv: nn.Module) -> Tensor:
+    """Every second pixel in a layer of its own, then numbers before a convolution, and a pad of one side."""
+    slices = [x[..., ::2, ::2], x[..., 1::2, ::2], x[..., ::2, 1::2], x[..., 1::2, 1::2]]
+    return F.pad(conv(torch.cat(slices, 1).relu() * s.number + 0.1), (0, 1, 0, 1))
+
+
+def means(s: Middle, x: Tensor, conv: nn.Module, linear: nn.Module, rows: nn.Module) -> Tensor:
+    """One map read by a convolution and by its means, of pixels, of columns and rows, and of channels."""
+    columns = rows(x.mean(3).permute(0, 2, 1)).mean(1)
+    gates = linear(x.mean((2, 3))) + columns + x.mean(2).mean(2)
+    centred = x - x.mean(1, keepdim=True)
+    normed = (x - x.mean(1, keepdim=True)) * (centred.pow(2).mean(1, keepdim=True) + 1e-6).rsqrt()
+    return conv(x) * gates[:, :, None, None] + normed
+
+
+def largest(s: Middle, x: Tensor, linear: nn.Module) -> Tensor:
+    """Gates from the largest value of every channel."""
+    return x * linear(x.amax((2, 3)))[:, :, None, None]
+
+
 def prelu() -> nn.PReLU:
     layer = nn.PReLU(16)
     nn.init.uniform_(layer.weight, 0.1, 0.4)
@@ -82,6 +102,9 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "channel attention": lambda: Middle(
         channel_attention, 16, nn.Sequential(nn.Conv2d(16, 4, 1), nn.ReLU(), nn.Conv2d(4, 16, 1))
     ),
+    "slices, numbers, pads": lambda: Middle(focus, 16, nn.Conv2d(64, 16, 1)),
+    "means": lambda: Middle(means, 16, nn.Conv2d(16, 16, 3, padding=1), nn.Linear(16, 16), nn.Linear(16, 16)),
+    "largest places": lambda: Middle(largest, 16, nn.Linear(16, 16)),
     "largest of windows": lambda: Middle(lambda s, x: F.adaptive_max_pool2d(x, 8), 16),
 }
 # views, which cost nothing, and requantisations, which depend on the calibration

@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from ..errors import InputError, WorkbenchError
+from .channels_last import ChannelsLast
 
 __all__ = ["Int8File", "Tensors", "float_file", "quantised"]
 
@@ -34,13 +35,23 @@ def float_file(module: nn.Module, example: torch.Tensor) -> bytes:
         decompositions = _extra("litert_torch.fx_infra").decomp
         decompositions.add_pre_convert_decomp(torch.ops.aten.adaptive_max_pool2d.default, _largest_of_windows)
         try:
-            with tempfile.TemporaryDirectory() as folder:
+            with tempfile.TemporaryDirectory() as folder, _maps_stay_maps(litert_torch.config):
                 path = Path(folder) / "float.tflite"
-                reads = litert_torch.to_channel_last_io(module.eval(), args=[0])
-                litert_torch.convert(reads, (example[:1].permute(0, 2, 3, 1).contiguous(),)).export(str(path))
+                reads = example[:1].permute(0, 2, 3, 1).contiguous()
+                litert_torch.convert(ChannelsLast(module.eval()).eval(), (reads,)).export(str(path))
                 return path.read_bytes()
         except Exception as error:  # the converter raises whatever its many passes raise
             raise WorkbenchError(f"litert-torch cannot convert {type(module).__name__}: {_first(error)}") from error
+
+
+@contextmanager
+def _maps_stay_maps(config: Any) -> Iterator[None]:
+    """What is computed of a map is a map. The converter's usual way, the cheapest cut, turns those that many read."""
+    usual, config.layout_optimize_partitioner = config.layout_optimize_partitioner, "GREEDY"
+    try:
+        yield
+    finally:
+        config.layout_optimize_partitioner = usual
 
 
 def _largest_of_windows(x: torch.Tensor, size: Sequence[int]) -> Any:

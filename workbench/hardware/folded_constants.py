@@ -4,7 +4,7 @@ Batch norms are folded in float64, with gain g, offset beta, mean m, variance v:
 
     W' = W g / sqrt(v + e),   b' = (b - m) g / sqrt(v + e) + beta
 
-a layer norm's scale s and shift t before a fully connected layer:
+a layer norm's scale s and shift t before a fully connected layer, numbers s and t before any layer:
 
     W' = W s,                 b' = b + W t
 """
@@ -45,6 +45,10 @@ class FoldedConstants:
             norm = self.graph.by_name[op.before]
             bias = bias + weight @ np.broadcast_to(self._parameter(norm, "bias").reshape(-1), weight.shape[1:])
             weight = weight * self._parameter(norm, "weight").reshape(-1)
+        for name in reversed(op.scalars):
+            gain, shift = self._affine(self.graph.by_name[name])
+            bias = bias + weight.reshape(len(weight), -1).sum(1) * shift
+            weight = weight * gain
         for fold in folds:
             gain, shift = self._affine(fold)
             weight = weight * np.reshape(gain, (-1, *[1] * (weight.ndim - 1)))

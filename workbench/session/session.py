@@ -189,6 +189,8 @@ class Session(State):
     def verify(self, timeout_s: float | None = None) -> Verification:
         """Compile the network for real and show it beside the estimate.
 
+        Its operators are those of the file that `export` writes, in the same forms: what is left to the CPU here
+        (`cpu_ops`, whose time no figure holds, so that neither is complete) is left to the CPU there.
         Never raises for what the compiler does: the status is "compiled", "refused", "crashed" or "timeout",
         with a reason. Compilers compress weights, so values matter: trained weights are used as they are (edited
         ones built without calibration); a freshly created timm model, whose residual branches may be all zero, is

@@ -1,6 +1,6 @@
 """Graph -> the network as deployed: int8 TFLite operators, channels last.
 
-The rules are those of the deployment route users take (litert-torch, then ai-edge-quantizer), read off its files:
+The rules are those of the files that `deploy` writes (litert-torch, then ai-edge-quantizer), read off them:
 
 * `layers`: batch norms, constant factors and offsets fold into the layer before them, ReLU and ReLU6 into what makes
   their input; torch's symmetric padding is SAME where TensorFlow's formula gives the same, else an explicit PAD;
@@ -11,6 +11,9 @@ The rules are those of the deployment route users take (litert-torch, then ai-ed
 * `recurrent`: an LSTM is unrolled, step by step;
 * `pooling` and `shapes`: tensors of rank four stand channels last; permutes that undo this vanish, reshapes that need
   torch's order are preceded by a TRANSPOSE;
+* means, sums, largest values and pads of such tensors stand in the forms in which `deploy.accelerated_forms` has them
+  exported, so that the accelerator takes them;
+* equal operators that read the same are one; arithmetic with one number folds into the layer behind it;
 * a concatenation's inputs share its scale: an input that others read too, or whose maker cannot rescale, is
   requantised first (see `tensor_scales.py`);
 * what the quantiser knows no integer form of (EXP, LOG, a maximum along an axis, comparisons) stays on real numbers,
@@ -24,8 +27,9 @@ from ...graph import Graph
 from . import attention, elementwise, layers, normalisation, pooling, recurrent, shapes
 from .hw_operator import COMPARISONS, HwOp
 from .network import Lowering
+from .pooling import TRAILING, window_of_largest
 
-__all__ = ["COMPARISONS", "HwOp", "lower", "unsupported"]
+__all__ = ["COMPARISONS", "TRAILING", "HwOp", "lower", "unsupported", "window_of_largest"]
 
 _RULES = {
     **layers.RULES,

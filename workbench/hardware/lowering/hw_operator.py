@@ -22,7 +22,8 @@ class HwOp(NamedTuple):
     elements and whether it is turned to channels last; of an LSTM's fully connected layers 0 for what reads its input,
     1 for what reads its state; of a PReLU's weight 1 where its channels stand in torch's order.
     sources: graph operators it stands for; the first one is charged for it. folds: the layer whose weights these
-    are and what is folded into them; before: a layer norm whose scale and shift are folded into the weights.
+    are and what is folded into them; before: a layer norm whose scale and shift are folded into the weights, scalars:
+    arithmetic with one number each that is, too, in the order it runs before the layer.
     real: the operator reads real numbers, because the quantiser knows no integer form of it, and makes a float32
     tensor (a comparison: booleans). bits: of an element; 32 inside of operators that an accelerator puts together of
     others.
@@ -45,6 +46,7 @@ class HwOp(NamedTuple):
     extra: tuple[int, ...] = ()
     folds: tuple[str, ...] = ()
     before: str = ""
+    scalars: tuple[str, ...] = ()
     const_first: bool = False
     real: bool = False
     bits: int = 8

@@ -10,6 +10,8 @@ from .network import Lowering, Rule, last
 
 __all__ = ["RULES", "is_same", "pad_map"]
 
+_VALUES = ("value", "inverse")
+
 
 def _conv2d(low: Lowering, op: Op) -> bool:
     if op.param("weight") is None:
@@ -19,8 +21,25 @@ def _conv2d(low: Lowering, op: Op) -> bool:
     if not layer.same and any(op["padding"]):
         ph, pw = op["padding"]
         x = pad_map(low, op, x, last(source), (ph, ph, pw, pw), "PAD")
-    _layer(low, op, layer, (x,))
+    x, scalars = _before_scalars(low, x, layer.same)
+    _layer(low, op, layer._replace(scalars=scalars), (x,))
     return True
+
+
+def _before_scalars(low: Lowering, x: str, padded: bool) -> tuple[str, tuple[str, ...]]:
+    """Arithmetic with one number folds into the layer behind it, whoever else reads its result: what it reads, and the
+    graph operators it is, in order. padded: the layer's zeros must stay zeros, so that only factors fold.
+    """
+    scalars: list[str] = []
+    kinds = ("MUL",) if padded else ("ADD", "SUB", "MUL")
+    while (op := low.ops[x]).kind in kinds:
+        arithmetic = low.graph.by_name[op.sources[0]]
+        role = op.const[0] if op.const is not None and not op.const_first and op.act == "NONE" else ""
+        if arithmetic.kind not in AFFINE or not (role == "scalar" or (role in _VALUES and op.extra[:1] == (1,))):
+            break
+        scalars.insert(0, arithmetic.name)
+        x = op.inputs[0]
+    return x, tuple(scalars)
 
 
 @lru_cache(maxsize=1 << 14)
@@ -116,7 +135,7 @@ def _layer(low: Lowering, op: Op, layer: HwOp, inputs: tuple[str, ...] = ()) -> 
     inputs: where the layer has none yet. Returns the graph operators whose tensor the layer makes.
     """
     layer = layer._replace(inputs=inputs or layer.inputs)
-    bias, folds = op.param("bias") is not None or bool(layer.before), [op.name]
+    bias, folds = op.param("bias") is not None or bool(layer.before or layer.scalars), [op.name]
     end, axis, layer = _behind_view(low, op, layer)
     while (user := low.only_user(end)) is not None and _folds(low, user, axis):
         folds.append(user.name)

@@ -28,7 +28,8 @@ class Lowering:
     """One pass over a graph.
 
     ops: deployed operators by name, so far. tensor_of: graph tensor -> deployed tensor. plain: rank-4 graph tensors
-    in torch's own order. absorbed: graph operators that became part of another one and need no rule.
+    in torch's own order. absorbed: graph operators that became part of another one and need no rule. equal: names of
+    operators without weights, by all that they compute.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -39,6 +40,7 @@ class Lowering:
         self.tensor_of: dict[str, str] = {}
         self.plain: set[str] = set()
         self.absorbed: set[str] = set()
+        self.equal: dict[HwOp, str] = {}
 
     def run(self, rules: "Mapping[str, Rule]") -> tuple[HwOp, ...]:
         """Lower every operator; a rule that does not cover one says so by returning False."""
@@ -70,6 +72,14 @@ class Lowering:
     # ---- tensors ------------------------------------------------------------------------------------------------
 
     def emit(self, op: HwOp) -> str:
+        """The tensor that the operator makes; an equal operator's where there is one: the converter merges them."""
+        if op.weight is None and op.inputs and op.kind != "QUANTIZE" and not op.kind.startswith("UNSUPPORTED"):
+            key = op._replace(name="", sources=())
+            equal = self.ops.get(self.equal.setdefault(key, op.name))
+            if equal is not None:
+                sources = tuple(dict.fromkeys((*equal.sources, *op.sources)))
+                self.ops[equal.name] = equal._replace(sources=sources)
+                return equal.name
         self.ops[op.name] = op
         return op.name
 
@@ -139,7 +149,7 @@ class Lowering:
         if wide == sorted(wide):  # the same bytes
             return self.reshape(x, shape, name, source)
         if name not in self.ops:
-            self.emit(HwOp(name, "TRANSPOSE", (x,), shape, (source,), extra=axes))
+            return self.emit(HwOp(name, "TRANSPOSE", (x,), shape, (source,), extra=axes))
         return name
 
     def reshape(self, x: str, shape: Shape, name: str, source: str) -> str:
@@ -149,7 +159,7 @@ class Lowering:
         if self.ops[x].shape == shape:
             return x
         if name not in self.ops:
-            self.emit(HwOp(name, "RESHAPE", (x,), shape, (source,)))
+            return self.emit(HwOp(name, "RESHAPE", (x,), shape, (source,)))
         return name
 
     def shape(self, op: Op) -> Shape:

@@ -1,45 +1,103 @@
 """Pooling, reductions and resizing."""
 
-from typing import Any
+from collections.abc import Sequence
+from math import prod
 
 from ...graph import Op
+from .hw_operator import Shape
 from .layers import is_same, pad_map
 from .network import Lowering, Rule, last
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "TRAILING", "window_of_largest"]
 
-_REDUCE = {"mean": "MEAN", "sum": "SUM", "amax": "REDUCE_MAX"}  # the last one on real numbers
+TRAILING = ((3,), (2, 3))  # dimensions, as they are deployed, that are those of a matrix's rows
+
+_REDUCE = {"mean": "MEAN", "sum": "SUM"}
+_LONGEST, _LARGEST = 256, 65536  # rows, and elements, of a window that accelerators pool
 
 
 def _reduce(low: Lowering, op: Op) -> None:
-    source = op.inputs[0]
+    """A mean or sum of a tensor of rank four as `deploy.channels_last` has it exported; others in their own order."""
+    source, kind = op.inputs[0], _REDUCE[op.kind]
+    shape = low.shape_of(source)
+    a_map = len(shape) == 4 and source not in low.plain
     axes = tuple(sorted(low.axis(a, source) for a in op["axes"]))
-    end, shape, keep = op, op.shape, int(op["keepdim"])
+    if len(shape) == 4 and axes in TRAILING:
+        _of_rows(low, op, axes, last(shape) if a_map else shape)
+        return
+    if a_map and axes in ((1,), (2,)) and not op["keepdim"]:
+        n, c, k = op.shape
+        x = low.step(op, "lines", kind, (low.tensor_of[source],), (n, k, c), extra=(0, *axes))
+        low.finish(op, low.transpose(x, (0, 2, 1), op.name, op.name))
+        return
+    end, keep = op, int(op["keepdim"])
     user = low.only_user(op)
     if keep and user is not None and user.kind == "reshape" and len(user.shape) == 2:
         low.absorbed.add(user.name)
-        end, shape, keep = user, user.shape, 0
-    x = low.tensor_of[source]
-    if (
-        not keep
-        and len(shape) > 1
-        and len(low.shape_of(source)) == 4
-        and source not in low.plain
-        and 1 not in op["axes"]
-    ):
+        end, keep = user, 0
+    x, axes, shape = _reduced(low, op, end, keep)
+    x = low.step(end, "", kind, (x,), shape, extra=(keep, *axes), sources=(op.name,))
+    low.tensor_of[op.name] = low.tensor_of[end.name] = x
+
+
+def _of_rows(low: Lowering, op: Op, axes: Shape, shape: Shape) -> None:
+    """Over the last dimensions of the deployed tensor: those of the rows of a matrix.
+
+    As they are, the last dimension among them, they would be left to the CPU.
+    """
+    source, first = op.inputs[0], axes[0]
+    rows, length = prod(shape[:first]), prod(shape[first:])
+    x = low.reshape(low.tensor_of[source], (rows, length), f"{op.name}.matrix", op.name)
+    x = low.step(op, "rows", _REDUCE[op.kind], (x,), (rows,), extra=(0, 1))
+    if op["keepdim"] and source in low.plain:
+        low.plain.add(op.name)
+    low.finish(op, low.reshape(x, low.shape(op) if op["keepdim"] else op.shape, op.name, op.name))
+
+
+def _reduced(low: Lowering, op: Op, end: Op, keep: int) -> tuple[str, Shape, Shape]:
+    """The deployed tensor that a reduction reads, the dimensions it takes of it, and the shape of what it leaves."""
+    source = op.inputs[0]
+    axes, x = tuple(sorted(low.axis(a, source) for a in op["axes"])), low.tensor_of[source]
+    a_map = len(low.shape_of(source)) == 4 and source not in low.plain
+    if not keep and len(end.shape) > 1 and a_map and 1 not in op["axes"]:
         kept = [d for d in range(1, 4) if d not in op["axes"]]
         if kept not in ([1], [2, 3], [2], [3]):  # the dimensions that stay would stand channels last
-            x = low.in_order(source)
-            axes = tuple(sorted(op["axes"]))
-    if len(shape) == 4 and source in low.plain:
+            x, axes = low.in_order(source), tuple(sorted(op["axes"]))
+    if len(end.shape) == 4 and source in low.plain:
         low.plain.add(end.name)
-    deployed = shape if end.name in low.plain else last(shape)
-    more: dict[str, Any] = {"extra": (keep, *axes), "sources": (op.name,)}
-    if op.kind == "amax":
-        x = low.real(end, "REDUCE_MAX", x, deployed, **more)
-    else:
-        x = low.step(end, "", _REDUCE[op.kind], (x,), deployed, **more)
-    low.tensor_of[op.name] = low.tensor_of[end.name] = x
+    return x, axes, end.shape if end.name in low.plain else last(end.shape)
+
+
+def _amax(low: Lowering, op: Op) -> None:
+    """Over rows, columns or both of a map it is a max pool; elsewhere an operator on real numbers.
+
+    As a pool over the rows of a matrix, one channel deep, it would need 16 times the memory.
+    """
+    source = low.shape_of(op.inputs[0])
+    window = None if op.inputs[0] in low.plain else window_of_largest(source, op["axes"])
+    if window is None:
+        keep = int(op["keepdim"])
+        x, axes, shape = _reduced(low, op, op, keep)
+        low.finish(op, low.real(op, "REDUCE_MAX", x, shape, extra=(keep, *axes)))
+        return
+    shape = (*source[:2], *(n // k for n, k in zip(source[2:], window, strict=True)))
+    part, x = "" if op["keepdim"] else "pool", low.tensor_of[op.inputs[0]]
+    x = low.step(op, part, "MAX_POOL_2D", (x,), last(shape), stride=window, kernel=window)
+    if not op["keepdim"]:
+        x = low.transpose(x, (0, 3, 1, 2), f"{op.name}.nchw", op.name)
+        x = low.reshape(x, op.shape, op.name, op.name)
+    low.finish(op, x)
+
+
+def window_of_largest(shape: Sequence[int], axes: Sequence[int]) -> tuple[int, int] | None:
+    """The one window a row, column or map of `shape` [N, C, H, W] whose max pool is the largest value over the axes.
+
+    None where the axes are others, or where accelerators pool no window so large.
+    """
+    if len(shape) != 4 or not axes or not set(axes) <= {2, 3}:
+        return None
+    rows, columns = (shape[a] if a in axes else 1 for a in (2, 3))
+    return (rows, columns) if rows <= _LONGEST and rows * columns <= _LARGEST else None
 
 
 def _max_pool2d(low: Lowering, op: Op) -> bool:
@@ -110,6 +168,7 @@ def _resize(low: Lowering, op: Op) -> bool:
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(_REDUCE, _reduce),
+    "amax": _amax,
     "max_pool2d": _max_pool2d,
     "avg_pool2d": _avg_pool2d,
     "avg_pool1d": _avg_pool1d,

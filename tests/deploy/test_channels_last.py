@@ -1,0 +1,86 @@
+"""A module in the forms that accelerators take computes what it computed."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from workbench.deploy.channels_last import ChannelsLast
+
+
+class Behind(nn.Module):
+    """A function behind a convolution."""
+
+    def __init__(self, use: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.first, self.use = nn.Conv2d(3, 8, 3), use
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.use(self.first(x))
+
+
+def heads(x: Tensor) -> Tensor:
+    return x.reshape(1, 4, 2, -1).transpose(1, 2)
+
+
+def norm(x: Tensor) -> Tensor:
+    centred = x - x.mean(1, keepdim=True)
+    return centred / torch.sqrt((centred**2).mean(dim=1, keepdim=True) + 1e-6) * torch.linspace(1, 2, 8)[:, None, None]
+
+
+USES: dict[str, Callable[[Tensor], Tensor]] = {
+    "pixels": lambda x: x.mean((2, 3)),
+    "pixels, kept": lambda x: torch.mean(x, dim=[-2, -1], keepdim=True),
+    "pool": lambda x: F.adaptive_avg_pool2d(x, 1),
+    "rows": lambda x: x.sum(2),
+    "columns": lambda x: x.mean(-1),
+    "columns, kept": lambda x: torch.sum(x, 3, True),
+    "channels": lambda x: x.mean(1),
+    "channels, kept": lambda x: x.mean(1, keepdim=True),
+    "everything": lambda x: x.mean(),
+    "channels and rows": lambda x: x.mean((1, 2)),
+    "of doubles": lambda x: x.mean((2, 3), dtype=torch.float64),
+    "heads": lambda x: heads(x).mean(3),
+    "heads and values": lambda x: heads(x).mean((2, 3), keepdim=True),
+    "channels last": lambda x: x.permute(0, 2, 3, 1).mean((1, 2)),
+    "channels last, channels": lambda x: x.permute(0, 2, 3, 1).mean(-1, keepdim=True),
+    "and back": lambda x: x.permute(0, 2, 3, 1).relu().permute(0, 3, 1, 2).mean((2, 3)),
+    "largest": lambda x: x.amax((2, 3)),
+    "largest of rows": lambda x: x.amax(2, keepdim=True),
+    "largest of columns": lambda x: x.max(3)[0],
+    "where the largest is": lambda x: x.max(3)[1],
+    "largest of all": lambda x: x.max(),
+    "larger of two": lambda x: torch.max(x, x.relu()),
+    "largest channel": lambda x: x.max(1, keepdim=True)[0],
+    "pad": lambda x: F.pad(x, (0, 1, 2, 0)),
+    "pad of columns": lambda x: F.pad(x, (2, 1), value=0.5),
+    "pad of channels": lambda x: F.pad(x, (0, 0, 0, 0, 1, 1)),
+    "reflecting pad": lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect"),
+    "norm written in code": norm,
+    "joined": lambda x: torch.cat([x * torch.tensor([2.0]), x, F.pad(x, (0, 0))], 1),
+    "joined rows": lambda x: torch.cat((x * torch.tensor([2.0]), x), dim=-2),
+    "one from it": lambda x: 1 - x.mean(1, keepdim=True).sigmoid(),
+}
+
+
+@pytest.mark.parametrize("name", USES)
+def test_values_stay(name: str) -> None:
+    torch.manual_seed(0)
+    module = Behind(USES[name]).eval().double()
+    picture = torch.rand(1, 3, 9, 7, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(ChannelsLast(module)(picture.permute(0, 2, 3, 1)), module(picture))
+
+
+@pytest.mark.parametrize("name", ["pixels", "columns", "channels, kept", "heads", "norm written in code"])
+def test_means_are_of_maps_with_their_dimensions_or_of_matrices(name: str) -> None:
+    """What drops dimensions of a map the converter brings to torch's order; its last one is not for accelerators."""
+    module = ChannelsLast(Behind(USES[name]).eval())
+    program = torch.export.export(module, (torch.rand(1, 9, 7, 3),), strict=False)
+    means = [node for node in program.graph.nodes if str(node.target) == "aten.mean.dim"]
+    assert means
+    for mean in means:
+        of_matrix = mean.args[0].meta["val"].dim() == 2 and mean.args[1] == [1]
+        assert of_matrix or (mean.args[2] is True and not {1, -3} & set(mean.args[1]))

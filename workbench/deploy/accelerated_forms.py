@@ -1,0 +1,126 @@
+"""Operators on tensors of rank four in forms that accelerators take whole; the values stay, but for orders of sums.
+
+Where such a tensor stands (`Order`) decides on the form. A form is None where there is none: the operator is exported
+as it is. Permutes around one cancel with those of the converter, or with those of the next form.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import Enum
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..hardware.lowering import TRAILING, window_of_largest
+
+__all__ = ["FORMS", "Form", "Order", "elementwise", "joined"]
+
+_LAST, _FIRST = (0, 2, 3, 1), (0, 3, 1, 2)  # orders of dimensions: channels last, and back
+
+
+class Order(Enum):
+    """Where a tensor [N, C, H, W] stands in the file: as torch has it, as a map channels last, or as one by permutes
+    that a form brought, between which the converter changes nothing.
+    """
+
+    TORCH = 0
+    MAP = 1
+    PERMUTED = 2
+
+
+class Form(NamedTuple):
+    """result: of the operator. order: of the tensors of rank four in it."""
+
+    result: Any
+    order: Order = Order.MAP
+
+
+def elementwise(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Form:
+    """Of permuted maps, and numbers and tensors of the model beside them."""
+    return Form(function(*map(_permuted, args), **kwargs).permute(*_FIRST), Order.PERMUTED)
+
+
+def joined(tensors: Sequence[Tensor], dim: int = 0) -> Form:
+    """A concatenation of permuted maps."""
+    axis = (dim % 4 - 2) % 3 + 1 if dim % 4 else 0
+    return Form(torch.cat([_permuted(x) for x in tensors], axis).permute(*_FIRST), Order.PERMUTED)
+
+
+def _permuted(x: Any) -> Any:
+    if not isinstance(x, Tensor) or x.numel() == 1:
+        return x
+    return x.reshape(*[1] * (4 - x.dim()), *x.shape).permute(*_LAST)
+
+
+def _reduction(reduce: Callable[..., Tensor]) -> Callable[..., Form | None]:
+    """Over rows, columns or both of a map: dimensions go afterwards. Over the last ones, as deployed: of a matrix."""
+
+    def form(order: Order, x: Tensor, dim: Any = None, keepdim: bool = False) -> Form | None:
+        a_map = order != Order.TORCH
+        axes = tuple(sorted((a - 2) % 3 + 1 if a_map and a else a for a in _axes(dim)))  # as they are deployed
+        if axes in TRAILING:
+            y = x.permute(*_LAST) if a_map else x
+            kept = y.shape[: axes[0]]
+            y = reduce(y.reshape(kept.numel(), -1), 1).reshape(*kept, *[1] * (len(axes) if keepdim else 0))
+            return Form(y.permute(*_FIRST), Order.PERMUTED) if a_map and keepdim else Form(y, order)
+        if not a_map or axes not in ((1, 2), (1,), (2,)):
+            return None
+        if order == Order.PERMUTED:
+            y = reduce(x.permute(*_LAST), axes, keepdim=True).permute(*_FIRST)
+        else:
+            y = reduce(x, _axes(dim), keepdim=True)
+        if keepdim:
+            return Form(y, order)
+        return Form(y.flatten(1) if len(axes) == 2 else y.permute(*_LAST).squeeze(axes).permute(0, 2, 1))
+
+    return form
+
+
+def _average_pool(order: Order, x: Tensor, output_size: Any) -> Form | None:
+    """To one pixel: a mean."""
+    return _MEAN(order, x, (2, 3), keepdim=True) if output_size in (1, (1, 1), [1, 1]) else None
+
+
+def _largest(order: Order, x: Tensor, dim: Any = (), keepdim: bool = False) -> Form | None:
+    """Over rows, columns or both of a map: a max pool."""
+    axes = _axes(dim)
+    window = None if order == Order.TORCH else window_of_largest(x.shape, axes)
+    if window is None:
+        return None
+    y = F.max_pool2d(x, window)
+    return Form(y if keepdim else y.squeeze(axes))
+
+
+def _largest_and_where(order: Order, x: Tensor, dim: Any, keepdim: bool = False) -> Form | None:
+    """The values by a pool; the positions, where somebody reads them, as before."""
+    form = _largest(order, x, dim, keepdim) if isinstance(dim, int) else None
+    return None if form is None else Form(torch.return_types.max((form.result, torch.max(x, dim, keepdim)[1])))
+
+
+def _pad(
+    order: Order, x: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None
+) -> Form | None:
+    """Rows and columns of a map with a constant: channels last."""
+    if order == Order.TORCH or mode != "constant" or len(pad) > 4:
+        return None
+    return Form(F.pad(x.permute(*_LAST), [0, 0, *pad], value=value).permute(*_FIRST), Order.PERMUTED)
+
+
+def _axes(dim: Any) -> tuple[int, ...]:
+    """Dimensions of rank four, counted from the front, in order."""
+    return tuple(sorted(d % 4 for d in ((dim,) if isinstance(dim, int) else dim or ())))
+
+
+_MEAN = _reduction(torch.mean)
+FORMS: Mapping[Any, Callable[..., Form | None]] = MappingProxyType(
+    {
+        **dict.fromkeys((torch.mean, Tensor.mean), _MEAN),
+        **dict.fromkeys((torch.sum, Tensor.sum), _reduction(torch.sum)),
+        **dict.fromkeys((torch.amax, Tensor.amax), _largest),
+        **dict.fromkeys((torch.max, Tensor.max), _largest_and_where),
+        F.adaptive_avg_pool2d: _average_pool,
+        F.pad: _pad,
+    }
+)
