@@ -41,7 +41,7 @@ class PassCycles:
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """What a network costs: its passes in order, and how they run."""
+    """What a network costs: its passes in order, copies of inputs included, and how they run."""
 
     passes: tuple[PassCycles, ...]
     schedule: NetworkSchedule
@@ -57,7 +57,7 @@ def analyse(machine: Machine, passes: Sequence[Pass]) -> Analysis:
     network = schedule_passes(machine, passes)
     costs: list[PassCycles] = []
     slack_cycles = 0
-    for pass_, schedule in zip(passes, network.striping.schedules, strict=True):
+    for pass_, schedule in zip(network.program.passes, network.striping.schedules, strict=True):
         memories = _memories(machine, pass_, schedule, network.near)
         costs.append(_pass_cycles(machine, pass_.spec, schedule, memories, slack_cycles))
         slack_cycles = schedule.slack_cycles

@@ -39,7 +39,8 @@ def with_cascades(program: Program, junctions: Junctions, whole: Striping, limit
     schedules = list(whole.schedules)
     for cascade in cascades:
         for i in range(cascade.first, cascade.last + 1):
-            schedules[i] = cascaded_schedule(program.machine, junctions.specs[i], rows[i], i == cascade.first)
+            near_ifm = whole.schedules[i].near_ifm
+            schedules[i] = cascaded_schedule(program.machine, junctions.specs[i], rows[i], i == cascade.first, near_ifm)
     return Striping(schedules, cascades)
 
 

@@ -86,9 +86,9 @@ def live_ranges(
 
 
 def near_ranges(program: Program, striping: Striping) -> list[LiveRange]:
-    """Live ranges of rolling buffers and, where they cannot be far, of all other feature maps."""
+    """Live ranges of rolling buffers and inputs' copies and, where they cannot be far, of all other feature maps."""
     rolling = rolling_bytes(program, striping)
-    names = set(rolling) if program.machine.spills else set(program.dataflow.bytes)
+    names = program.input_copies.union(rolling) if program.machine.spills else set(program.dataflow.bytes)
     if not names:
         return []
     return live_ranges(program.passes, program.dataflow, striping.cascaded, striping.times, names, rolling)

@@ -83,7 +83,7 @@ class PassSchedule:
 
     rows, rows_in: height of the stripe it makes and of the one it reads. cycles, access: with every feature map far and
     the weights where they are stored. sliced_cost: of its slices, None without weights. cascaded: whether it runs in
-    stripes with others, of which the first one leads. slices: output channels, before a fused transpose, at which its
+    stripes with others, of which the first one leads. near_ifm: whether its IFM is near from the start. slices: output channels, before a fused transpose, at which its
     weights are cut, 0 and the last included. copy_cycles: to copy all weights near. slack_cycles, slack_bytes: what the
     pass after it may use to fetch its weights.
     """
@@ -101,6 +101,7 @@ class PassSchedule:
     copy_cycles: int = 0
     slack_cycles: int = 0
     slack_bytes: int = 0
+    near_ifm: bool = False
 
     __hash__ = cached_hash
 
@@ -187,13 +188,13 @@ def sliced_cost(
 
 
 @lru_cache(maxsize=1 << 17)
-def _striped_schedule(machine: Machine, spec: PassSpec, rows: int) -> PassSchedule:
-    """The pass in stripes of `rows` rows; feature maps are far, weights where they are stored."""
+def _striped_schedule(machine: Machine, spec: PassSpec, rows: int, near_ifm: bool) -> PassSchedule:
+    """The pass in stripes of `rows` rows; feature maps are far but for a near IFM, weights where they are stored."""
     rows_in = rows_read(spec, rows)
     block = block_config(machine, spec.stripe(rows, rows_in, spec.ofm.channels))
     slices = (0, spec.out_channels)
     far = machine.far
-    memories = PassMemories(far, far, far, machine.constants)
+    memories = PassMemories(machine.near if near_ifm else far, far, far, machine.constants)
     return PassSchedule(
         rows,
         rows_in,
@@ -202,15 +203,18 @@ def _striped_schedule(machine: Machine, spec: PassSpec, rows: int) -> PassSchedu
         element_access(machine, spec, block),
         sliced_cost(machine, spec, block, rows, slices, memories) if spec.weight_bytes > 0 else None,
         slices=slices,
+        near_ifm=near_ifm,
     )
 
 
 @lru_cache(maxsize=1 << 16)
-def cascaded_schedule(machine: Machine, spec: PassSpec, rows: int, leads: bool) -> PassSchedule:
+def cascaded_schedule(
+    machine: Machine, spec: PassSpec, rows: int, leads: bool, near_ifm: bool = False
+) -> PassSchedule:
     """The pass in stripes of `rows` rows, in a cascade that it leads or not."""
-    return replace(_striped_schedule(machine, spec, rows), cascaded=True, leads=leads)
+    return replace(_striped_schedule(machine, spec, rows, near_ifm), cascaded=True, leads=leads)
 
 
-def whole_schedule(machine: Machine, spec: PassSpec) -> PassSchedule:
+def whole_schedule(machine: Machine, spec: PassSpec, near_ifm: bool = False) -> PassSchedule:
     """The pass in one stripe."""
-    return _striped_schedule(machine, spec, spec.ofm.height)
+    return _striped_schedule(machine, spec, spec.ofm.height, near_ifm)
