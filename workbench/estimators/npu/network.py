@@ -98,7 +98,7 @@ def _pass_cycles(
         source = machine.constants
         table = int(LUT_BYTES / source.bytes_per_cycle) + source.read_latency
         compute += table if buffer else max(table - slack_cycles, 0)
-    access = memory_cycles(machine, spec, schedule.block, memories, prefetched_bytes)
+    access = memory_cycles(machine, spec, schedule.block, memories, prefetched_bytes, schedule.slices)
     return PassCycles(
         max([compute, *access.values()]),
         compute,

@@ -20,6 +20,7 @@ from ..hashing import cached_hash
 from ..machine import Machine
 from ..passes import PassSpec
 from ..rounding import ceil_div, round_up
+from ..weight_encoding import header_bytes
 
 __all__ = [
     "PassSchedule",
@@ -132,10 +133,13 @@ def slice_bytes(machine: Machine, spec: PassSpec, block: BlockConfig, slices: tu
     """
     by_channels: dict[int, int] = {}  # most slices are alike
     sizes = []
+    # every slice has its own
+    headers = min(header_bytes(machine, spec.out_channels), spec.weight_bytes) if len(slices) > 2 else 0
+    values = spec.weight_bytes - headers
     for low, high in pairwise(slices):
         n = high - low
         if n not in by_channels:
-            weights = ceil(spec.weight_bytes * n / spec.out_channels / 16) * 16
+            weights = ceil((headers + values * n / spec.out_channels) / 16) * 16
             by_channels[n] = weights + round_up(scale_bytes(machine, block, n), 16)
         sizes.append(by_channels[n])
     return tuple(sizes)
