@@ -24,13 +24,13 @@ from ..weight_histogram import WeightHistogram
 from .brick_format import grouped_output
 from .chaining import PassChain
 from .cpu_fallback import cpu_operators
-from .data_movement import concatenated_constants, concatenated_input, mirror_pad, pad, tile
+from .data_movement import concatenated_constant, concatenated_input, mirror_pad, pad, tile
 from .decompose import decompose
 from .kinds import ACTIVATIONS, LOOKED_UP, MAX_STRIDE, POOLS, SLICES
 from .mean import mean_sums
 from .operator_pass import unweighted_pass, weighted_pass
 from .resizing import resize_passes
-from .shapes import deepened, is_batched, near_square, strides_far
+from .shapes import concatenated, deepened, is_batched, near_square, strides_far
 from .split import (
     batch_passes,
     element_passes,
@@ -97,6 +97,9 @@ class _Sequence:
         while stack:
             op, needs = stack[-1]
             for name, copied in needs:
+                if not name:
+                    self.passes.extend(concatenated_constant(self.storage, op))
+                    continue
                 if name not in self.visited:
                     self.visited.add(name)
                     producer = self.aliases.producers[name]
@@ -111,20 +114,19 @@ class _Sequence:
                 self._append_operator(op)
 
     def _needs(self, op: HwOp) -> list[tuple[str, bool]]:
-        """Names an operator needs, in order, and whether each is then copied."""
+        """Names an operator needs, in order, and whether each is then copied; constants, called "", are."""
         if op.kind not in _JOINS:
             return [(name, False) for name in op.inputs[::-1]]
         containers = self.aliases.containers
         in_place = [(name, False) for name in op.inputs if containers.get(name) == op.name]
-        return in_place + [(name, True) for name in op.inputs[::-1] if containers.get(name) != op.name]
+        parts = op.inputs if op.const is None else [name for name, _ in concatenated(op, self.aliases.producers)]
+        return in_place + [(name, True) for name in parts[::-1] if containers.get(name) != op.name]
 
     # ---- passes ----
 
     def _append_operator(self, op: HwOp) -> None:
         storage, machine = self.storage, self.machine
-        if op.kind in _JOINS:
-            self.passes.extend(concatenated_constants(storage, op))
-        elif op.kind in ("INPUT", "HOST") or op.name in self.aliases.views:
+        if op.kind in ("INPUT", "HOST", *_JOINS) or op.name in self.aliases.views:
             return
         elif op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
             self._append_weighted(op)

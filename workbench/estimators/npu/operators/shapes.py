@@ -1,6 +1,6 @@
 """Shapes of tensors as the accelerator sees them: feature maps of rows, columns and channels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil, prod, sqrt
 
 from ....hardware.lowering import HwOp
@@ -9,6 +9,7 @@ from .kinds import MAX_STRIDE
 
 __all__ = [
     "SHALLOW",
+    "concatenated",
     "constant_map",
     "deepened",
     "hwc",
@@ -88,6 +89,18 @@ def without_ones(shape: Sequence[int]) -> list[int]:
     """A shape without its leading ones."""
     first = next((k for k, n in enumerate(shape) if n > 1), len(shape))
     return list(shape[first:])
+
+
+def concatenated(op: HwOp, producers: Mapping[str, HwOp]) -> list[tuple[str, int]]:
+    """The parts of a concatenation in their order, as (tensor, elements along the axis); constants are called ""."""
+    axis = op.extra[0]
+    parts = [(name, producers[name].shape[axis]) for name in op.inputs]
+    if op.const is not None:
+        assert isinstance(op.const[1], tuple)
+        size = (op.shape[axis] - sum(n for _, n in parts)) // len(op.const[1])
+        for position, _ in op.const[1]:
+            parts.insert(position, ("", size))
+    return parts
 
 
 def constant_map(op: HwOp, ofm: FeatureMap) -> FeatureMap:
