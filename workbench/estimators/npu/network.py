@@ -16,7 +16,7 @@ from .cycles.access import PassMemories, memory_cycles
 from .cycles.compute import compute_cycles
 from .cycles.transfers import copy_cycles
 from .machine import Machine, Memory
-from .passes import Pass, PassSpec
+from .passes import ELEMENTWISE, Pass, PassSpec
 from .schedule.pass_schedule import PassSchedule, slice_bytes
 from .schedule.scheduler import LUT_BYTES, MemoryUsage, NetworkSchedule, schedule_passes
 
@@ -76,7 +76,7 @@ def _memories(machine: Machine, pass_: Pass, schedule: PassSchedule, near: froze
     ifm = memory(inputs[0]) if inputs else machine.far
     ifm2 = memory(inputs[1]) if len(inputs) > 1 else ifm
     operands = tuple([memory(link.operand_name) for link in chain]) if chain else ()
-    ofm = machine.far if chain and any(link.operand_name for link in chain) else output
+    ofm = machine.far if chain and any(link.op in ELEMENTWISE for link in chain) else output
     weights = machine.near if schedule.buffer else machine.constants
     return PassMemories(ifm, ifm2, ofm, weights, operands, output)
 

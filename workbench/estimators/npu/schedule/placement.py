@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..passes import ELEMENTWISE
+from ..passes import ELEMENTWISE, Pass
 from .live_ranges import LiveRange, live_ranges, rolling_bytes, usage, weight_buffer_ranges
 from .program import Program
 from .striping import Striping
@@ -140,6 +140,13 @@ def _without_mixed_inputs(
             continue
         for name in names:
             movable = name in near and name not in always_near
-            if movable and all(program.passes[i].op in ELEMENTWISE for i in readers[name]):
+            if movable and all(_reads_elementwise(program.passes[i], name) for i in readers[name]):
                 near.discard(name)
     return near
+
+
+def _reads_elementwise(pass_: Pass, name: str) -> bool:
+    """Whether nothing but elementwise operators of a pass, chained ones included, read a feature map."""
+    return (name not in pass_.inputs or pass_.op in ELEMENTWISE) and all(
+        link.op in ELEMENTWISE for link in pass_.chain if link.operand_name == name
+    )
