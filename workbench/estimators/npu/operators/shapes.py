@@ -104,7 +104,7 @@ def concatenated(op: HwOp, producers: Mapping[str, HwOp]) -> list[tuple[str, int
 
 
 def constant_map(op: HwOp, ofm: FeatureMap) -> FeatureMap:
-    """The feature map of a constant operand: a scalar, one value a channel, one a pixel, or one an element."""
+    """The feature map of a constant operand: a scalar, one value a channel, a row, a column, a pixel or an element."""
     assert op.const is not None
     elements = {"scalar": 1}.get(op.const[0], ofm.channels)
     if op.const[0] in ("value", "inverse"):
@@ -112,6 +112,8 @@ def constant_map(op: HwOp, ofm: FeatureMap) -> FeatureMap:
     of_groups = op.const[0] in ("weight", "bias") and ofm.channels == 1  # channels stand as columns
     if op.const[0] != "full" and elements in (1, ofm.channels) and not of_groups:
         return FeatureMap(1, 1, elements, False, ofm.bits)
-    if op.const[0] in ("value", "inverse") and len(op.extra) > 1 and op.extra[1] and elements == ofm.height * ofm.width:
-        return FeatureMap(ofm.height, ofm.width, 1, False, ofm.bits)
+    if op.const[0] in ("value", "inverse"):
+        size = hwc(op.extra[2:])
+        if all(n in (1, whole) for n, whole in zip(size, ofm.size, strict=True)):
+            return FeatureMap(*size, False, ofm.bits)
     return ofm._replace(bricks=False)
