@@ -17,7 +17,8 @@ def network(rank, axis, length, first):
     shape = tuple(length if k == axis else n for k, n in enumerate(net.shapes[x]))
     constant = net.add("param", [], {"value": shape}, shape=shape)
     y = net.add("concat", [constant, x] if first else [x, constant], axis=axis)
-    return Graph(tuple(net.ops), (net.end(y),))
+    end = net.end(y)
+    return Graph(tuple(net.ops), (end,))
 
 
 @pytest.mark.parametrize("target", ["ethos-u65-512", "ethos-u85-1024"])

@@ -24,7 +24,8 @@ def network(kind, shape, operand, source):
         y = net.add(kind, [x, net.add("param", [], {"value": operand}, shape=operand)])
     else:
         y = net.add(kind, [x, net.linear(net.add("input", [], shape=(*operand[:-1], 32)), operand[-1])])
-    return Graph(tuple(net.ops), (net.end(y),))
+    end = net.end(y)
+    return Graph(tuple(net.ops), (end,))
 
 
 @pytest.mark.parametrize(
