@@ -67,17 +67,19 @@ def analyse(machine: Machine, passes: Sequence[Pass]) -> Analysis:
 def _memories(machine: Machine, pass_: Pass, schedule: PassSchedule, near: frozenset[str]) -> PassMemories:
     """The memory of every feature map of a pass."""
 
-    def memory(name: str) -> Memory:
-        if not name:
-            return machine.constants
-        return machine.near if name in near else machine.far
+    near_memory, far, constants = machine.near, machine.far, machine.constants
 
-    inputs, chain, output = pass_.inputs, pass_.chain, memory(pass_.output)
-    ifm = memory(inputs[0]) if inputs else machine.far
+    def memory(name: str) -> Memory:
+        return near_memory if name in near else far if name else constants
+
+    inputs, chain, output = pass_.inputs, pass_.chain, near_memory if pass_.output in near else far
+    ifm = memory(inputs[0]) if inputs else far
     ifm2 = memory(inputs[1]) if len(inputs) > 1 else ifm
-    operands = tuple([memory(link.operand_name) for link in chain]) if chain else ()
-    ofm = machine.far if chain and any(link.op in ELEMENTWISE for link in chain) else output
-    weights = machine.near if schedule.buffer else machine.constants
+    weights = near_memory if schedule.buffer else constants
+    if not chain:
+        return PassMemories(ifm, ifm2, output, weights, (), output)
+    operands = tuple([memory(link.operand_name) for link in chain])
+    ofm = far if any(link.op in ELEMENTWISE for link in chain) else output
     return PassMemories(ifm, ifm2, ofm, weights, operands, output)
 
 

@@ -231,8 +231,9 @@ class _Sequence:
         """An activation, fused into what makes its input where possible; one that rescales (ReLU) never is."""
         location, ofm, whole = self.storage.output(op)
         reshaped = self.aliases.is_shallow(op)
-        alike = bool(self.passes) and self.passes[-1].ofm.size == deepened(ofm).size
-        fusable = pass_op == "LUT" and (not reshaped or alike)
+        fusable = pass_op == "LUT" and (
+            not reshaped or (bool(self.passes) and self.passes[-1].ofm.size == deepened(ofm).size)
+        )
         if fusable and self.chain.chain_lookup(self._activation_source(op), location, ofm, whole):
             return
         ifm = self.storage.maps[op.inputs[0]]

@@ -78,7 +78,10 @@ class Dataflow:
 
 def _read(pass_: Pass) -> dict[str, FeatureMap | None]:
     """The feature maps a pass reads, by name; constants have none."""
-    read: dict[str, FeatureMap | None] = dict(zip(pass_.inputs, (pass_.ifm, pass_.ifm2), strict=False))
+    inputs = pass_.inputs
+    if len(inputs) == 1 and inputs[0] and not pass_.chain:
+        return {inputs[0]: pass_.ifm}
+    read: dict[str, FeatureMap | None] = dict(zip(inputs, (pass_.ifm, pass_.ifm2), strict=False))
     for link in pass_.chain:
         read[link.operand_name] = link.operand
     read.pop("", None)
