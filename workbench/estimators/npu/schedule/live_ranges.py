@@ -5,7 +5,7 @@ Rules: Ethos-U Vela 5.2, live ranges of the scheduler.
     time    2k is the k-th pass (all of a cascade share one); at odd times weights are prefetched
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -52,8 +52,10 @@ def live_ranges(
     by_name: dict[str, LiveRange] = {}
     end = max(times, default=0) + 2
     writers, readers = dataflow.writers, dataflow.readers
-    touching = {i for name in names for users in (writers.get(name, ()), readers.get(name, ())) for i in users}
-    for i in sorted(touching):
+    touching: Iterable[int] = range(len(passes))
+    if 2 * len(names) < len(passes):
+        touching = sorted({i for name in names for users in (writers.get(name, ()), readers.get(name, ())) for i in users})
+    for i in touching:
         output, now = passes[i].output, times[i]
         writes = output in names
         if writes and passes[i].scratch_bytes:

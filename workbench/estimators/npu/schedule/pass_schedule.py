@@ -199,14 +199,16 @@ def _striped_schedule(machine: Machine, spec: PassSpec, rows: int, near_ifm: boo
     slices = (0, spec.out_channels)
     far = machine.far
     memories = PassMemories(machine.near if near_ifm else far, far, far, machine.constants)
+    cycles = compute_cycles(machine, spec, block, memories)
     return PassSchedule(
         rows,
         rows_in,
         block,
-        compute_cycles(machine, spec, block, memories),
+        cycles,
         element_access(machine, spec, block),
         sliced_cost(machine, spec, block, rows, slices, memories) if spec.weight_bytes > 0 else None,
         slices=slices,
+        slack_cycles=cycles,
         near_ifm=near_ifm,
     )
 

@@ -106,7 +106,7 @@ def _whole_schedule(program: Program, pass_: Pass) -> PassSchedule:
     if not program.input_copies:
         return whole_schedule(program.machine, pass_.spec)
     schedule = whole_schedule(program.machine, pass_.spec, program.reads_copy(pass_))
-    return replace(schedule, cycles=0) if pass_.output in program.input_copies else schedule
+    return replace(schedule, cycles=0, slack_cycles=0) if pass_.output in program.input_copies else schedule
 
 
 def _near_usage(program: Program, striping: Striping) -> list[int]:
@@ -125,6 +125,13 @@ def _with_weight_buffers(program: Program, striping: Striping, limit: int, used:
     previous: Slack | None = None
     neighbour = passes[1].weight_name if len(passes) > 1 else ""  # the first is compared with the one after it
     for pass_, schedule, t in zip(passes, striping.schedules, striping.times, strict=True):
+        if not pass_.weight_bytes:
+            schedules.append(schedule)
+            neighbour = ""
+            if used is not None:
+                free = max(most - max(used[t], 0), 0)
+            previous = Slack(schedule.slack_cycles, free)
+            continue
         readers = dataflow.readers[pass_.output]
         reader = striping.schedules[readers[0]].sliced_cost if readers else None
         ifm_from_pass = bool(pass_.inputs) and pass_.inputs[0] in dataflow.writers
