@@ -21,7 +21,7 @@ ELEMENTWISE = frozenset(
     {"Add", "Sub", "Mul", "Minimum", "Maximum", "LeakyRelu", "Abs", "CLZ", "SHL", "SHR", "Asr", "Div", "Neg", "RSub"}
 )
 _STRIPABLE = ELEMENTWISE | {"Conv2D", "DepthwiseConv2D", "AvgPool", "MaxPool", "Quantize", "MemoryCopy"}
-_POINTWISE = frozenset({"AvgPool", "MaxPool", "Quantize", "MemoryCopy", "Relu", "Relu6", "LUT"})
+_POINTWISE = frozenset({"AvgPool", "MaxPool", "Quantize", "MemoryCopy", "Relu", "Relu6", "ReluN1To1", "LUT"})
 _KINDS = {
     "Conv2D": "conv",
     "FullyConnected": "conv",

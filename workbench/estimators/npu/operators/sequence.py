@@ -212,8 +212,11 @@ class _Sequence:
         self.passes.append(pass_._replace(output=output, ofm=pass_.ofm._replace(bricks=False)))
         ofm = deepened(pass_.ofm)
         self.passes.append(
-            Pass(ACTIVATIONS[op.act], pass_.sources, (output,), pass_.output, ofm._replace(bricks=False), ofm)
-        )
+            Pass(
+                ACTIVATIONS[op.act], pass_.sources, (output,), pass_.output, ofm._replace(bricks=False), ofm,
+                tensor_bytes=pass_.ofm.stored_bytes,
+            )
+        )  # fmt: skip
 
     def _takes_one_map(self, op: HwOp, pass_: Pass) -> bool:
         """Whether the accelerator takes one feature map of a batch at a time."""
@@ -236,11 +239,12 @@ class _Sequence:
         )
         if fusable and self.chain.chain_lookup(self._activation_source(op), location, ofm, whole):
             return
-        ifm = self.storage.maps[op.inputs[0]]
+        ifm, tensor_bytes = self.storage.maps[op.inputs[0]], 0
         if reshaped:
+            tensor_bytes = ofm.stored_bytes if whole is None else 0
             ifm, ofm = deepened(ifm), deepened(ofm)
         numbers, inputs = (self.storage.numbers[op.name],), (self.storage.location(op.inputs[0]),)
-        self.passes.append(Pass(pass_op, numbers, inputs, location, ifm, ofm, whole=whole))
+        self.passes.append(Pass(pass_op, numbers, inputs, location, ifm, ofm, whole=whole, tensor_bytes=tensor_bytes))
 
     def _activation_source(self, op: HwOp) -> str:
         """The input of an activation, before reshapes where an elementwise pass makes that."""

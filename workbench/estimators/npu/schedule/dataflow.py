@@ -96,5 +96,6 @@ def _reads_twice(pass_: Pass) -> bool:
 
 def _inputs_of_same_format(pass_: Pass) -> list[str]:
     """The inputs stored in the format of the output, bricks or not."""
+    written = pass_.whole if pass_.chain and pass_.whole else pass_.ofm
     inputs = zip(pass_.inputs, (pass_.ifm, pass_.ifm2), strict=False)
-    return [name for name, ifm in inputs if name and ifm is not None and ifm.bricks == pass_.ofm.bricks]
+    return [name for name, ifm in inputs if name and ifm is not None and ifm.bricks == written.bricks]
