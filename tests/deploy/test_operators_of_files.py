@@ -35,6 +35,21 @@ class Middle(nn.Module):
         return scores
 
 
+class Line(nn.Module):
+    """A function of a line, between a convolution of a picture and one of lines."""
+
+    def __init__(self, use: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.use, self.first, self.last, self.head = (
+            use, nn.Conv2d(3, 8, 3, 2, 1), nn.Conv1d(128, 16, 1), nn.Linear(16, 5)
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.use(self.first(x).permute(0, 1, 3, 2).flatten(1, 2))
+        scores: Tensor = self.head(self.last(y).relu().mean(2))
+        return scores
+
+
 class Read(nn.Module):
     """A recurrent layer over the columns of a picture's map."""
 
@@ -82,6 +97,7 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "channel attention": lambda: Middle(
         channel_attention, 16, nn.Sequential(nn.Conv2d(16, 4, 1), nn.ReLU(), nn.Conv2d(4, 16, 1))
     ),
+    "largest of a line": lambda: Line(lambda x: F.max_pool1d(x, 3, 2, 1)),
     "largest of windows": lambda: Middle(lambda s, x: F.adaptive_max_pool2d(x, 8), 16),
 }
 # views, which cost nothing, and requantisations, which depend on the calibration

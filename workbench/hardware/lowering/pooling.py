@@ -8,7 +8,8 @@ from .network import Lowering, Rule, last
 
 __all__ = ["RULES"]
 
-_REDUCE = {"mean": "MEAN", "sum": "SUM", "amax": "REDUCE_MAX"}  # the last one on real numbers
+_REDUCE = {"mean": "MEAN", "sum": "SUM"}
+_REAL_REDUCE = {"amax": "REDUCE_MAX", "amin": "REDUCE_MIN"}
 
 
 def _reduce(low: Lowering, op: Op) -> None:
@@ -35,8 +36,8 @@ def _reduce(low: Lowering, op: Op) -> None:
         low.plain.add(end.name)
     deployed = shape if end.name in low.plain else last(shape)
     more: dict[str, Any] = {"extra": (keep, *axes), "sources": (op.name,)}
-    if op.kind == "amax":
-        x = low.real(end, "REDUCE_MAX", x, deployed, **more)
+    if op.kind in _REAL_REDUCE:
+        x = low.real(end, _REAL_REDUCE[op.kind], x, deployed, **more)
     else:
         x = low.step(end, "", _REDUCE[op.kind], (x,), deployed, **more)
     low.tensor_of[op.name] = low.tensor_of[end.name] = x
@@ -109,7 +110,7 @@ def _resize(low: Lowering, op: Op) -> bool:
 
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(_REDUCE, _reduce),
+    **dict.fromkeys((*_REDUCE, *_REAL_REDUCE), _reduce),
     "max_pool2d": _max_pool2d,
     "avg_pool2d": _avg_pool2d,
     "avg_pool1d": _avg_pool1d,
