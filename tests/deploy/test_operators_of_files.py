@@ -98,6 +98,7 @@ CASES: dict[str, Callable[[], nn.Module]] = {
         channel_attention, 16, nn.Sequential(nn.Conv2d(16, 4, 1), nn.ReLU(), nn.Conv2d(4, 16, 1))
     ),
     "largest of a line": lambda: Line(lambda x: F.max_pool1d(x, 3, 2, 1)),
+    "smallest of channels": lambda: Middle(lambda s, x: x * x.amin(1, keepdim=True), 16),
     "largest of windows": lambda: Middle(lambda s, x: F.adaptive_max_pool2d(x, 8), 16),
 }
 # views, which cost nothing, and requantisations, which depend on the calibration

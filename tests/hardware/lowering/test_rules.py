@@ -160,6 +160,7 @@ COMPOSED = {
     "largest of a line": (lambda s, x: F.max_pool1d(x.relu().flatten(2), 3, 2, 1), []),
     "average of a line": (lambda s, x: F.avg_pool1d(x.relu().flatten(2), 3, 2, 1), []),
     "parts of a line": (lambda s, x: F.adaptive_avg_pool1d(x.relu().flatten(2), 6), []),
+    "largest of a whole line": (lambda s, x: F.adaptive_max_pool1d(x.relu().flatten(2), 1), []),
     "smallest of channels": (lambda s, x: x * x.amin(1, keepdim=True) + x.min(1)[0], []),
     "elu": (lambda s, x: F.elu(x), []),
     "elu to another floor": (lambda s, x: F.elu(x, 0.7), []),

@@ -238,9 +238,8 @@ def _adaptive_pool1d(kind: str) -> Rule:
     def rule(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value | None:
         if len(out) != 3:
             return None
-        if out[2] == 1:
-            reduction = "mean" if kind == "adaptive_avg_pool2d" else "amax"
-            return s.step(reduction, [a["self"]], out, axes=(2,), keepdim=True)
+        if out[2] == 1 and kind == "adaptive_avg_pool2d":
+            return s.step("mean", [a["self"]], out, axes=(2,), keepdim=True)
         y = s.step(kind, [_row(s, a["self"])], (*out[:2], 1, out[2]), size=(1, out[2]))
         return s.reshape(y, out)
 

@@ -8,8 +8,7 @@ from .network import Lowering, Rule, last
 
 __all__ = ["RULES"]
 
-_REDUCE = {"mean": "MEAN", "sum": "SUM"}
-_REAL_REDUCE = {"amax": "REDUCE_MAX", "amin": "REDUCE_MIN"}
+_REDUCE = {"mean": "MEAN", "sum": "SUM", "amax": "REDUCE_MAX"}  # the last one on real numbers
 
 
 def _reduce(low: Lowering, op: Op) -> None:
@@ -36,11 +35,24 @@ def _reduce(low: Lowering, op: Op) -> None:
         low.plain.add(end.name)
     deployed = shape if end.name in low.plain else last(shape)
     more: dict[str, Any] = {"extra": (keep, *axes), "sources": (op.name,)}
-    if op.kind in _REAL_REDUCE:
-        x = low.real(end, _REAL_REDUCE[op.kind], x, deployed, **more)
+    if op.kind == "amax":
+        x = low.real(end, "REDUCE_MAX", x, deployed, **more)
     else:
         x = low.step(end, "", _REDUCE[op.kind], (x,), deployed, **more)
     low.tensor_of[op.name] = low.tensor_of[end.name] = x
+
+
+def _amin(low: Lowering, op: Op) -> None:
+    """Of integers, in torch's order; an axis of one element comes back by a reshape."""
+    source = low.shape_of(op.inputs[0])
+    kept = tuple(n for axis, n in enumerate(source) if axis not in op["axes"])
+    same_bytes = len(op.shape) == 4 and (op.shape[1] == 1 or op.shape[2:] == (1, 1))  # channels first or last
+    if len(op.shape) == 4 and not same_bytes:
+        low.plain.add(op.name)
+    x = low.in_order(op.inputs[0])
+    name = "dropped" if op["keepdim"] else ""
+    x = low.step(op, name, "REDUCE_MIN", (x,), kept, extra=(0, *sorted(op["axes"])))
+    low.finish(op, low.reshape(x, low.shape(op), op.name, op.name))
 
 
 def _max_pool2d(low: Lowering, op: Op) -> bool:
@@ -110,7 +122,8 @@ def _resize(low: Lowering, op: Op) -> bool:
 
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys((*_REDUCE, *_REAL_REDUCE), _reduce),
+    **dict.fromkeys(_REDUCE, _reduce),
+    "amin": _amin,
     "max_pool2d": _max_pool2d,
     "avg_pool2d": _avg_pool2d,
     "avg_pool1d": _avg_pool1d,
