@@ -1,4 +1,4 @@
-"""Arithmetic of a feature map with what is smaller: vectors that layers make, and constants a row, a column, a channel."""
+"""Arithmetic of a feature map with vectors that layers make, and with constants a row, a column or a channel."""
 
 from random import Random
 

@@ -66,7 +66,6 @@ def analyse(machine: Machine, passes: Sequence[Pass]) -> Analysis:
 
 def _memories(machine: Machine, pass_: Pass, schedule: PassSchedule, near: frozenset[str]) -> PassMemories:
     """The memory of every feature map of a pass."""
-
     near_memory, far, constants = machine.near, machine.far, machine.constants
 
     def memory(name: str) -> Memory:

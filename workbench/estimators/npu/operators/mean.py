@@ -54,8 +54,8 @@ def mean_sums(storage: TensorStorage, machine: Machine, op: HwOp) -> Sums:
         name = f"{op.name}_sum{k}"
         pass_ = Pass(
             "DepthwiseConv2D", (storage.numbers[op.name],), (storage.location(source.name),), name,
-            ifm._replace(height=size if height > 1 else ifm.height), ofm, kernel=(size, width), weight_name=f"{op.name}_{size}",
-            weight_histogram=ALL_ONES,
+            ifm._replace(height=size if height > 1 else ifm.height), ofm, kernel=(size, width),
+            weight_name=f"{op.name}_{size}", weight_histogram=ALL_ONES,
         )  # fmt: skip
         passes.append(with_stored_weights(machine, pass_))
     shallow = ifm.channels < SHALLOW and ofm.elements > 2 * SHALLOW

@@ -35,9 +35,7 @@ def with_cascades(program: Program, junctions: Junctions, whole: Striping, limit
     rows = _smallest_rows(junctions.specs)
     # what nothing is joined to reads no rolling buffer
     joined = (False, *junctions.joins[:-1])
-    rows_in = [
-        rows_read(spec, n) if after else 0 for spec, n, after in zip(junctions.specs, rows, joined, strict=True)
-    ]
+    rows_in = [rows_read(spec, n) if after else 0 for spec, n, after in zip(junctions.specs, rows, joined, strict=True)]
     stripes = Stripes(rows, rows_in, [0] * len(rows))
     cascades = build_cascades(junctions, stripes, limit, near_memory(program, whole))
     schedules = list(whole.schedules)

@@ -54,7 +54,8 @@ def live_ranges(
     writers, readers = dataflow.writers, dataflow.readers
     touching: Iterable[int] = range(len(passes))
     if 2 * len(names) < len(passes):
-        touching = sorted({i for name in names for users in (writers.get(name, ()), readers.get(name, ())) for i in users})
+        users = [i for name in names for passes_of in (writers, readers) for i in passes_of.get(name, ())]
+        touching = sorted(set(users))
     for i in touching:
         output, now = passes[i].output, times[i]
         writes = output in names

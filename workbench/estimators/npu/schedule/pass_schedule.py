@@ -1,8 +1,8 @@
 """One pass as scheduled: its stripe, its blocks, its weight slices and what they cost.
 
-    stripe     rows of the OFM made at a time
-    slice      output channels whose weights are fetched at a time
-    slack      cycles of a pass in which the weights of the next one can be fetched
+stripe     rows of the OFM made at a time
+slice      output channels whose weights are fetched at a time
+slack      cycles of a pass in which the weights of the next one can be fetched
 """
 
 from dataclasses import dataclass, replace
@@ -84,9 +84,9 @@ class PassSchedule:
 
     rows, rows_in: height of the stripe it makes and of the one it reads. cycles, access: with every feature map far and
     the weights where they are stored. sliced_cost: of its slices, None without weights. cascaded: whether it runs in
-    stripes with others, of which the first one leads. near_ifm: whether its IFM is near from the start. slices: output channels, before a fused transpose, at which its
+    stripes with others, of which the first one leads. slices: output channels, before a fused transpose, at which its
     weights are cut, 0 and the last included. copy_cycles: to copy all weights near. slack_cycles, slack_bytes: what the
-    pass after it may use to fetch its weights.
+    pass after it may use to fetch its weights. near_ifm: whether its IFM is near from the start.
     """
 
     rows: int
@@ -214,9 +214,7 @@ def _striped_schedule(machine: Machine, spec: PassSpec, rows: int, near_ifm: boo
 
 
 @lru_cache(maxsize=1 << 16)
-def cascaded_schedule(
-    machine: Machine, spec: PassSpec, rows: int, leads: bool, near_ifm: bool = False
-) -> PassSchedule:
+def cascaded_schedule(machine: Machine, spec: PassSpec, rows: int, leads: bool, near_ifm: bool = False) -> PassSchedule:
     """The pass in stripes of `rows` rows, in a cascade that it leads or not."""
     return replace(_striped_schedule(machine, spec, rows, near_ifm), cascaded=True, leads=leads)
 

@@ -21,7 +21,9 @@ _UNBOUNDED = 2**31 - 1
 
 
 def near_maps(program: Program, striping: Striping) -> tuple[frozenset[str], list[int]]:
-    """Names of the feature maps that are near, rolling buffers and inputs' copies included, and the bytes near at every time."""
+    """Names of the feature maps that are near, rolling buffers and inputs' copies included, and the bytes near at every
+    time.
+    """
     passes, dataflow, times, cascaded = program.passes, program.dataflow, striping.times, striping.cascaded
     rolling = rolling_bytes(program, striping)
     always_near = program.input_copies.union(rolling)
