@@ -222,7 +222,7 @@ def _pool1d(kind: str) -> Rule:
         if len(out) != 3 or (kind == "avg_pool2d" and not a["padding"][0] and not a["ceil_mode"]):
             return None
         kernel, stride = a["kernel_size"][0], (a["stride"] or a["kernel_size"])[0]
-        more = {"dilation": (1, a["dilation"][0])} if kind == "max_pool2d" else {
+        more: dict[str, Any] = {"dilation": (1, a["dilation"][0])} if kind == "max_pool2d" else {
             "count_include_pad": a["count_include_pad"]
         }  # fmt: skip
         y = s.step(
