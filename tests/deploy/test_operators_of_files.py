@@ -35,6 +35,21 @@ class Middle(nn.Module):
         return scores
 
 
+class Line(nn.Module):
+    """A function of a line, between a convolution of a picture and one of lines."""
+
+    def __init__(self, use: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.use, self.first, self.last, self.head = (
+            use, nn.Conv2d(3, 8, 3, 2, 1), nn.Conv1d(128, 16, 1), nn.Linear(16, 5)
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.use(self.first(x).permute(0, 1, 3, 2).flatten(1, 2))
+        scores: Tensor = self.head(self.last(y).relu().mean(2))
+        return scores
+
+
 class Read(nn.Module):
     """A recurrent layer over the columns of a picture's map."""
 
@@ -105,6 +120,8 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "slices, numbers, pads": lambda: Middle(focus, 16, nn.Conv2d(64, 16, 1)),
     "means": lambda: Middle(means, 16, nn.Conv2d(16, 16, 3, padding=1), nn.Linear(16, 16), nn.Linear(16, 16)),
     "largest places": lambda: Middle(largest, 16, nn.Linear(16, 16)),
+    "largest of a line": lambda: Line(lambda x: F.max_pool1d(x, 3, 2, 1)),
+    "smallest of channels": lambda: Middle(lambda s, x: x * x.amin(1, keepdim=True), 16),
     "largest of windows": lambda: Middle(lambda s, x: F.adaptive_max_pool2d(x, 8), 16),
 }
 # views, which cost nothing, and requantisations, which depend on the calibration

@@ -150,6 +150,7 @@ _RULES: dict[str, Callable[[Op, list[Tensor], dict[str, Tensor]], Tensor]] = {
     "roll": lambda op, x, p: x[0].roll(op["shifts"], op["axes"]),
     "rms_norm": lambda op, x, p: F.rms_norm(x[0], [x[0].shape[a] for a in op["axes"]], p.get("weight"), op["eps"]),
     "amax": lambda op, x, p: x[0].amax(op["axes"], op["keepdim"]),
+    "amin": lambda op, x, p: x[0].amin(op["axes"], op["keepdim"]),
     "reshape": _reshape, "slice": _slice, "pad": _pad, "resize": _resize, "attention": _attention,
     "permute": lambda op, x, p: x[0].permute(op["axes"]),
     "concat": lambda op, x, p: torch.cat(x, op["axis"]),

@@ -54,7 +54,7 @@ class Everything(nn.Module):
 
     def along(self, x: Tensor) -> Iterator[Tensor]:
         yield from (x.mean((2, 3)), x.sum(1, keepdim=True), x.amax(1), torch.linalg.vector_norm(x, dim=1), x.var(1))
-        yield self.lstm(x[0])[0]
+        yield from (x.amin(1), self.lstm(x[0])[0])
         yield from (
             x.log_softmax(1),
             x.softmax(-1),

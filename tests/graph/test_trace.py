@@ -168,6 +168,24 @@ def test_a_size_that_is_not_square_is_traced() -> None:
         (lambda x: F.pad(x, (1, 2, 0, 3), mode="reflect"), ["reflect_pad"]),
         (lambda x: x.mean(2, keepdim=True).expand(-1, -1, 8, -1).softmax(3), ["mean", "expand", "softmax"]),
         (lambda x: F.avg_pool1d(x.flatten(2), 3, 2), ["reshape", "avg_pool1d"]),
+        (
+            lambda x: F.avg_pool1d(x.flatten(2), 3, 2, 1, count_include_pad=False),
+            ["reshape", "reshape", "avg_pool2d", "reshape"],
+        ),
+        (
+            lambda x: F.max_pool1d(x.flatten(2), 3, 2, 1, 2, ceil_mode=True),
+            ["reshape", "reshape", "max_pool2d", "reshape"],
+        ),
+        (
+            lambda x: F.adaptive_avg_pool1d(x.flatten(2), 5),
+            ["reshape", "reshape", "adaptive_avg_pool2d", "reshape"],
+        ),
+        (
+            lambda x: F.adaptive_max_pool1d(x.flatten(2), 9),
+            ["reshape", "reshape", "adaptive_max_pool2d", "reshape"],
+        ),
+        (lambda x: F.adaptive_max_pool1d(x.flatten(2), 1), ["reshape", "reshape", "adaptive_max_pool2d", "reshape"]),
+        (lambda x: x.amin((2, 3)) + x.min(3)[0].mean(2), ["amin", "amin", "mean", "add"]),
         (lambda x: x[:, :1].repeat_interleave(3, 1).softmax(1), ["slice", "expand", "softmax"]),
         (lambda x: F.rms_norm(x, (8,), eps=1e-6), ["rms_norm"]),
         (

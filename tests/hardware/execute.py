@@ -26,7 +26,7 @@ _UNARY = {
     "LOG_SOFTMAX": lambda x: x.log_softmax(-1), "REVERSE_V2": lambda x: x.flip(0),
     "L2_NORMALIZATION": lambda x: F.normalize(x, dim=-1),
 }  # fmt: skip
-_REDUCE = {"MEAN": torch.mean, "SUM": torch.sum, "REDUCE_MAX": torch.amax}
+_REDUCE = {"MEAN": torch.mean, "SUM": torch.sum, "REDUCE_MAX": torch.amax, "REDUCE_MIN": torch.amin}
 
 
 def execute(graph: Graph, ops: tuple[HwOp, ...], weights: Mapping[str, Tensor], image: Tensor) -> dict[str, Tensor]:

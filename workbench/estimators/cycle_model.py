@@ -78,7 +78,8 @@ def modelled(graph: Graph, target: EthosU, values: WeightValues = NORMAL) -> Mod
     host = cpu_operators(ops, machine.family)
     passes = pass_sequence(ops, machine, _distributions(graph, run, values), host)
     missing = unsupported(ops) + tuple(f"{op.kind} {op.sources[0]}" for op in run if op.name in host)
-    return Modelled(machine, run, missing, passes, analyse(machine, passes))
+    analysis = analyse(machine, passes)
+    return Modelled(machine, run, missing, tuple(analysis.schedule.program.passes), analysis)
 
 
 def operator_ms(run: Sequence[HwOp], cycles: Sequence[float], target: EthosU) -> dict[str, float]:

@@ -29,7 +29,7 @@ from .file_stamps import folder_stamp
 
 __all__ = ["Correction", "compiles_folder", "keep", "kept_correction", "kept_errors", "kept_stamp"]
 
-_MODEL = 2  # version of the model; raised when its figures move, as compiles kept beside other figures are then wrong
+_MODEL = 3  # version of the model; raised when its figures move, as compiles kept beside other figures are then wrong
 
 
 @dataclass(frozen=True)

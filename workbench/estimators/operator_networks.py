@@ -135,6 +135,7 @@ OPERATOR_POINTS: Mapping[str, tuple[_Build, Mapping[str, Sequence[Any]]]] = Mapp
         "mean": (with_reduction, _REDUCED),
         "sum": (with_reduction, _REDUCED),
         "amax": (with_reduction, _REDUCED),
+        "amin": (with_reduction, _REDUCED),
         "softmax": (with_softmax, {"axis": (1, 2, 3), "axis of rank 3": (1, 2)}),
         "concat": (with_concat, {"axis": (1, 2, 3), "parts": (2, 3, 5), "axis of rank 3": (1, 2)}),
         "slice": (

@@ -154,6 +154,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             _row("mean", "reduction", "axes keepdim"),
             _row("sum", "reduction", "axes keepdim"),
             _row("amax", "reduction", "axes keepdim"),
+            _row("amin", "reduction", "axes keepdim"),
             _row("norm", "reduction", "axes keepdim"),
             _row("var", "reduction", "axes keepdim correction"),
             _row("softmax", "softmax", "axis", traits="bounded"),

@@ -84,7 +84,7 @@ class FoldedConstants:
                 return values.reshape(op.extra)
             if role == "inverse":
                 values = 1 / values
-            if op.extra[1:] == (1,) and values.ndim > 1:  # channels last
+            if op.extra[1:2] == (1,) and values.ndim > 1:  # channels last
                 values = values.reshape(*[1] * (4 - values.ndim), *values.shape).transpose(0, 2, 3, 1)
             return values.reshape(-1) if values.size == (values.shape or (1,))[-1] else values
         values = self._norm(owner, role)

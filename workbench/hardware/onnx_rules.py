@@ -219,6 +219,7 @@ RULES: Mapping[str, Rule] = {
     "max_pool2d": _pool("MaxPool"), "avg_pool2d": _pool("AveragePool"),
     "adaptive_avg_pool2d": _adaptive("AveragePool"), "adaptive_max_pool2d": _adaptive("MaxPool"),
     "mean": _reduce("ReduceMean"), "sum": _reduce("ReduceSum"), "amax": _reduce("ReduceMax"),
+    "amin": _reduce("ReduceMin"),
     "reshape": _reshape, "slice": _slice, "pad": _pad, "resize": _resize, "attention": _attention,
     "permute": lambda w, op, out: w.emit("Transpose", w.read(op), out, perm=list(op["axes"])),
     "concat": lambda w, op, out: w.emit("Concat", w.read(op), out, axis=op["axis"]),

@@ -37,6 +37,7 @@ _CLASS = {
     "RELU": "activation", "RELU6": "activation", "HARD_SWISH": "activation", "LEAKY_RELU": "activation",
     "ABS": "activation", "LOGISTIC": "sigmoid", "TANH": "sigmoid", "GELU": "activation", "EXP": "sigmoid",
     "MAX_POOL_2D": "pool", "AVERAGE_POOL_2D": "pool", "MEAN": "reduce", "SUM": "reduce", "REDUCE_MAX": "reduce",
+    "REDUCE_MIN": "reduce",
     "CONCATENATION": "concat", "PAD": "pad", "PADV2": "pad", "SLICE": "move", "STRIDED_SLICE": "move",
     "TRANSPOSE": "move", "RESHAPE": "move", "RESIZE_BILINEAR": "move", "RESIZE_NEAREST_NEIGHBOR": "move",
     "BATCH_MATMUL": "product", "SOFTMAX": "sigmoid",

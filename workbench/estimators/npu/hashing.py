@@ -1,8 +1,30 @@
-"""Hashes that are computed once per object."""
+"""Hashes and properties that are computed once per object."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, Self, TypeVar, overload
 
-__all__ = ["cached_hash"]
+__all__ = ["cached_hash", "computed_once"]
+
+Value = TypeVar("Value")
+
+
+class computed_once(Generic[Value]):  # a decorator is written as a function is
+    """`functools.cached_property` without its lock (Python 3.11 takes one for each of a thousand small objects)."""
+
+    def __init__(self, compute: Callable[[Any], Value]) -> None:
+        self._compute = compute
+        self._name = compute.__name__
+        self.__doc__ = compute.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> Value: ...
+    def __get__(self, instance: Any, owner: type) -> Any:
+        if instance is None:
+            return self
+        value = instance.__dict__[self._name] = self._compute(instance)
+        return value
 
 
 def cached_hash(self: Any) -> int:

@@ -16,7 +16,7 @@ from .cycles.access import PassMemories, memory_cycles
 from .cycles.compute import compute_cycles
 from .cycles.transfers import copy_cycles
 from .machine import Machine, Memory
-from .passes import Pass, PassSpec
+from .passes import ELEMENTWISE, Pass, PassSpec
 from .schedule.pass_schedule import PassSchedule, slice_bytes
 from .schedule.scheduler import LUT_BYTES, MemoryUsage, NetworkSchedule, schedule_passes
 
@@ -41,7 +41,7 @@ class PassCycles:
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """What a network costs: its passes in order, and how they run."""
+    """What a network costs: its passes in order, copies of inputs included, and how they run."""
 
     passes: tuple[PassCycles, ...]
     schedule: NetworkSchedule
@@ -57,7 +57,7 @@ def analyse(machine: Machine, passes: Sequence[Pass]) -> Analysis:
     network = schedule_passes(machine, passes)
     costs: list[PassCycles] = []
     slack_cycles = 0
-    for pass_, schedule in zip(passes, network.striping.schedules, strict=True):
+    for pass_, schedule in zip(network.program.passes, network.striping.schedules, strict=True):
         memories = _memories(machine, pass_, schedule, network.near)
         costs.append(_pass_cycles(machine, pass_.spec, schedule, memories, slack_cycles))
         slack_cycles = schedule.slack_cycles
@@ -66,18 +66,19 @@ def analyse(machine: Machine, passes: Sequence[Pass]) -> Analysis:
 
 def _memories(machine: Machine, pass_: Pass, schedule: PassSchedule, near: frozenset[str]) -> PassMemories:
     """The memory of every feature map of a pass."""
+    near_memory, far, constants = machine.near, machine.far, machine.constants
 
     def memory(name: str) -> Memory:
-        if not name:
-            return machine.constants
-        return machine.near if name in near else machine.far
+        return near_memory if name in near else far if name else constants
 
-    inputs, chain, output = pass_.inputs, pass_.chain, memory(pass_.output)
-    ifm = memory(inputs[0]) if inputs else machine.far
+    inputs, chain, output = pass_.inputs, pass_.chain, near_memory if pass_.output in near else far
+    ifm = memory(inputs[0]) if inputs else far
     ifm2 = memory(inputs[1]) if len(inputs) > 1 else ifm
-    operands = tuple([memory(link.operand_name) for link in chain]) if chain else ()
-    ofm = machine.far if chain and any(link.operand_name for link in chain) else output
-    weights = machine.near if schedule.buffer else machine.constants
+    weights = near_memory if schedule.buffer else constants
+    if not chain:
+        return PassMemories(ifm, ifm2, output, weights, (), output)
+    operands = tuple([memory(link.operand_name) for link in chain])
+    ofm = far if any(link.op in ELEMENTWISE for link in chain) else output
     return PassMemories(ifm, ifm2, ofm, weights, operands, output)
 
 
@@ -98,7 +99,7 @@ def _pass_cycles(
         source = machine.constants
         table = int(LUT_BYTES / source.bytes_per_cycle) + source.read_latency
         compute += table if buffer else max(table - slack_cycles, 0)
-    access = memory_cycles(machine, spec, schedule.block, memories, prefetched_bytes)
+    access = memory_cycles(machine, spec, schedule.block, memories, prefetched_bytes, schedule.slices)
     return PassCycles(
         max([compute, *access.values()]),
         compute,

@@ -8,11 +8,11 @@ Operators go by the compiler's names: "Conv2D", "DepthwiseConv2D", "FullyConnect
 """
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from .feature_map import FeatureMap
-from .hashing import cached_hash
+from .hashing import cached_hash, computed_once
 from .weight_histogram import WeightHistogram
 
 __all__ = ["ELEMENTWISE", "ChainedOp", "Pass", "PassSpec"]
@@ -21,7 +21,7 @@ ELEMENTWISE = frozenset(
     {"Add", "Sub", "Mul", "Minimum", "Maximum", "LeakyRelu", "Abs", "CLZ", "SHL", "SHR", "Asr", "Div", "Neg", "RSub"}
 )
 _STRIPABLE = ELEMENTWISE | {"Conv2D", "DepthwiseConv2D", "AvgPool", "MaxPool", "Quantize", "MemoryCopy"}
-_POINTWISE = frozenset({"AvgPool", "MaxPool", "Quantize", "MemoryCopy", "Relu", "Relu6", "LUT"})
+_POINTWISE = frozenset({"AvgPool", "MaxPool", "Quantize", "MemoryCopy", "Relu", "Relu6", "ReluN1To1", "LUT"})
 _KINDS = {
     "Conv2D": "conv",
     "FullyConnected": "conv",
@@ -65,7 +65,7 @@ class PassSpec:
 
     __hash__ = cached_hash
 
-    @cached_property
+    @computed_once
     def kind(self) -> str:
         """One of "conv", "depthwise", "pool", "elementwise", "transpose" and "matmul"."""
         return "elementwise" if self.op in ELEMENTWISE else _KINDS.get(self.op, "pool")
@@ -74,42 +74,45 @@ class PassSpec:
         """`kind` by the unit that computes it: the U85 transposes as it pools and multiplies matrices as it convolves;
         the U55 and U65 put both together of other operations.
         """
-        return _U85_KINDS.get(self.kind, self.kind) if family == "u85" else self.kind
+        kind = self.kind
+        return _U85_KINDS.get(kind, kind) if family == "u85" else kind
 
-    @cached_property
+    @computed_once
     def written_bytes(self) -> int:
         """Bytes of the feature map that is written: the output of the last elementwise operator in the chain."""
+        if not self.chain:
+            return self.ofm.stored_bytes
         bits = next((link.bits for link in reversed(self.chain) if link.op in ELEMENTWISE), self.ofm.bits)
         return self.ofm._replace(bits=bits).stored_bytes
 
-    @cached_property
+    @computed_once
     def ifm_bytes(self) -> int:
         """Stored bytes of the IFM."""
         return self.ifm.stored_bytes
 
-    @cached_property
+    @computed_once
     def ofm_bytes(self) -> int:
         """Stored bytes of the OFM."""
         return self.ofm.stored_bytes
 
-    @cached_property
+    @computed_once
     def ifm2_bytes(self) -> int:
         """Stored bytes of the IFM2, 0 without one."""
         return self.ifm2.stored_bytes if self.ifm2 is not None else 0
 
-    @cached_property
+    @computed_once
     def stripable(self) -> bool:
         """Whether it can run stripe by stripe, in a cascade."""
         chained = any(link.op in ELEMENTWISE for link in self.chain)
         return self.op in _STRIPABLE and not chained and self.transpose is None
 
-    @cached_property
+    @computed_once
     def may_overwrite(self) -> bool:
         """Whether a stripe of its output may be written over the stripe it reads."""
         in_place = self.op in ELEMENTWISE or (self.op in _STRIPABLE and self.kernel == (1, 1) and "Pool" in self.op)
         return in_place and self.ifm.channels == self.ofm.channels
 
-    @cached_property
+    @computed_once
     def one_to_one(self) -> bool:
         """Whether every output element depends on one element of each input, so that the OFM may replace an IFM."""
         pointwise = self.kernel == (1, 1) and self.op in _POINTWISE
@@ -191,7 +194,7 @@ class Pass(_Pass):  # a tuple, as every estimate makes hundreds; a subclass, bec
     source_bytes: of what `ifm` is a part of, 0 where it is all.
     """
 
-    @cached_property
+    @computed_once
     def spec(self) -> PassSpec:
         chain = tuple([ChainedOp(link.op, link.operand, "", link.bits) for link in self.chain]) if self.chain else ()
         return _interned(
@@ -202,6 +205,15 @@ class Pass(_Pass):  # a tuple, as every estimate makes hundreds; a subclass, bec
     @property
     def kind(self) -> str:
         return self.spec.kind
+
+    def chained(self, link: ChainedOp, output: str, whole: FeatureMap | None = None) -> "Pass":
+        """The pass with an operator behind its chain, which writes to `output`; spelt out as `with_weights` is."""
+        return Pass(
+            self.op, self.sources, self.inputs, output, self.ifm, self.ofm, self.ifm2, self.kernel, self.stride,
+            self.dilation, self.weight_bytes, self.weight_name, self.weight_histogram, (*self.chain, link),
+            whole or self.whole, self.transpose, self.sparse, self.upscale, self.tensor_bytes, self.scratch_bytes,
+            self.source_bytes,
+        )  # fmt: skip
 
     def with_weights(self, weight_bytes: int, sparse: bool) -> "Pass":
         """The pass with other encoded weights; spelt out because `_replace` takes twice as long."""

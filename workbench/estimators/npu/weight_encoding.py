@@ -28,7 +28,7 @@ from .passes import PassSpec
 from .rounding import ceil_div, round_up
 from .weight_histogram import ZERO, WeightHistogram, normal_histogram
 
-__all__ = ["decode_cycles", "encoded_bytes"]
+__all__ = ["decode_cycles", "encoded_bytes", "header_bytes"]
 
 _CODES = tuple(product((False, True), range(6)))  # (truncated, d)
 _RUN_REMAINDERS = range(4)  # d of the codes for runs of zeros
@@ -46,6 +46,11 @@ def encoded_bytes(machine: Machine, spec: PassSpec, histogram: WeightHistogram |
     weights, padded = fan_in * spec.ofm.channels, _padded_weights(machine, spec, block)
     bits = _stream_bits(histogram or normal_histogram(fan_in), weights, padded, streams)
     return streams * round_up(ceil(bits / 8 / streams), 16)
+
+
+def header_bytes(machine: Machine, channels: int) -> int:
+    """Bytes of the headers and palettes of the streams that hold the weights of so many output channels."""
+    return min(machine.cores, channels) * (_HEADER_BITS // 8 + _PALETTE)
 
 
 def decode_cycles(machine: Machine, spec: PassSpec, histogram: WeightHistogram | None, block: BlockConfig) -> int:

@@ -11,7 +11,7 @@ from ..structure import Structure
 __all__ = ["Layers", "number_layers"]
 
 _LETTERS = {"conv_transpose2d": "t", "conv1d": "c", "linear": "l", "matmul": "a", "attention": "a"}
-_POOLING = POOLS_2D | {"mean", "amax", "sum"}
+_POOLING = POOLS_2D | {"mean", "amax", "amin", "sum"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _squeezed(ops: Sequence[Op], reads: Sequence[Sequence[int]], shapes: Mapping
 
 def _leaves_one_value(op: Op, read: tuple[int, ...]) -> bool:
     """Is one value a channel left? (Of a 1x1 map too, where the operator can do nothing else.)"""
-    return op.elements in read[1:] and (prod(read) > op.elements or op.kind in ("mean", "amax"))
+    return op.elements in read[1:] and (prod(read) > op.elements or op.kind in ("mean", "amax", "amin"))
 
 
 def _letter(op: Op) -> str:

@@ -192,6 +192,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "mean": reduce,
         "sum": reduce,
         "amax": reduce,
+        "amin": reduce,
         "norm": reduce,
         "var": var,
         "softmax": softmax,

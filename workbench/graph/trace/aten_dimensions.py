@@ -188,6 +188,7 @@ DIMENSION_RULES: Mapping[str, Rule] = {
     "mean": _reduction("mean"),
     "sum": _reduction("sum"),
     "amax": _reduction("amax"),
+    "amin": _reduction("amin"),
     "linalg_vector_norm": _norm,
     "var": _var,
     **{name: _reshape for name in "view reshape _unsafe_view view_as reshape_as unflatten".split()},

@@ -212,7 +212,51 @@ def _lstm(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value | None:
     return s.permute(y, 1, 0, 2) if a["batch_first"] else y
 
 
+# ---- pools of lines ---------------------------------------------------------------------------------------------
+
+
+def _pool1d(kind: str) -> Rule:
+    """A pool of a map of one row."""
+
+    def rule(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value | None:
+        if len(out) != 3 or (kind == "avg_pool2d" and not a["padding"][0] and not a["ceil_mode"]):
+            return None
+        kernel, stride = a["kernel_size"][0], (a["stride"] or a["kernel_size"])[0]
+        more: dict[str, Any] = {"dilation": (1, a["dilation"][0])} if kind == "max_pool2d" else {
+            "count_include_pad": a["count_include_pad"]
+        }  # fmt: skip
+        y = s.step(
+            kind, [_row(s, a["self"])], (*out[:2], 1, out[2]), kernel=(1, kernel), stride=(1, stride),
+            padding=(0, a["padding"][0]), ceil=a["ceil_mode"], **more,
+        )  # fmt: skip
+        return s.reshape(y, out)
+
+    return rule
+
+
+def _adaptive_pool1d(kind: str) -> Rule:
+    def rule(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value | None:
+        if len(out) != 3:
+            return None
+        if out[2] == 1 and kind == "adaptive_avg_pool2d":
+            return s.step("mean", [a["self"]], out, axes=(2,), keepdim=True)
+        y = s.step(kind, [_row(s, a["self"])], (*out[:2], 1, out[2]), size=(1, out[2]))
+        return s.reshape(y, out)
+
+    return rule
+
+
+def _row(s: Steps, x: _Value) -> _Value:
+    """A line [N, C, L] as a map of one row."""
+    return s.reshape(x, (*x.shape[:2], 1, x.shape[2]))
+
+
 COMPOSITES: Mapping[str, Rule] = {
+    "max_pool1d": _pool1d("max_pool2d"),
+    "max_pool1d_with_indices": _pool1d("max_pool2d"),
+    "avg_pool1d": _pool1d("avg_pool2d"),
+    "adaptive_avg_pool1d": _adaptive_pool1d("adaptive_avg_pool2d"),
+    "adaptive_max_pool1d": _adaptive_pool1d("adaptive_max_pool2d"),
     "pixel_shuffle": _pixel_shuffle,
     "pixel_unshuffle": _pixel_unshuffle,
     "channel_shuffle": _channel_shuffle,
@@ -227,6 +271,7 @@ COMPOSITES: Mapping[str, Rule] = {
 # operators of several results -> the name under which the rules know what makes the first one
 FIRST_RESULTS: Mapping[str, str] = {
     "max": "amax",
+    "min": "amin",
     "adaptive_max_pool2d": "adaptive_max_pool2d",
     "max_pool2d_with_indices": "max_pool2d",
 }

@@ -95,7 +95,9 @@ def _attention(low: Lowering, op: Op) -> bool:
         if op.inputs[3] in low.tensor_of:
             x = low.step(op, "mask", "ADD", (x, names[3]), scores)
         else:
-            x = low.step(op, "mask", "ADD", (x,), scores, const=("value", mask.name), extra=(mask.elements, 0))
+            x = low.step(
+                op, "mask", "ADD", (x,), scores, const=("value", mask.name), extra=(mask.elements, 0, *mask.shape)
+            )
     x = low.step(op, "softmax", "SOFTMAX", (x,), scores)
     low.finish(op, _product(low, op, "", x, value, scores, v))
     return True

@@ -2,7 +2,7 @@
 
 from ...graph import Op
 from .hw_operator import Shape
-from .network import Lowering, Rule
+from .network import Lowering, Rule, last
 
 __all__ = ["RULES"]
 
@@ -199,7 +199,9 @@ def _binary(low: Lowering, op: Op) -> bool:
 def _constant(low: Lowering, op: Op, name: str) -> tuple[tuple[str, object], Shape]:
     """A tensor of the model as the operand of `op`."""
     turned = len(op.shape) == 4 and op.name not in low.plain
-    return ("value", name), (low.graph.by_name[name].elements, int(turned))
+    constant = low.graph.by_name[name]
+    shape = last((*[1] * (4 - len(constant.shape)), *constant.shape)) if turned else constant.shape
+    return ("value", name), (constant.elements, int(turned), *shape)
 
 
 def _addcmul(low: Lowering, op: Op) -> bool:

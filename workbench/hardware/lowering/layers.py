@@ -134,7 +134,7 @@ def _layer(low: Lowering, op: Op, layer: HwOp, inputs: tuple[str, ...] = ()) -> 
 
     inputs: where the layer has none yet. Returns the graph operators whose tensor the layer makes.
     """
-    layer = layer._replace(inputs=inputs or layer.inputs)
+    inputs = inputs or layer.inputs
     bias, folds = op.param("bias") is not None or bool(layer.before or layer.scalars), [op.name]
     end, axis, layer = _behind_view(low, op, layer)
     while (user := low.only_user(end)) is not None and _folds(low, user, axis):
@@ -143,7 +143,7 @@ def _layer(low: Lowering, op: Op, layer: HwOp, inputs: tuple[str, ...] = ()) -> 
         bias, end = bias or user.kind in ("batch_norm", "add", "sub"), user
     if user is not None and user.kind == "hard_sigmoid":
         folds.append(user.name)
-        _hard_sigmoid(low, op, user, layer._replace(folds=tuple(folds), sources=tuple(folds)))
+        _hard_sigmoid(low, op, user, layer._replace(inputs=inputs, folds=tuple(folds), sources=tuple(folds)))
         return folds
     end, act = low.activation(end)
     if act != "NONE":
@@ -151,7 +151,7 @@ def _layer(low: Lowering, op: Op, layer: HwOp, inputs: tuple[str, ...] = ()) -> 
     if op.name in low.plain:
         low.plain.update(folds)
     sources = tuple(folds)
-    layer = layer._replace(name=end.name, act=act, bias=bias, folds=sources, sources=sources)
+    layer = layer._replace(name=end.name, inputs=inputs, act=act, bias=bias, folds=sources, sources=sources)
     for name in folds:
         low.tensor_of[name] = layer.name
     low.emit(layer)

@@ -100,6 +100,19 @@ def window_of_largest(shape: Sequence[int], axes: Sequence[int]) -> tuple[int, i
     return (rows, columns) if rows <= _LONGEST and rows * columns <= _LARGEST else None
 
 
+def _amin(low: Lowering, op: Op) -> None:
+    """Of integers, in torch's order; an axis of one element comes back by a reshape."""
+    source = low.shape_of(op.inputs[0])
+    kept = tuple(n for axis, n in enumerate(source) if axis not in op["axes"])
+    same_bytes = len(op.shape) == 4 and (op.shape[1] == 1 or op.shape[2:] == (1, 1))  # channels first or last
+    if len(op.shape) == 4 and not same_bytes:
+        low.plain.add(op.name)
+    x = low.in_order(op.inputs[0])
+    name = "dropped" if op["keepdim"] else ""
+    x = low.step(op, name, "REDUCE_MIN", (x,), kept, extra=(0, *sorted(op["axes"])))
+    low.finish(op, low.reshape(x, low.shape(op), op.name, op.name))
+
+
 def _max_pool2d(low: Lowering, op: Op) -> bool:
     return _pool(low, op, "MAX_POOL_2D", "PADV2")
 
@@ -169,6 +182,7 @@ def _resize(low: Lowering, op: Op) -> bool:
 RULES: dict[str, Rule] = {
     **dict.fromkeys(_REDUCE, _reduce),
     "amax": _amax,
+    "amin": _amin,
     "max_pool2d": _max_pool2d,
     "avg_pool2d": _avg_pool2d,
     "avg_pool1d": _avg_pool1d,

@@ -106,6 +106,7 @@ _TABLES: Mapping[str, tuple[Any, Callable[[HwOp], dict[str, Any]]]] = {
     "MIRROR_PAD": (MirrorPadOptions, lambda op: {"Mode": _REFLECT}),
     "MUL": (MulOptions, _activation),
     "REDUCE_MAX": (ReducerOptions, _reduction),
+    "REDUCE_MIN": (ReducerOptions, _reduction),
     "RESIZE_BILINEAR": (ResizeBilinearOptions, _bilinear),
     "RESIZE_NEAREST_NEIGHBOR": (ResizeNearestNeighborOptions, lambda op: {"HalfPixelCenters": False}),
     "SOFTMAX": (SoftmaxOptions, lambda op: {"Beta": 1.0}),

@@ -100,7 +100,7 @@ class _Writer:
             return self._layer(op)
         if op.kind in ("PAD", "PADV2", "MIRROR_PAD"):
             return self._pads(op)
-        if op.kind in ("MEAN", "SUM", "REDUCE_MAX"):
+        if op.kind in ("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN"):
             return self._integers(op, op.extra[1:])
         if op.kind == "REVERSE_V2":
             return self._integers(op, (0,))

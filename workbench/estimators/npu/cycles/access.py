@@ -4,6 +4,8 @@ Rules: Ethos-U Vela 5.2, performance models of the U55/U65 and the U85. IFM bloc
 for every group of output channels; weights are read again for every OFM block in a plane.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from ..blocks.config import SUBKERNEL, BlockConfig
@@ -86,16 +88,22 @@ def _stored_like(feature_map: FeatureMap, format_of: FeatureMap) -> int:
 
 
 def memory_cycles(
-    machine: Machine, spec: PassSpec, block: BlockConfig, memories: PassMemories, prefetched_bytes: int
-) -> dict[str, int]:
-    """Cycles of each memory, by its name. prefetched_bytes: of the weights, copied before the pass began."""
+    machine: Machine, spec: PassSpec, block: BlockConfig, memories: PassMemories, prefetched_bytes: int,
+    slices: Sequence[int],
+) -> dict[str, int]:  # fmt: skip
+    """Cycles of each memory, by its name.
+
+    prefetched_bytes: of the weights, copied before the pass began. slices: output channels at which they are cut.
+    """
     access = element_access(machine, spec, block)
     transfers = _ifm_transfers(machine, spec, block, memories, access)
     transfers += _ofm_transfers(machine, spec, block, memories)
     if spec.kind_on(machine.family) == "matmul":  # products of elements, written and read
         transfers += [(machine.far, "write", access.ifm), (machine.far, "ifm", access.ifm)]
     if spec.weight_bytes:
-        transfers += _weight_transfers(machine, spec, block, memories.weights, access.weight_reads, prefetched_bytes)
+        copied = max(spec.weight_bytes - prefetched_bytes, 0)
+        scales = sum([scale_bytes(machine, block, high - low) for low, high in pairwise(slices)])
+        transfers += _weight_transfers(machine, spec, memories.weights, access.weight_reads, copied, scales)
     if machine.shared_bus:
         transfers = [
             (machine.near if memory == machine.constants else memory, channel, size)
@@ -148,15 +156,14 @@ def _ofm_transfers(machine: Machine, spec: PassSpec, block: BlockConfig, memorie
 
 
 def _weight_transfers(
-    machine: Machine, spec: PassSpec, block: BlockConfig, weights: Memory, reads: int, prefetched_bytes: int
+    machine: Machine, spec: PassSpec, weights: Memory, reads: int, copied: int, scales: int
 ) -> list[_Transfer]:
-    """Weights, which may be copied to another memory first, and scales."""
+    """Weights, of which so many bytes may be copied to another memory first, and scales."""
     transfers = []
     if weights != machine.constants:
-        copied = max(spec.weight_bytes - prefetched_bytes, 0)
         transfers += [(machine.constants, "copy", copied), (weights, "write", copied)]
     transfers.append((weights, "weights", reads * spec.weight_bytes))
-    transfers.append((machine.constants, "scales", reads * scale_bytes(machine, block, spec.out_channels)))
+    transfers.append((machine.constants, "scales", reads * scales))
     return transfers
 
 

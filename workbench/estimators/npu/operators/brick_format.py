@@ -18,7 +18,7 @@ from ....hardware.lowering import HwOp
 from ..feature_map import BRICK, FeatureMap
 from .aliases import Aliases
 from .kinds import CONVOLUTIONS, LOOKED_UP, MAX_STRIDE, PASS_OPS, POOLS, RESHAPED_DEEPER, SLICES
-from .shapes import deepened, is_batched, near_square, strides_far, sums_channels
+from .shapes import concatenated, deepened, is_batched, near_square, strides_far, sums_channels
 
 __all__ = ["grouped_output", "nhwc_locations"]
 
@@ -57,10 +57,10 @@ def _needed_by(op: HwOp, aliases: Aliases, family: str) -> set[str]:
         nhwc.update(locations[name] for name in op.inputs)
     if op.kind == "CONCATENATION" and (len(op.shape) != 4 or op.extra[0] == 3):
         channel = 0
-        for name in op.inputs:
+        for _, channels in concatenated(op, producers):
             if channel % BRICK:
                 nhwc.add(op.name)
-            channel += producers[name].shape[-1]
+            channel += channels
     wide_copy = op.kind == "MEMORY_COPY" and op.bits > 8 and family != "u85"
     if op.kind == "REDUCE_SUM":
         nhwc.update(locations[name] for name in (op.name, *op.inputs) if name == op.name or producers[name].bits > 8)

@@ -21,6 +21,7 @@ __all__ = ["PassChain"]
 
 _MAX_CHAIN = 4  # elementwise operators in a row, the first of them or what it is chained on included
 _MAX_CHAIN_INPUTS = 3  # feature maps a chain may read
+_ACTIVATE = frozenset([*ACTIVATIONS.values(), "LUT"])
 _ROWS_WITH_COLUMNS_OR_CHANNELS = ((0, 2, 1), (2, 0, 1))  # orders in which an elementwise pass may write
 
 
@@ -34,8 +35,7 @@ class PassChain:
 
     def chain(self, link: ChainedOp, output: str, whole: FeatureMap | None = None) -> None:
         """Run an operator on the output of the last pass, which is written to `output` instead."""
-        last = self.passes[-1]
-        self.passes[-1] = last._replace(chain=(*last.chain, link), output=output, whole=whole or last.whole)
+        self.passes[-1] = self.passes[-1].chained(link, output, whole)
 
     def can_chain(self, link: ChainedOp) -> bool:
         """Whether the chain of the last pass has room for another elementwise operator."""
@@ -76,10 +76,12 @@ class PassChain:
             return False
         last = self.passes[-1]
         last_op = last.chain[-1].op if last.chain else last.op
-        if last_op in (*ACTIVATIONS.values(), "LUT") or (self.family != "u85" and last.chain):
+        if last_op in _ACTIVATE or (self.family != "u85" and last.chain):
             return False
         self.chain(ChainedOp("LUT"), output, whole)
-        if not any(link.op in ELEMENTWISE for link in self.passes[-1].chain):
+        if (last.ofm.bricks, last.ofm.bits) != (ofm.bricks, ofm.bits) and not any(
+            link.op in ELEMENTWISE for link in last.chain
+        ):
             ofm = last.ofm._replace(bricks=ofm.bricks, bits=ofm.bits)
             self.passes[-1] = self.passes[-1]._replace(ofm=ofm)
         return True

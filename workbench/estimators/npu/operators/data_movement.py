@@ -2,7 +2,7 @@
 
 Rules, read off the compiler (Ethos-U Vela 5.2):
 
-* of a concatenation, the parts that could not be written in place, and those that are constant
+* of a concatenation, the parts that could not be written in place or are constant, from the last to the first
 * of padding, the input unless it is written in place, then strips of constants: columns, then rows
 * of mirrored padding, strips of the input, the input, then strips of the padded feature map
 """
@@ -12,11 +12,11 @@ from math import prod
 from ....hardware.lowering import HwOp
 from ..feature_map import FeatureMap
 from ..passes import Pass
-from .shapes import hwc
+from .shapes import concatenated, hwc
 from .split import batch_passes
 from .storage import TensorStorage
 
-__all__ = ["concatenated_constants", "concatenated_input", "mirror_pad", "pad", "tile"]
+__all__ = ["concatenated_constant", "concatenated_input", "mirror_pad", "pad", "tile"]
 
 
 def concatenated_input(storage: TensorStorage, op: HwOp, source: str) -> list[Pass]:
@@ -27,16 +27,12 @@ def concatenated_input(storage: TensorStorage, op: HwOp, source: str) -> list[Pa
     return batch_passes(copy, batch) if batch > 1 else [copy]
 
 
-def concatenated_constants(storage: TensorStorage, op: HwOp) -> list[Pass]:
-    """The constant inputs of a concatenation."""
-    if op.const is None:
-        return []
-    assert isinstance(op.const[1], tuple)
+def concatenated_constant(storage: TensorStorage, op: HwOp) -> list[Pass]:
+    """A constant input of a concatenation."""
     _, total, whole = storage.output(op)
-    axis, count = op.extra[0], len(op.const[1])
-    length = sum(storage.aliases.producers[source].shape[axis] for source in op.inputs)
-    shape = tuple((n - length) // count if k == axis else n for k, n in enumerate(op.shape))
-    return [_copy(storage, op, "", FeatureMap(*hwc(shape), False), whole or total)] * count
+    axis, length = op.extra[0], dict(concatenated(op, storage.aliases.producers))[""]
+    shape = tuple(length if k == axis else n for k, n in enumerate(op.shape))
+    return [_copy(storage, op, "", FeatureMap(*hwc(shape), False), whole or total)]
 
 
 def tile(storage: TensorStorage, op: HwOp) -> list[Pass]:

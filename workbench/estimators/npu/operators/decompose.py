@@ -63,6 +63,7 @@ class _Decomposition:
             "DEPTHWISE_CONV_2D": self._depthwise,
             "SUM": self._sum,
             "REDUCE_MAX": self._max,
+            "REDUCE_MIN": self._min,
         }
 
     def add(self, op: HwOp, number: int) -> None:
@@ -196,21 +197,40 @@ class _Decomposition:
         self._part("", "RESHAPE", (x,), op.shape, bits=8)
 
     def _max(self, op: HwOp) -> None:
+        self._part("", "RESHAPE", (self._largest(op, op.inputs[0]),), op.shape, bits=8)
+
+    def _min(self, op: HwOp) -> None:
+        """On the U55 and U65, axis by axis, the largest of what mirrors the input, mirrored."""
+        if self.u85:
+            self._max(op)
+            return
+        x = op.inputs[0]
+        for axis in op.extra[1:]:
+            shape = self.shapes[x]
+            is_last = axis == op.extra[-1]
+            rest = op.shape if is_last else tuple(1 if d == axis else n for d, n in enumerate(shape))
+            x = self._part(f"{axis}.mirrored", "SUB", (x,), shape, bits=8, constant="first")
+            largest = self._largest(op._replace(extra=(int(not is_last), axis)), x)
+            x = self._part(f"{axis}.least", "RESHAPE", (largest,), rest, bits=8)
+            x = self._part(f"{axis}", "SUB", (x,), rest, bits=8, constant="first")
+        self._part("", "RESHAPE", (x,), op.shape, bits=8)
+
+    def _largest(self, op: HwOp, x: str) -> str:
         """Over one axis after the other, which is read as columns (on the U85 rows stay rows)."""
-        x, shape = op.inputs[0], self.shapes[op.inputs[0]]
+        shape = self.shapes[x]
         for k, axis in enumerate(op.extra[1:]):
             n, outer, inner = shape[axis], prod(shape[:axis]), prod(shape[axis + 1 :])
             kernel, pooled = (1, n), (outer, 1, inner)
             if axis == len(shape) - 3 and outer == 1 and self.u85:
                 kernel, pooled = (n, 1), (1, shape[-2], shape[-1])
             folded = (pooled[0] * kernel[0], pooled[1] * kernel[1], pooled[2])
-            x = self._part(f"{k}.folded", "RESHAPE", (x,), folded, bits=8)
+            x = self._part(f"{axis}.folded", "RESHAPE", (x,), folded, bits=8)
             if k == len(op.extra) - 2 and not op.extra[0]:  # the last axis, where axes are dropped
                 kept = [1, *(size for size in shape[:-1] if size > 1)]
                 pooled = (prod(kept[:-1]), kept[-1], 1) if axis == len(shape) - 1 else (1, outer, inner)
-            x = self._part(f"{k}.max", "LARGEST", (x,), pooled, bits=8, kernel=kernel)
+            x = self._part(f"{axis}.max", "LARGEST", (x,), pooled, bits=8, kernel=kernel)
             shape = tuple(1 if k == axis else size for k, size in enumerate(shape))
-        self._part("", "RESHAPE", (x,), op.shape, bits=8)
+        return x
 
     def _depthwise(self, op: HwOp) -> None:
         """With a depth multiplier: a convolution for each output of a channel, stacked in memory and transposed."""

@@ -1,7 +1,8 @@
 """A MEAN as the sums it is made of.
 
 Rules, read off the compiler (Ethos-U Vela 5.2): a mean is depthwise convolutions with ones, of at most 4096 kernel
-elements, into 32 bits; their outputs are added up and multiplied by the reciprocal of the count.
+elements and 64 rows, into 32 bits; their outputs are added up and multiplied by the reciprocal of the count. Of a whole
+map of more rows and no more elements the rows are read as one.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from .stored_weights import with_stored_weights
 
 __all__ = ["Sums", "mean_sums"]
 
-_MAX_ELEMENTS = 4096  # of a kernel
+_MAX_ELEMENTS, _MAX_ROWS = 4096, 64  # of a kernel
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,10 @@ def mean_sums(storage: TensorStorage, machine: Machine, op: HwOp) -> Sums:
         axes = {0, 1} if kept_axis in axes else {1}
     height, width = ifm.height if 0 in axes else 1, ifm.width if 1 in axes else 1
     rest = ifm.height // height, ifm.width // width
-    rows = max(min(height, _MAX_ELEMENTS // width), 1)
+    if height > _MAX_ROWS and axes >= {0, 1} and height * width <= _MAX_ELEMENTS:  # in one row
+        height, width = 1, height * width
+        ifm = ifm._replace(height=1, width=width)
+    rows = max(min(height, _MAX_ROWS, _MAX_ELEMENTS // width), 1)
     count = ceil_div(height, rows)
     bricks = rest == (1, 1) or (machine.family != "u85" and not sums_channels(op, source))
     ofm = FeatureMap(*rest, ifm.channels, bricks, bits=32)
@@ -50,8 +54,8 @@ def mean_sums(storage: TensorStorage, machine: Machine, op: HwOp) -> Sums:
         name = f"{op.name}_sum{k}"
         pass_ = Pass(
             "DepthwiseConv2D", (storage.numbers[op.name],), (storage.location(source.name),), name,
-            ifm._replace(height=size if height > 1 else ifm.height), ofm, kernel=(size, width), weight_name=name,
-            weight_histogram=ALL_ONES,
+            ifm._replace(height=size if height > 1 else ifm.height), ofm, kernel=(size, width),
+            weight_name=f"{op.name}_{size}", weight_histogram=ALL_ONES,
         )  # fmt: skip
         passes.append(with_stored_weights(machine, pass_))
     shallow = ifm.channels < SHALLOW and ofm.elements > 2 * SHALLOW

@@ -24,13 +24,13 @@ from ..weight_histogram import WeightHistogram
 from .brick_format import grouped_output
 from .chaining import PassChain
 from .cpu_fallback import cpu_operators
-from .data_movement import concatenated_constants, concatenated_input, mirror_pad, pad, tile
+from .data_movement import concatenated_constant, concatenated_input, mirror_pad, pad, tile
 from .decompose import decompose
 from .kinds import ACTIVATIONS, LOOKED_UP, MAX_STRIDE, POOLS, SLICES
 from .mean import mean_sums
 from .operator_pass import unweighted_pass, weighted_pass
 from .resizing import resize_passes
-from .shapes import deepened, is_batched, near_square, strides_far
+from .shapes import concatenated, deepened, is_batched, near_square, strides_far
 from .split import (
     batch_passes,
     element_passes,
@@ -97,6 +97,9 @@ class _Sequence:
         while stack:
             op, needs = stack[-1]
             for name, copied in needs:
+                if not name:
+                    self.passes.extend(concatenated_constant(self.storage, op))
+                    continue
                 if name not in self.visited:
                     self.visited.add(name)
                     producer = self.aliases.producers[name]
@@ -111,20 +114,19 @@ class _Sequence:
                 self._append_operator(op)
 
     def _needs(self, op: HwOp) -> list[tuple[str, bool]]:
-        """Names an operator needs, in order, and whether each is then copied."""
+        """Names an operator needs, in order, and whether each is then copied; constants, called "", are."""
         if op.kind not in _JOINS:
             return [(name, False) for name in op.inputs[::-1]]
         containers = self.aliases.containers
         in_place = [(name, False) for name in op.inputs if containers.get(name) == op.name]
-        return in_place + [(name, True) for name in op.inputs[::-1] if containers.get(name) != op.name]
+        parts = op.inputs if op.const is None else [name for name, _ in concatenated(op, self.aliases.producers)]
+        return in_place + [(name, True) for name in parts[::-1] if containers.get(name) != op.name]
 
     # ---- passes ----
 
     def _append_operator(self, op: HwOp) -> None:
         storage, machine = self.storage, self.machine
-        if op.kind in _JOINS:
-            self.passes.extend(concatenated_constants(storage, op))
-        elif op.kind in ("INPUT", "HOST") or op.name in self.aliases.views:
+        if op.kind in ("INPUT", "HOST", *_JOINS) or op.name in self.aliases.views:
             return
         elif op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
             self._append_weighted(op)
@@ -210,8 +212,11 @@ class _Sequence:
         self.passes.append(pass_._replace(output=output, ofm=pass_.ofm._replace(bricks=False)))
         ofm = deepened(pass_.ofm)
         self.passes.append(
-            Pass(ACTIVATIONS[op.act], pass_.sources, (output,), pass_.output, ofm._replace(bricks=False), ofm)
-        )
+            Pass(
+                ACTIVATIONS[op.act], pass_.sources, (output,), pass_.output, ofm._replace(bricks=False), ofm,
+                tensor_bytes=pass_.ofm.stored_bytes,
+            )
+        )  # fmt: skip
 
     def _takes_one_map(self, op: HwOp, pass_: Pass) -> bool:
         """Whether the accelerator takes one feature map of a batch at a time."""
@@ -229,15 +234,17 @@ class _Sequence:
         """An activation, fused into what makes its input where possible; one that rescales (ReLU) never is."""
         location, ofm, whole = self.storage.output(op)
         reshaped = self.aliases.is_shallow(op)
-        alike = bool(self.passes) and self.passes[-1].ofm.size == deepened(ofm).size
-        fusable = pass_op == "LUT" and (not reshaped or alike)
+        fusable = pass_op == "LUT" and (
+            not reshaped or (bool(self.passes) and self.passes[-1].ofm.size == deepened(ofm).size)
+        )
         if fusable and self.chain.chain_lookup(self._activation_source(op), location, ofm, whole):
             return
-        ifm = self.storage.maps[op.inputs[0]]
+        ifm, tensor_bytes = self.storage.maps[op.inputs[0]], 0
         if reshaped:
+            tensor_bytes = ofm.stored_bytes if whole is None else 0
             ifm, ofm = deepened(ifm), deepened(ofm)
         numbers, inputs = (self.storage.numbers[op.name],), (self.storage.location(op.inputs[0]),)
-        self.passes.append(Pass(pass_op, numbers, inputs, location, ifm, ofm, whole=whole))
+        self.passes.append(Pass(pass_op, numbers, inputs, location, ifm, ofm, whole=whole, tensor_bytes=tensor_bytes))
 
     def _activation_source(self, op: HwOp) -> str:
         """The input of an activation, before reshapes where an elementwise pass makes that."""

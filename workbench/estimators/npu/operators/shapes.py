@@ -1,6 +1,6 @@
 """Shapes of tensors as the accelerator sees them: feature maps of rows, columns and channels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil, prod, sqrt
 
 from ....hardware.lowering import HwOp
@@ -9,6 +9,7 @@ from .kinds import MAX_STRIDE
 
 __all__ = [
     "SHALLOW",
+    "concatenated",
     "constant_map",
     "deepened",
     "hwc",
@@ -90,8 +91,20 @@ def without_ones(shape: Sequence[int]) -> list[int]:
     return list(shape[first:])
 
 
+def concatenated(op: HwOp, producers: Mapping[str, HwOp]) -> list[tuple[str, int]]:
+    """The parts of a concatenation in their order, as (tensor, elements along the axis); constants are called ""."""
+    axis = op.extra[0]
+    parts = [(name, producers[name].shape[axis]) for name in op.inputs]
+    if op.const is not None:
+        assert isinstance(op.const[1], tuple)
+        size = (op.shape[axis] - sum(n for _, n in parts)) // len(op.const[1])
+        for position, _ in op.const[1]:
+            parts.insert(position, ("", size))
+    return parts
+
+
 def constant_map(op: HwOp, ofm: FeatureMap) -> FeatureMap:
-    """The feature map of a constant operand: a scalar, one value a channel, one a pixel, or one an element."""
+    """The feature map of a constant operand: a scalar, one value a channel, a row, a column, a pixel or an element."""
     assert op.const is not None
     elements = {"scalar": 1}.get(op.const[0], ofm.channels)
     if op.const[0] in ("value", "inverse"):
@@ -99,6 +112,8 @@ def constant_map(op: HwOp, ofm: FeatureMap) -> FeatureMap:
     of_groups = op.const[0] in ("weight", "bias") and ofm.channels == 1  # channels stand as columns
     if op.const[0] != "full" and elements in (1, ofm.channels) and not of_groups:
         return FeatureMap(1, 1, elements, False, ofm.bits)
-    if op.const[0] in ("value", "inverse") and len(op.extra) > 1 and op.extra[1] and elements == ofm.height * ofm.width:
-        return FeatureMap(ofm.height, ofm.width, 1, False, ofm.bits)
+    if op.const[0] in ("value", "inverse"):
+        size = hwc(op.extra[2:])
+        if all(n in (1, whole) for n, whole in zip(size, ofm.size, strict=True)):
+            return FeatureMap(*size, False, ofm.bits)
     return ofm._replace(bricks=False)

@@ -1,6 +1,7 @@
 """How the passes of a network run: in stripes or whole, with which weights copied, and which feature maps near.
 
     dataflow            who writes and who reads every feature map
+    input_buffering     which inputs of the network are copied near
     program             a machine, the passes of a network and their dataflow
     pass_schedule       one pass as scheduled: stripe, blocks, weight slices and what they cost
     striping            all passes as scheduled, and the cascades

@@ -33,13 +33,16 @@ def with_cascades(program: Program, junctions: Junctions, whole: Striping, limit
     one stripe.
     """
     rows = _smallest_rows(junctions.specs)
-    rows_in = [rows_read(spec, n) for spec, n in zip(junctions.specs, rows, strict=True)]
+    # what nothing is joined to reads no rolling buffer
+    joined = (False, *junctions.joins[:-1])
+    rows_in = [rows_read(spec, n) if after else 0 for spec, n, after in zip(junctions.specs, rows, joined, strict=True)]
     stripes = Stripes(rows, rows_in, [0] * len(rows))
     cascades = build_cascades(junctions, stripes, limit, near_memory(program, whole))
     schedules = list(whole.schedules)
     for cascade in cascades:
         for i in range(cascade.first, cascade.last + 1):
-            schedules[i] = cascaded_schedule(program.machine, junctions.specs[i], rows[i], i == cascade.first)
+            near_ifm = whole.schedules[i].near_ifm
+            schedules[i] = cascaded_schedule(program.machine, junctions.specs[i], rows[i], i == cascade.first, near_ifm)
     return Striping(schedules, cascades)
 
 

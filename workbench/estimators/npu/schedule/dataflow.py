@@ -78,7 +78,10 @@ class Dataflow:
 
 def _read(pass_: Pass) -> dict[str, FeatureMap | None]:
     """The feature maps a pass reads, by name; constants have none."""
-    read: dict[str, FeatureMap | None] = dict(zip(pass_.inputs, (pass_.ifm, pass_.ifm2), strict=False))
+    inputs = pass_.inputs
+    if len(inputs) == 1 and inputs[0] and not pass_.chain:
+        return {inputs[0]: pass_.ifm}
+    read: dict[str, FeatureMap | None] = dict(zip(inputs, (pass_.ifm, pass_.ifm2), strict=False))
     for link in pass_.chain:
         read[link.operand_name] = link.operand
     read.pop("", None)
@@ -93,5 +96,6 @@ def _reads_twice(pass_: Pass) -> bool:
 
 def _inputs_of_same_format(pass_: Pass) -> list[str]:
     """The inputs stored in the format of the output, bricks or not."""
+    written = pass_.whole if pass_.chain and pass_.whole else pass_.ofm
     inputs = zip(pass_.inputs, (pass_.ifm, pass_.ifm2), strict=False)
-    return [name for name, ifm in inputs if name and ifm is not None and ifm.bricks == pass_.ofm.bricks]
+    return [name for name, ifm in inputs if name and ifm is not None and ifm.bricks == written.bricks]

@@ -5,7 +5,7 @@ Rules: Ethos-U Vela 5.2, live ranges of the scheduler.
     time    2k is the k-th pass (all of a cascade share one); at odd times weights are prefetched
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import accumulate
@@ -52,8 +52,11 @@ def live_ranges(
     by_name: dict[str, LiveRange] = {}
     end = max(times, default=0) + 2
     writers, readers = dataflow.writers, dataflow.readers
-    touching = {i for name in names for users in (writers.get(name, ()), readers.get(name, ())) for i in users}
-    for i in sorted(touching):
+    touching: Iterable[int] = range(len(passes))
+    if 2 * len(names) < len(passes):
+        users = [i for name in names for passes_of in (writers, readers) for i in passes_of.get(name, ())]
+        touching = sorted(set(users))
+    for i in touching:
         output, now = passes[i].output, times[i]
         writes = output in names
         if writes and passes[i].scratch_bytes:
@@ -86,9 +89,9 @@ def live_ranges(
 
 
 def near_ranges(program: Program, striping: Striping) -> list[LiveRange]:
-    """Live ranges of rolling buffers and, where they cannot be far, of all other feature maps."""
+    """Live ranges of rolling buffers and inputs' copies and, where they cannot be far, of all other feature maps."""
     rolling = rolling_bytes(program, striping)
-    names = set(rolling) if program.machine.spills else set(program.dataflow.bytes)
+    names = program.input_copies.union(rolling) if program.machine.spills else set(program.dataflow.bytes)
     if not names:
         return []
     return live_ranges(program.passes, program.dataflow, striping.cascaded, striping.times, names, rolling)

@@ -1,8 +1,8 @@
 """One pass as scheduled: its stripe, its blocks, its weight slices and what they cost.
 
-    stripe     rows of the OFM made at a time
-    slice      output channels whose weights are fetched at a time
-    slack      cycles of a pass in which the weights of the next one can be fetched
+stripe     rows of the OFM made at a time
+slice      output channels whose weights are fetched at a time
+slack      cycles of a pass in which the weights of the next one can be fetched
 """
 
 from dataclasses import dataclass, replace
@@ -20,6 +20,7 @@ from ..hashing import cached_hash
 from ..machine import Machine
 from ..passes import PassSpec
 from ..rounding import ceil_div, round_up
+from ..weight_encoding import header_bytes
 
 __all__ = [
     "PassSchedule",
@@ -85,7 +86,7 @@ class PassSchedule:
     the weights where they are stored. sliced_cost: of its slices, None without weights. cascaded: whether it runs in
     stripes with others, of which the first one leads. slices: output channels, before a fused transpose, at which its
     weights are cut, 0 and the last included. copy_cycles: to copy all weights near. slack_cycles, slack_bytes: what the
-    pass after it may use to fetch its weights.
+    pass after it may use to fetch its weights. near_ifm: whether its IFM is near from the start.
     """
 
     rows: int
@@ -101,6 +102,7 @@ class PassSchedule:
     copy_cycles: int = 0
     slack_cycles: int = 0
     slack_bytes: int = 0
+    near_ifm: bool = False
 
     __hash__ = cached_hash
 
@@ -131,10 +133,13 @@ def slice_bytes(machine: Machine, spec: PassSpec, block: BlockConfig, slices: tu
     """
     by_channels: dict[int, int] = {}  # most slices are alike
     sizes = []
+    # every slice has its own
+    headers = min(header_bytes(machine, spec.out_channels), spec.weight_bytes) if len(slices) > 2 else 0
+    values = spec.weight_bytes - headers
     for low, high in pairwise(slices):
         n = high - low
         if n not in by_channels:
-            weights = ceil(spec.weight_bytes * n / spec.out_channels / 16) * 16
+            weights = ceil((headers + values * n / spec.out_channels) / 16) * 16
             by_channels[n] = weights + round_up(scale_bytes(machine, block, n), 16)
         sizes.append(by_channels[n])
     return tuple(sizes)
@@ -187,30 +192,33 @@ def sliced_cost(
 
 
 @lru_cache(maxsize=1 << 17)
-def _striped_schedule(machine: Machine, spec: PassSpec, rows: int) -> PassSchedule:
-    """The pass in stripes of `rows` rows; feature maps are far, weights where they are stored."""
+def _striped_schedule(machine: Machine, spec: PassSpec, rows: int, near_ifm: bool) -> PassSchedule:
+    """The pass in stripes of `rows` rows; feature maps are far but for a near IFM, weights where they are stored."""
     rows_in = rows_read(spec, rows)
     block = block_config(machine, spec.stripe(rows, rows_in, spec.ofm.channels))
     slices = (0, spec.out_channels)
     far = machine.far
-    memories = PassMemories(far, far, far, machine.constants)
+    memories = PassMemories(machine.near if near_ifm else far, far, far, machine.constants)
+    cycles = compute_cycles(machine, spec, block, memories)
     return PassSchedule(
         rows,
         rows_in,
         block,
-        compute_cycles(machine, spec, block, memories),
+        cycles,
         element_access(machine, spec, block),
         sliced_cost(machine, spec, block, rows, slices, memories) if spec.weight_bytes > 0 else None,
         slices=slices,
+        slack_cycles=cycles,
+        near_ifm=near_ifm,
     )
 
 
 @lru_cache(maxsize=1 << 16)
-def cascaded_schedule(machine: Machine, spec: PassSpec, rows: int, leads: bool) -> PassSchedule:
+def cascaded_schedule(machine: Machine, spec: PassSpec, rows: int, leads: bool, near_ifm: bool = False) -> PassSchedule:
     """The pass in stripes of `rows` rows, in a cascade that it leads or not."""
-    return replace(_striped_schedule(machine, spec, rows), cascaded=True, leads=leads)
+    return replace(_striped_schedule(machine, spec, rows, near_ifm), cascaded=True, leads=leads)
 
 
-def whole_schedule(machine: Machine, spec: PassSpec) -> PassSchedule:
+def whole_schedule(machine: Machine, spec: PassSpec, near_ifm: bool = False) -> PassSchedule:
     """The pass in one stripe."""
-    return _striped_schedule(machine, spec, spec.ofm.height)
+    return _striped_schedule(machine, spec, spec.ofm.height, near_ifm)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..passes import ELEMENTWISE
+from ..passes import ELEMENTWISE, Pass
 from .live_ranges import LiveRange, live_ranges, rolling_bytes, usage, weight_buffer_ranges
 from .program import Program
 from .striping import Striping
@@ -21,20 +21,23 @@ _UNBOUNDED = 2**31 - 1
 
 
 def near_maps(program: Program, striping: Striping) -> tuple[frozenset[str], list[int]]:
-    """Names of the feature maps that are near, rolling buffers included, and the bytes near at every time."""
+    """Names of the feature maps that are near, rolling buffers and inputs' copies included, and the bytes near at every
+    time.
+    """
     passes, dataflow, times, cascaded = program.passes, program.dataflow, striping.times, striping.cascaded
     rolling = rolling_bytes(program, striping)
+    always_near = program.input_copies.union(rolling)
     candidates = {
         pass_.output
         for pass_, in_cascade in zip(passes, cascaded, strict=True)
-        if not in_cascade and dataflow.readers[pass_.output] and pass_.output not in rolling
+        if not in_cascade and dataflow.readers[pass_.output] and pass_.output not in always_near
     }
     ranges = live_ranges(passes, dataflow, cascaded, times, candidates, {})
-    rolling_ranges = live_ranges(passes, dataflow, cascaded, times, set(rolling), rolling)
-    fixed = usage([*rolling_ranges, *weight_buffer_ranges(program, striping)], program.duration)
+    near_from_start = live_ranges(passes, dataflow, cascaded, times, always_near, rolling)
+    fixed = usage([*near_from_start, *weight_buffer_ranges(program, striping)], program.duration)
     near_ranges = _near_ranges(program, striping, ranges, fixed)
-    near = {name for r in near_ranges for name in r.names} | set(rolling)
-    near = _without_mixed_inputs(program, striping, near, set(rolling))
+    near = {name for r in near_ranges for name in r.names} | always_near
+    near = _without_mixed_inputs(program, striping, near, always_near)
     used = usage([r for r in near_ranges if not near.isdisjoint(r.names)], len(fixed))
     return frozenset(near), [a + b for a, b in zip(fixed, used, strict=True)]
 
@@ -129,14 +132,23 @@ def _best_subset(group: Sequence[LiveRange], accesses: Sequence[int], used: np.n
     return best
 
 
-def _without_mixed_inputs(program: Program, striping: Striping, near: set[str], rolling: set[str]) -> set[str]:
+def _without_mixed_inputs(
+    program: Program, striping: Striping, near: set[str], always_near: frozenset[str]
+) -> set[str]:
     """The inputs of a pass lie in one memory: where one is far, inputs that only elementwise passes read go far too."""
     near, readers = set(near), program.dataflow.readers
     for names, schedule in zip(program.dataflow.inputs, striping.schedules, strict=True):
         if near.issuperset(names) or schedule.reads_rolling_buffer:
             continue
         for name in names:
-            movable = name in near and name not in rolling
-            if movable and all(program.passes[i].op in ELEMENTWISE for i in readers[name]):
+            movable = name in near and name not in always_near
+            if movable and all(_reads_elementwise(program.passes[i], name) for i in readers[name]):
                 near.discard(name)
     return near
+
+
+def _reads_elementwise(pass_: Pass, name: str) -> bool:
+    """Whether nothing but elementwise operators of a pass, chained ones included, read a feature map."""
+    return (name not in pass_.inputs or pass_.op in ELEMENTWISE) and all(
+        link.op in ELEMENTWISE for link in pass_.chain if link.operand_name == name
+    )

@@ -13,7 +13,7 @@ from ..passes import Pass
 from .cascades import with_cascades
 from .junctions import Junctions
 from .live_ranges import live_ranges, near_ranges, near_usage, usage, weight_buffer_ranges
-from .pass_schedule import Slack, slice_bytes, whole_schedule
+from .pass_schedule import PassSchedule, Slack, slice_bytes, whole_schedule
 from .placement import near_maps
 from .program import Program
 from .stripe_heights import with_highest_stripes
@@ -86,7 +86,7 @@ def _striping(program: Program) -> Striping:
     """Whole passes where these fit, else cascades; with weight buffers."""
     machine = program.machine
     limit = cascade_limit = machine.near_bytes
-    whole = Striping([whole_schedule(machine, pass_.spec) for pass_ in program.passes])
+    whole = Striping([_whole_schedule(program, pass_) for pass_ in program.passes])
     if not machine.spills and machine.performance:
         striping = _with_weight_buffers(program, whole, _NO_LIMIT, None)
         if max(_near_usage(program, striping)) < limit:
@@ -99,6 +99,14 @@ def _striping(program: Program) -> Striping:
         limit = max(near_usage(program, striping)) or limit
     striping = with_highest_stripes(program, junctions, whole, striping, limit)
     return _with_weight_buffers(program, striping, limit, _near_usage(program, striping))
+
+
+def _whole_schedule(program: Program, pass_: Pass) -> PassSchedule:
+    """The pass in one stripe; the compiler hides no weights behind the copy of an input."""
+    if not program.input_copies:
+        return whole_schedule(program.machine, pass_.spec)
+    schedule = whole_schedule(program.machine, pass_.spec, program.reads_copy(pass_))
+    return replace(schedule, cycles=0, slack_cycles=0) if pass_.output in program.input_copies else schedule
 
 
 def _near_usage(program: Program, striping: Striping) -> list[int]:
@@ -117,6 +125,13 @@ def _with_weight_buffers(program: Program, striping: Striping, limit: int, used:
     previous: Slack | None = None
     neighbour = passes[1].weight_name if len(passes) > 1 else ""  # the first is compared with the one after it
     for pass_, schedule, t in zip(passes, striping.schedules, striping.times, strict=True):
+        if not pass_.weight_bytes:
+            schedules.append(schedule)
+            neighbour = ""
+            if used is not None:
+                free = max(most - max(used[t], 0), 0)
+            previous = Slack(schedule.slack_cycles, free)
+            continue
         readers = dataflow.readers[pass_.output]
         reader = striping.schedules[readers[0]].sliced_cost if readers else None
         ifm_from_pass = bool(pass_.inputs) and pass_.inputs[0] in dataflow.writers

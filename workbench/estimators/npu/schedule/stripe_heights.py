@@ -92,7 +92,7 @@ def _heighten(
     schedules = list(whole)
     for part in cascades:
         for i in range(part.first, part.last + 1):
-            schedule = cascaded_schedule(machine, inner.specs[i], rows[i], i == part.first)
+            schedule = cascaded_schedule(machine, inner.specs[i], rows[i], i == part.first, whole[i].near_ifm)
             schedules[i] = replace(schedule, buffer=buffers[i]) if buffer_bytes[i] else schedule
     return Striping(schedules, [replace(part, first=part.first + first, last=part.last + first) for part in cascades])
 

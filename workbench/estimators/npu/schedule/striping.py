@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
+from ..hashing import computed_once
 from .pass_schedule import PassSchedule
 
 __all__ = ["Cascade", "Striping"]
@@ -31,7 +31,7 @@ class Striping:
     schedules: Sequence[PassSchedule]
     cascades: Sequence[Cascade] = ()
 
-    @cached_property
+    @computed_once
     def times(self) -> list[int]:
         """When every pass runs: even numbers, the same for all passes of a cascade."""
         times: list[int] = []
@@ -42,7 +42,7 @@ class Striping:
             times.append(now)
         return times
 
-    @cached_property
+    @computed_once
     def cascaded(self) -> list[bool]:
         """Whether each pass is in a cascade."""
         return [schedule.cascaded for schedule in self.schedules]

@@ -118,12 +118,12 @@ def with_weight_buffer(
         return schedule
     prefetched = weights.may_prefetch and parts[0] < weights.slack_bytes
     hidden = weights.slack if prefetched else _STARTUP_CYCLES if weights.at_start else 0
-    ifm_memory = machine.near if schedule.reads_rolling_buffer else machine.far
+    ifm_memory = machine.near if schedule.reads_rolling_buffer or schedule.near_ifm else machine.far
     memories = PassMemories(ifm_memory, ifm_memory, machine.far, machine.near)
     cost = sliced_cost(machine, spec, schedule.block, schedule.rows, slices, memories, hidden, len(parts) == 2)
     count = len(slices) - 1
     if not forced:
-        movable_ifm = ifm_from_pass and machine.spills and not schedule.reads_rolling_buffer
+        movable_ifm = ifm_from_pass and machine.spills and ifm_memory != machine.near
         if movable_ifm and _prefers_feature_maps(weights, cost, reader, sum(parts)):
             return schedule
         near_ifm = movable_ifm and cost.ifm_bytes + sum(parts) <= limit
@@ -213,7 +213,8 @@ def _channels_meanwhile(weights: _Weights, first: int, half: int) -> int:
     """Output channels whose weights can be copied while the first slice, of `first` channels, computes."""
     machine, spec, block = weights.machine, weights.spec, weights.schedule.block
     part = spec.stripe(spec.ofm.height, spec.ifm.height, first)
-    memories = PassMemories(machine.far, machine.far, machine.far, machine.near)
+    ifm_memory = machine.near if weights.schedule.near_ifm else machine.far
+    memories = PassMemories(ifm_memory, machine.far, machine.far, machine.near)
     cycles = compute_cycles(machine, part, block, memories, first=True, last=False)
     channels = round_up(max(int(spec.out_channels * cycles / weights.copy), _SLICE_CHANNELS), block.ofm[2])
     if int(channels / spec.out_channels * weights.bytes) > half:
