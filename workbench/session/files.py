@@ -32,7 +32,19 @@ from ..errors import FileFormatError, InputError, WorkbenchError
 from ..files import check_folder, nearest_file, packed, read_yaml, unpacked, write_atomic
 from ..hardware import Target, resolve
 from ..recipe import Recipe, check, from_step, to_step
-from ..state import Applied, Base, Head, Learned, State, check_weights, create, own_copy, prepare, read_weights
+from ..state import (
+    Applied,
+    Base,
+    Head,
+    Learned,
+    State,
+    WidthRules,
+    check_weights,
+    create,
+    own_copy,
+    prepare,
+    read_weights,
+)
 from ..surgery import build_state
 from ..training import HEADS
 from ..transforms import Transform
@@ -110,10 +122,11 @@ def _apart(tensors: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     return {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items() if isinstance(v, torch.Tensor)}
 
 
-def load(path: str | Path, model: nn.Module | None = None) -> State:
+def load(path: str | Path, model: nn.Module | None = None, width_rules: WidthRules | None = None) -> State:
     """Read a session file.
 
-    model: the module, where the session was opened on one of your own; its graph must be the one saved.
+    model: the module, where the session was opened on one of your own; its graph must be the one saved. width_rules:
+    of its classes.
     No figure is in the file: all are derived anew, and a warning says so where the target's compiler is another
     version.
     Raises FileFormatError for a damaged file, InputError where `model` is missing or another one.
@@ -126,7 +139,8 @@ def load(path: str | Path, model: nn.Module | None = None) -> State:
         transforms = [tuple(from_step(step) for step in change.steps) for change in file.changes]
     except WorkbenchError as error:
         raise FileFormatError(f"{path.name}: {error}") from None
-    state = State(_base(file, read_weights(members[_WEIGHTS], f"{path.name}, {_WEIGHTS}"), path.name, model), target)
+    tensors = read_weights(members[_WEIGHTS], f"{path.name}, {_WEIGHTS}")
+    state = State(_base(file, tensors, path.name, model, width_rules), target)
     for change, steps, planned_on in zip(file.changes, transforms, planned, strict=True):
         if change.tuned is None:
             state = _apply_again(state, change.recipe, steps, planned_on, path.name)
@@ -159,7 +173,13 @@ def _read(path: Path) -> tuple[_File, Mapping[str, bytes]]:
     return file, members
 
 
-def _base(file: _File, tensors: Mapping[str, torch.Tensor], source: str, model: nn.Module | None) -> Base:
+def _base(
+    file: _File,
+    tensors: Mapping[str, torch.Tensor],
+    source: str,
+    model: nn.Module | None,
+    width_rules: WidthRules | None,
+) -> Base:
     """The model as it was opened, with its weights, made again or given."""
     name, (channels, height, width) = file.model.name, file.input_size
     size = (channels, height, width)
@@ -174,7 +194,7 @@ def _base(file: _File, tensors: Mapping[str, torch.Tensor], source: str, model: 
     module = create(name, size, head)[0] if model is None else own_copy(model)
     check_weights(module, tensors, source, name)
     module.load_state_dict(tensors)
-    base = prepare(module, name, file.model.custom, size, file.model.weights, None, head)
+    base = prepare(module, name, file.model.custom, size, file.model.weights, None, head, width_rules)
     if base.graph.digest != file.graph and (file.model.custom or _packages(file) == _versions()):
         raise InputError(
             f"{source} was saved on another graph of {name} (digest {file.graph}, here {base.graph.digest}; "

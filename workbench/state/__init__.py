@@ -8,11 +8,13 @@ from .own_module import own_copy
 from .state import AnyState, State
 from .tables import Delta, Verification
 from .weights import check_weights, read_weights, tensors_of, weights_of
+from .width_rules import BlockWidths, WidthRule, WidthRules
 
 __all__ = [
     "AnyState",
     "Applied",
     "Base",
+    "BlockWidths",
     "Change",
     "Delta",
     "Edit",
@@ -22,6 +24,8 @@ __all__ = [
     "Size",
     "State",
     "Verification",
+    "WidthRule",
+    "WidthRules",
     "applied",
     "check_images",
     "check_weights",

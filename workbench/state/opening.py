@@ -15,6 +15,7 @@ from .base import Base, Size
 from .own_inputs import arguments, batched, reads_no_batch
 from .own_module import own_copy
 from .weights import check_weights, read_weights
+from .width_rules import WidthRules, width_rules_of
 
 __all__ = ["Head", "create", "open_base", "prepare"]
 
@@ -43,6 +44,7 @@ def open_base(
     checkpoint: str | Path | None = None,
     example_inputs: Any = None,
     head: Head | None = None,
+    width_rules: WidthRules | None = None,
 ) -> Base:
     """Create or copy the module, load its weights, trace it. Errors are raised before anything else happens."""
     if input_size is not None:
@@ -66,7 +68,7 @@ def open_base(
         check_weights(module, tensors, f"checkpoint {path.name!r}", name)
         module.load_state_dict(tensors)
         weights = "checkpoint"
-    return prepare(module, name, custom, input_size, weights, example_inputs, None if custom else head)
+    return prepare(module, name, custom, input_size, weights, example_inputs, None if custom else head, width_rules)
 
 
 def prepare(
@@ -77,16 +79,18 @@ def prepare(
     weights: str,
     example_inputs: Any = None,
     head: Head | None = None,
+    width_rules: WidthRules | None = None,
 ) -> Base:
     """Trace the module (in eval mode) and put the Base together."""
     module.eval()
+    rules = width_rules_of(module, width_rules)
     inputs = None if example_inputs is None else arguments(module, example_inputs)
     graph = trace(module, input_size, example_inputs=inputs)
     if inputs is not None and reads_no_batch(graph):
         inputs = batched(inputs)
         graph = trace(module, None, example_inputs=inputs)
     classes, kind = (None, "classification") if head is None else (head.classes, head.kind)
-    return Base(name, custom, input_size, module, graph, weights, inputs, classes, kind)
+    return Base(name, custom, input_size, module, graph, weights, inputs, classes, kind, rules)
 
 
 def create(

@@ -64,6 +64,11 @@ class State:
         return next((change for change in reversed(self.changes) if isinstance(change, Learned)), None)
 
     @property
+    def untrained(self) -> bool:
+        """Whether nothing was ever learned, so that no loss of an edit means anything."""
+        return self.learned is None and self.base.untrained
+
+    @property
     def plans_since_learned(self) -> tuple[Plan, ...]:
         """The plans of the steps taken since weights were last learned or given, which surgery has to carry out."""
         learned = self.learned

@@ -1,6 +1,7 @@
 """The module of a state: the weights last learned, and the steps taken since carried out on them."""
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -8,10 +9,10 @@ import torch
 from torch import nn
 
 from ..errors import InputError, SurgeryError
-from ..graph import Graph, as_built
+from ..graph import Graph, Plan, as_built
 from ..hardware import Weights
 from ..progress import shown
-from ..state import Applied, Learned, State, check_images, check_weights, tensors_of, weights_of
+from ..state import Applied, Base, Learned, State, check_images, check_weights, tensors_of, weights_of
 from .build import build
 
 __all__ = ["build_state", "example_inputs", "measured_weights", "require_one_image"]
@@ -40,11 +41,11 @@ def build_state(state: State, calibration: torch.Tensor | None = None, distil: i
     if not plans:
         return copy.deepcopy(start)
     graph = state.base.graph if learned is None else learned.graph
-    inputs = state.base.example_inputs
+    inputs, rules = state.base.example_inputs, state.base.width_rules
     if not distil:
-        return build(start, graph, plans, calibration, inputs=inputs)
+        return build(start, graph, plans, calibration, inputs=inputs, width_rules=rules)
     with shown("distilling") as progress:
-        return build(start, graph, plans, calibration, distil, progress, inputs)
+        return build(start, graph, plans, calibration, distil, progress, inputs, rules)
 
 
 def measured_weights(state: State) -> tuple[Graph, Weights | None, str]:
@@ -88,9 +89,13 @@ def _with_learned(state: State) -> nn.Module:
     if learned not in _MODULES:
         earlier = state.changes[: state.changes.index(learned)]
         plans = [plan for change in earlier if isinstance(change, Applied) for plan in change.plans]
-        inputs = state.base.example_inputs
-        module = build(state.base.module, state.base.graph, plans, inputs=inputs) if plans else state.base.copy()
+        module = _carried_out(state.base, plans) if plans else state.base.copy()
         check_weights(module, learned.weights, learned.source, state.model_name)
         module.load_state_dict(learned.weights)
         _MODULES[learned] = module
     return _MODULES[learned]
+
+
+def _carried_out(base: Base, plans: Sequence[Plan]) -> nn.Module:
+    """The module as it was opened with plans carried out."""
+    return build(base.module, base.graph, plans, inputs=base.example_inputs, width_rules=base.width_rules)

@@ -47,7 +47,9 @@ def require_buildable(state: State) -> None:
 
 @lru_cache(maxsize=64)
 def _is_known(base: Base) -> bool:
-    """Whether the network is timm's, with nothing in it that its user changed."""
+    """Whether the network is timm's, with nothing in it that its user changed or gave rules for."""
+    if base.width_rules:
+        return False
     if not base.custom:
         return True
     classes = [cls for _, cls in base.graph.modules]
