@@ -60,7 +60,7 @@ class Met:
 
 
 Check = Callable[[Met], Mapping[str, float]]
-Refusals = Callable[[Sequence[Steps]], Sequence[Steps]]
+Refusals = Callable[[Met], Sequence[Steps]]
 
 
 def meet(
@@ -71,7 +71,7 @@ def meet(
     losses: of edits of the state's network; None where its weights are untrained: the steps that keep the most
     arithmetic. progress: called with what is under way, steps done, steps in all.
     check: called on what meets the budgets by the estimate; answers with those a compiler finds missed, as
-    `Budgets.missed` does. refusals: called with the parts of a plan; answers with those the module does not take.
+    `Budgets.missed` does. refusals: called on it before; answers with the parts that the module does not take.
     Raises InputError where there is no budget; BudgetError, naming the wall and how near one gets, where nothing meets
     them.
     """
@@ -180,7 +180,7 @@ def _solved(
         met = _whole(state, network, chosen)
         missed = budgets.missed(met.estimate)
         if not missed:
-            refused = refusals(met.parts)
+            refused = refusals(met)
             if network.transforms in refused:
                 return None
             if refused:
@@ -241,7 +241,7 @@ _WALLS = {"sram_kib": "SRAM", "model_kib": "flash"}
 def _wall(budgets: Budgets, nearest: list[Met], refusals: Refusals) -> BudgetError:
     """What stands in the way, and how near one gets."""
     ranked = sorted(nearest, key=lambda met: max(budgets.missed(met.estimate).values(), default=1.0))
-    near = next((met for met in ranked if not refusals(met.parts)), None)
+    near = next((met for met in ranked if not refusals(met)), None)
     if near is None:
         return BudgetError("no plan meets the budgets, and none of the steps known here applies to the network")
     missed = budgets.missed(near.estimate)
