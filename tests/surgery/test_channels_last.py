@@ -29,8 +29,8 @@ class Scaled(ChannelsLast):
 
 
 def network() -> nn.Module:
-    layers = [nn.Conv2d(3, 24, 3, 2, 1), nn.BatchNorm2d(24), nn.ReLU(), nn.Conv2d(24, 32, 3, padding=1), nn.ReLU()]
     torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 24, 3, 2, 1), nn.BatchNorm2d(24), nn.ReLU(), nn.Conv2d(24, 32, 3, padding=1), nn.ReLU()]
     return lively(nn.Sequential(*layers, nn.BatchNorm2d(32), nn.Conv2d(32, 4, 1)))
 
 

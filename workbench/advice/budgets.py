@@ -17,6 +17,7 @@ estimated of normal weights, so that the plan is the same whatever the values.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from heapq import heapify, heappop, heappush
 from math import isfinite
 
 from ..choices import Bound, choose
@@ -86,25 +87,61 @@ def meet(
     for number, o in enumerate(options):
         progress(f"losses of {o.block}", number, len(options) + len(_RATIOS))
         prices[o.key] = edit_price(graph, o, losses)
-    best: Met | None = None
-    nearest: list[Met] = []
+    narrowings = []
     for number, ratio in enumerate(_RATIOS):
-        progress(f"plans at widths x {ratio}", len(options) + number, len(options) + len(_RATIOS))
+        progress(f"widths x {ratio}", len(options) + number, len(options) + len(_RATIOS))
         narrowed = option(graph, target, Choice("", () if ratio == 1 else (DepthMultiplier(ratio),)))
-        if narrowed is None:
-            continue
-        narrowing = edit_price(graph, narrowed, losses) if narrowed.steps else 0.0
-        if not isfinite(narrowing):
-            continue
-        if best is not None and narrowing >= best.price:
-            break
-        network = _network(state, narrowed, narrowing, prices, budgets.sram_kib is not None)
-        met = _solved(state, network, budgets, check, refusals, nearest)
-        if met is not None and (best is None or met.price < best.price):
-            best = met
-    if best is None:
-        raise _wall(budgets, nearest, refusals)
-    return best
+        if narrowed is not None:
+            narrowings.append((edit_price(graph, narrowed, losses) if narrowed.steps else 0.0, narrowed))
+    return _cheapest(state, budgets, narrowings, prices, check, refusals)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A plan of a network that meets the budgets by the estimate; tight: those it was solved for, after some rounds."""
+
+    network: "_Network"
+    met: Met
+    tight: Budgets
+    rounds: int
+
+
+def _cheapest(
+    state: State,
+    budgets: Budgets,
+    narrowings: Sequence[tuple[float, Option]],
+    prices: Mapping[tuple[str, str], float],
+    check: Check,
+    refusals: Refusals,
+) -> Met:
+    """The cheapest plan that holds when it is tried on the module and checked.
+
+    narrowings: the network at several widths, each with its price, which no plan of it undercuts. So whatever may be
+    cheapest is looked at next: few plans are built and compiled.
+    """
+    nearest: list[Met] = []
+    queue: list[tuple[float, int, Option | _Candidate]] = [
+        (price, number, narrowed) for number, (price, narrowed) in enumerate(narrowings) if isfinite(price)
+    ]
+    heapify(queue)  # a network is in it once, so that its number decides between equal prices
+    while queue:
+        price, number, item = heappop(queue)
+        if isinstance(item, Option):
+            network = _network(state, item, price, prices, budgets.sram_kib is not None)
+            candidate = _solved(state, network, budgets, budgets, 0, nearest)
+        elif refused := refusals(item.met):
+            network = item.network.without(refused)
+            lost = network.transforms in refused
+            candidate = None if lost else _solved(state, network, budgets, item.tight, item.rounds, nearest)
+        elif missed := check(item.met):
+            nearest.append(item.met)
+            tight = item.tight.tightened(missed)
+            candidate = _solved(state, item.network, budgets, tight, item.rounds + 1, nearest)
+        else:
+            return item.met
+        if candidate is not None:
+            heappush(queue, (candidate.met.price, number, candidate))
+    raise _wall(budgets, nearest, refusals)
 
 
 @dataclass(frozen=True)
@@ -166,10 +203,9 @@ def _network(
 
 
 def _solved(
-    state: State, network: _Network, budgets: Budgets, check: Check, refusals: Refusals, nearest: list[Met]
-) -> Met | None:
-    """The best of a network's options that holds when it is estimated whole and checked; None where there is none."""
-    tight, rounds = budgets, 0
+    state: State, network: _Network, budgets: Budgets, tight: Budgets, rounds: int, nearest: list[Met]
+) -> _Candidate | None:
+    """The best of a network's options that holds when it is estimated whole; None where there is none."""
     while rounds < _ROUNDS:
         chosen = _program(network, tight)
         if chosen is None:
@@ -180,15 +216,7 @@ def _solved(
         met = _whole(state, network, chosen)
         missed = budgets.missed(met.estimate)
         if not missed:
-            refused = refusals(met)
-            if network.transforms in refused:
-                return None
-            if refused:
-                network = network.without(refused)
-                continue
-            missed = dict(check(met))
-            if not missed:
-                return met
+            return _Candidate(network, met, tight, rounds)
         nearest.append(met)
         tight, rounds = tight.tightened(missed), rounds + 1
     return None

@@ -55,6 +55,8 @@ def _convolution(flow: ChannelFlow, op: Op) -> None:
     if "StdConv2d" in flow.class_of(op):
         reason = f"a layer standardises its weights over the channels it reads ({op.module})"
         flow.forbid_padding(op.inputs[0], reason)
+    elif (weight := op.param("weight")) is not None and weight.computed and not flow.class_of(op).startswith("timm."):
+        flow.forbid_padding(op.inputs[0], f"a layer computes its weights, all of which zeros may change ({op.module})")
     if groups > 1:
         leaves = layout.leaves() if layout else []
         if len(leaves) == 1 and layout is not None and layout.repeat == 1 and op.kind == "conv2d":
