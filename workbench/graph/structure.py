@@ -10,7 +10,7 @@ from .op import Op
 
 __all__ = ["Structure"]
 
-_ELEMENTWISE = ACTIVATIONS | FUNCTIONS | ARITHMETIC
+_ELEMENTWISE = ACTIVATIONS | FUNCTIONS | ARITHMETIC | {"aten.to", "aten._to_copy"}
 
 
 @dataclass(frozen=True)
