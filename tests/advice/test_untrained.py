@@ -45,6 +45,7 @@ def test_the_plan_is_the_same_whatever_the_weights(network) -> None:
         assert plan.undo() == session
         text = plan.history.recipe.iloc[-1]
         assert text == f"meet(latency_ms={budget:g}): the weights are untrained, so no loss is predicted"
+        assert text in repr(plan)
 
 
 def test_no_loss_is_shown_or_ranked_by() -> None:

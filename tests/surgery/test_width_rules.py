@@ -183,12 +183,13 @@ def test_wrong_rules_are_refused_in_one_sentence(rule: Callable[[wb.BlockWidths]
 @pytest.mark.parametrize(
     ("rules", "text"),
     [
+        ([Ghost], "width_rules is a list; it must map classes"),
         ({"Ghost": ghost}, "must map classes of modules to functions"),
         ({Ghost: 3}, "must map classes of modules to functions"),
         ({Split: split}, "a rule for Split, and Sequential has no such module; its own classes are Ghost"),
         ({type("Ghost", (nn.Module,), {}): ghost}, "a class that was defined again is another one"),
     ],
-    ids=["a name", "a number", "another class", "defined again"],
+    ids=["a list", "a name", "a number", "another class", "defined again"],
 )
 def test_what_is_no_rule_of_the_network_is_refused(rules: Any, text: str) -> None:
     with pytest.raises(InputError, match=text):

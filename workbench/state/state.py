@@ -212,6 +212,8 @@ class State:
     def __repr__(self) -> str:
         size = "x".join(map(str, self.input_size)) if self.input_size else "example inputs"
         steps = f"{len(self.steps)} step{'' if len(self.steps) == 1 else 's'}"
+        last = self.changes[-1] if self.changes else None
+        steps += f" ({last.recipe})" if isinstance(last, Applied) and last.recipe else ""
         estimate = self.try_estimate
         if estimate is None:
             cost = "not calibrated"

@@ -102,6 +102,8 @@ def width_rules_of(module: nn.Module, rules: WidthRules | None = None) -> WidthR
     rule of a package cannot be loaded.
     """
     classes = {cls for inside in module.modules() for cls in type(inside).__mro__}
+    if rules is not None and not isinstance(rules, Mapping):
+        raise InputError(f"width_rules is a {type(rules).__name__}; it must map classes of modules to functions")
     given = dict(rules or {})
     for cls, rule in given.items():
         if not (isinstance(cls, type) and issubclass(cls, nn.Module) and callable(rule)):
