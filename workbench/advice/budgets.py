@@ -12,7 +12,7 @@ reach, or lose more, all widths are narrowed first, by ratios from 0.9 down.
 Losses of untrained weights mean nothing, and other weights have others. The price is then e^2 = the share of the
 multiply-accumulates that an option takes away, so that the plan keeps the most: a network that is trained afterwards is
 the better the more it computes (on NAS-Bench-Macro the two rank 6,561 networks alike, Spearman 0.75). Latencies are
-estimated of normal weights, so that the plan is the same whatever the values.
+estimated of normal weights and without kept compiles, so that the plan is the same whatever the values, and again.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ from math import isfinite
 
 from ..choices import Bound, choose
 from ..errors import BudgetError, InputError
-from ..estimators import Budgets, Estimate, WeightValues, delta_ms, estimate, weight_values
+from ..estimators import Budgets, Estimate, WeightValues, alone, delta_ms, estimate, weight_values
 from ..graph import Graph
 from ..progress import Progress
 from ..space import Choice, Option, block_options, option
@@ -187,7 +187,8 @@ def _network(
 ) -> _Network:
     """prices: of each block's options. memory: feature maps matter, so that every option is estimated whole."""
     target, values = state.target, _planned_values(state)
-    whole = estimate(narrowed.graph, target, values)
+    plain = alone(narrowed.graph, target, values) if state.untrained else None  # as before anything was compiled
+    whole = plain or estimate(narrowed.graph, target, values)
     live = live_bytes(narrowed.graph, whole) if memory else {}
     blocks = []
     for block, options in block_options(narrowed.graph, target).items():
