@@ -32,7 +32,7 @@ from ..transforms import DepthMultiplier, Transform
 from .edit_price import edit_price
 from .live_bytes import live_bytes
 
-__all__ = ["Met", "meet"]
+__all__ = ["Met", "Steps", "meet"]
 
 _RATIOS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.25)
 _ROUNDS = 6
