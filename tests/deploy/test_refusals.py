@@ -10,7 +10,10 @@ from torch import Tensor, nn
 import workbench as wb
 from workbench.errors import WorkbenchError
 
-pytestmark = pytest.mark.deploy
+pytestmark = [
+    pytest.mark.deploy,
+    pytest.mark.filterwarnings("ignore"),  # the converter's dependencies warn in a dozen ways
+]
 
 
 class Does(nn.Module):
