@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .session import load as load
     from .session import open as open
     from .session.bundle_check import check
+    from .state import BlockWidths as BlockWidths
     from .transforms.every import *  # noqa: F403
 
     verify = check
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 # name -> (module, attribute): looked up on first use, so that `import workbench` costs no torch, timm or pandas. The
 # transforms are exported beside them, by the names in `transforms/every.py`, and so are `targets` and `weights`.
 _WHERE = {
+    "BlockWidths": ("state", "BlockWidths"),
     "Estimate": ("estimators.estimate", "Estimate"),
     "Measurement": ("hardware.measurement", "Measurement"),
     "Recipe": ("recipe", "Recipe"),

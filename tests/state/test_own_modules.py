@@ -214,3 +214,45 @@ def test_networks_of_two_inputs(tmp_path) -> None:
         with pytest.raises(InputError, match=f"{what} takes images of a network that reads one; Two reads 2 inputs"):
             call()
     assert not (tmp_path / "two.tflite").exists()
+
+
+class Ternary(nn.Conv2d):
+    """Weights of three values, one scale for all (Li et al., 2016)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight.sign() * self.weight.abs().mean(), self.bias, self.stride, self.padding)
+
+
+class Standardised(nn.Conv2d):
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+        return F.conv2d(x, weight / weight.std((1, 2, 3), keepdim=True), self.bias, self.stride, self.padding)
+
+
+@pytest.mark.parametrize("cls", [Ternary, Standardised])
+def test_layers_that_compute_their_weights_keep_their_function(cls: type[nn.Conv2d]) -> None:
+    """Zeros among the values that a scale or a mean is taken of are no zeros."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 16, 3), nn.ReLU(), cls(16, 24, 3), nn.ReLU(), nn.Conv2d(24, 20, 1), nn.ReLU()]
+    module = nn.Sequential(*layers, nn.Conv2d(20, 4, 1)).eval()
+    after = wb.open(module, input_size=(3, 16, 16)).apply(STEP)
+    x = torch.rand(2, 3, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(after.build()(x), module(x))
+
+
+class CameraLast(Camera):
+    """[N, H, W, C] in whole numbers, as cameras give them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([110.0, 115.0, 120.0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(((x.float() - self.mean) / 58).permute(0, 3, 1, 2))
+
+
+def test_a_camera_with_channels_last_reads_another_size() -> None:
+    frame = torch.zeros(1, 32, 32, 3, dtype=torch.uint8)
+    after = wb.open(CameraLast().eval(), example_inputs=frame).apply(wb.InputSize(64, 48))
+    assert after.build()(torch.zeros(1, 64, 48, 3, dtype=torch.uint8)).shape == (1, 4, 16, 12)

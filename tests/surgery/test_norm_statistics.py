@@ -21,7 +21,7 @@ def test_normalised_values_keep_their_moments(target):
     plan = DepthMultiplier(0.5, "blocks.2.*").plan(graph, target)
     built = build(model, graph, [plan], images)
     points = {"y": ("blocks.3.0.bn1", "input")}
-    was, now = (capture(m, mirrored(images), points)["y"] for m in (model, built))
+    was, now = (capture(m, mirrored(images, graph), points)["y"] for m in (model, built))
 
     def normalised(net, y):
         norm = net.get_submodule("blocks.3.0.bn1")

@@ -1,4 +1,4 @@
-"""Steps ranked by what they gain for what they lose."""
+"""Steps ranked by what they gain for what they lose, or, where the weights are untrained, by what they gain."""
 
 from itertools import combinations, islice
 
@@ -8,7 +8,9 @@ from ..errors import InputError, NotApplicable
 from ..estimators import Estimate, delta_ms, estimate
 from ..space import Choice, Option, block_options, network_options, option
 from ..state import Images, State
+from ..surgery.losses import Losses
 from ..transforms import Transform, describe
+from .edit_price import UNTRAINED
 from .losses import losses_of
 
 __all__ = ["suggest"]
@@ -24,20 +26,23 @@ def suggest(state: State, n: int, images: Images | None) -> pd.DataFrame:
     """The n best: steps (to hand to `apply`), what, latency_ms and the other changes (estimated), loss, gain_per_loss.
 
     images: see `losses_of`. latency_percent over loss ranks them: percent of the latency gained per unit of relative
-    error. Steps are single ones, of one block and of the network, and pairs that gain more together than apart. One
-    that makes the estimate incomplete is left out.
+    error. Where the weights are untrained loss and gain_per_loss are NaN, the latency gained ranks, and
+    `.attrs["note"]` says so. Steps are single ones, of one block and of the network, and pairs that gain more together
+    than apart. One that makes the estimate incomplete is left out.
     """
     if not isinstance(n, int) or n < 1:
         raise InputError(f"n is {n!r}; it must be a whole number of at least 1, such as 10")
-    graph, target, values, losses = state.graph, state.target, state.weight_values, losses_of(state, images)
+    graph, target, values = state.graph, state.target, state.weight_values
+    losses = losses_of(state, images)
     base = estimate(graph, target, values)
     single = [o for options in block_options(graph, target).values() for o in options if len(o.steps) == 1]
     every = {o.graph.digest: o for o in (*network_options(graph, target), *single)}  # the same by two names once
     gains = {o: -delta_ms(graph, o.graph, target, values) for o in every.values()}
     worth = [o for o in gains if gains[o] > _LEAST_GAIN * base.latency_ms]
     worth.sort(key=lambda o: -gains[o])
-    rows = [_row(o, base, estimate(o.graph, target, values), losses.of(o.plans, o.block)) for o in worth[:_LOOKED_AT]]
-    ranked = sorted(zip(rows, worth, strict=False), key=lambda pair: -float(str(pair[0]["gain_per_loss"])))
+    rows = [_row(o, base, estimate(o.graph, target, values), _loss(o, losses)) for o in worth[:_LOOKED_AT]]
+    by, ascending = ("gain_per_loss", False) if losses is not None else ("latency_ms", True)
+    ranked = sorted(zip(rows, worth, strict=False), key=lambda pair: float(str(pair[0][by])), reverse=not ascending)
     for (row_a, a), (row_b, b) in combinations(ranked[:_PAIRED], 2):
         both = _pair(state, a, b)
         if both is None:
@@ -47,9 +52,16 @@ def suggest(state: State, n: int, images: Images | None) -> pd.DataFrame:
         if -float(str(row["latency_ms"])) > _MORE * (gains[a] + gains[b]):
             rows.append(row)
     table = pd.DataFrame([row for row in rows if row["complete"]], columns=list(_COLUMNS))
-    table = table.sort_values("gain_per_loss", ascending=False, ignore_index=True)
+    table = table.sort_values(by, ascending=ascending, ignore_index=True)
     rows_kept = islice((i for i, steps in enumerate(table["steps"]) if _applies(state, steps)), n)
-    return table.loc[list(rows_kept)].reset_index(drop=True).drop(columns="complete")
+    table = table.loc[list(rows_kept)].reset_index(drop=True).drop(columns="complete")
+    if losses is None:
+        table.attrs["note"] = f"{UNTRAINED}; the steps that gain most stand first"
+    return table
+
+
+def _loss(option: Option, losses: Losses | None) -> float:
+    return float("nan") if losses is None else losses.of(option.plans, option.block)
 
 
 def _applies(state: State, steps: tuple[Transform, ...]) -> bool:

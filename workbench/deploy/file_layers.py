@@ -14,7 +14,7 @@ from torch import fx, nn
 from ..errors import WorkbenchError, unknown
 from ..graph.kinds import LAYERS
 
-__all__ = ["Layer", "Operator", "check_patterns", "exported", "layers_of", "operators", "read_with"]
+__all__ = ["Layer", "Operator", "check_patterns", "exported", "layers_of", "module_of", "operators", "read_with"]
 
 _MULTIPLY = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL", "CONV_3D")
 _VIEWS = ("PAD", "PADV2", "MIRROR_PAD", "RESHAPE", "TRANSPOSE", "STRIDED_SLICE", "SLICE", "MAX_POOL_2D")
@@ -92,14 +92,14 @@ def layers_of(graph: fx.GraphModule, file: bytes) -> tuple[Layer, ...]:
                 break
     order = {node: i for i, node in enumerate(graph.graph.nodes)}
     return tuple(
-        Layer(_path(node), _kind(node), node.name, tuple(outputs[node]))
+        Layer(module_of(node), _kind(node), node.name, tuple(outputs[node]))
         for node in sorted(outputs, key=order.__getitem__)
     )
 
 
 def check_patterns(graph: fx.GraphModule, patterns: Sequence[str]) -> None:
     """Raise UnknownName for a pattern that names no layer, with the nearest."""
-    paths = [_path(node) for node in graph.graph.nodes if _kind(node)]
+    paths = [module_of(node) for node in graph.graph.nodes if _kind(node)]
     for pattern in patterns:
         if not any(_matches(path, pattern) for path in paths):
             raise unknown("layer", pattern, paths)
@@ -133,7 +133,8 @@ def _kind(node: fx.Node) -> str:
     return "depthwise" if weight is not None and weight.shape[1] == 1 < weight.shape[0] else kind
 
 
-def _path(node: fx.Node) -> str:
+def module_of(node: fx.Node) -> str:
+    """Path of the module whose code runs an exported node."""
     stack = node.meta.get("nn_module_stack") or {"": ("", "")}
     path: str = list(stack.values())[-1][0]
     return path

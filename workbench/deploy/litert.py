@@ -22,6 +22,7 @@ from torch import nn
 
 from ..errors import InputError, WorkbenchError
 from .channels_last import ChannelsLast
+from .refused_layer import refused_layer, refused_operator
 
 __all__ = ["Int8File", "Tensors", "float_file", "quantised"]
 
@@ -41,7 +42,10 @@ def float_file(module: nn.Module, example: torch.Tensor) -> bytes:
                 litert_torch.convert(ChannelsLast(module.eval()).eval(), (reads,)).export(str(path))
                 return path.read_bytes()
         except Exception as error:  # the converter raises whatever its many passes raise
-            raise WorkbenchError(f"litert-torch cannot convert {type(module).__name__}: {_first(error)}") from error
+            place = refused_layer(module, example, str(error))
+            raise WorkbenchError(
+                f"litert-torch cannot convert {type(module).__name__}: {_first(error)}{place}"
+            ) from error
 
 
 @contextmanager
@@ -77,9 +81,9 @@ def quantised(file: bytes, calibration: torch.Tensor, bits: int = 8, wide: Seque
         quantizer = _extra("ai_edge_quantizer.quantizer")
         rules = _extra("ai_edge_quantizer.recipe_manager").RecipeManager()
         every = _extra("ai_edge_quantizer.qtyping").TFLOperationName.ALL_SUPPORTED
-        signature, source = _signature(file)
-        samples = [{source: image.permute(1, 2, 0)[None].numpy()} for image in calibration.float()]
         try:
+            signature, source = _signature(file)
+            samples = [{source: image.permute(1, 2, 0)[None].numpy()} for image in calibration.float()]
             rules.add_static_config(".*", every, bits, 8)
             for name in wide:  # an operator's scope is its output's name and a semicolon; later rules win
                 rules.add_static_config(f"^{re.escape(name)};$", every, 16, 8)
@@ -88,7 +92,8 @@ def quantised(file: bytes, calibration: torch.Tensor, bits: int = 8, wide: Seque
             job = quantizer.Quantizer(file, rules.get_quantization_recipe())
             return bytes(job.quantize(watch.get_model_qsvs()).quantized_model)
         except Exception as error:
-            raise WorkbenchError(f"ai-edge-quantizer cannot quantise the file: {_first(error)}") from error
+            place = refused_operator(file, str(error))
+            raise WorkbenchError(f"ai-edge-quantizer cannot quantise the file: {_first(error)}{place}") from error
 
 
 class Int8File:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from math import ceil
 
 from ..errors import InputError
 from .estimate import Estimate
@@ -42,5 +43,9 @@ class Budgets:
         return {name: r for name, r in ratio.items() if r > 1 + _SLACK}
 
     def tightened(self, missed: Mapping[str, float]) -> "Budgets":
-        """Budgets made smaller by the ratios they were exceeded by, and 2 % more."""
-        return replace(self, **{name: getattr(self, name) / (1.02 * ratio) for name, ratio in missed.items()})
+        """Budgets made smaller by the ratios they were exceeded by, in whole percents, and 2 % more.
+
+        So a difference that does not matter, of other random weights, leads to no other plan.
+        """
+        ratios = {name: ceil(100 * ratio) / 100 for name, ratio in missed.items()}
+        return replace(self, **{name: getattr(self, name) / (1.02 * ratio) for name, ratio in ratios.items()})

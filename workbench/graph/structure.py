@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
+from .kinds import ACTIVATIONS, ARITHMETIC, FUNCTIONS
 from .op import Op
 
 __all__ = ["Structure"]
+
+_ELEMENTWISE = ACTIVATIONS | FUNCTIONS | ARITHMETIC | {"aten.to", "aten._to_copy"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,15 @@ class Structure:
         return tuple(op for op in self.ops if op.kind == "input")
 
     def channels_last(self, name: str) -> bool:
-        """Whether an input is [N, H, W, C]: everything that reads it first moves its last axis to the second place."""
-        moves = [op["axes"] if op.kind == "permute" else () for op in self.consumers[name]]
-        return bool(moves) and all(axes in ((0, 3, 1, 2), (0, 3, 2, 1)) for axes in moves)
+        """Whether an input is [N, H, W, C]: all that reads it moves its last axis to the second place.
+
+        It may be scaled and shifted before.
+        """
+        readers = self.consumers[name]
+        return bool(readers) and all(self._moves_last(op, name) for op in readers)
+
+    def _moves_last(self, op: Op, name: str) -> bool:
+        """Whether the operator moves the last axis of a tensor, or is elementwise and all that reads it does."""
+        if op.kind in _ELEMENTWISE and op.shape == self.by_name[name].shape:
+            return self.channels_last(op.name)
+        return op.kind == "permute" and op["axes"] in ((0, 3, 1, 2), (0, 3, 2, 1))

@@ -7,7 +7,7 @@ from torch import nn
 
 from ..errors import InputError
 from ..hardware import Target, resolve
-from ..state import Delta, Head, Verification, open_base
+from ..state import Delta, Head, Verification, WidthRules, open_base
 from ..training import HEADS, Task, resolve_task
 from . import files
 from .session import Session
@@ -23,6 +23,7 @@ def open(
     checkpoint: str | Path | None = None,
     example_inputs: Any = None,
     task: str | Path | Task | None = None,
+    width_rules: WidthRules | None = None,
 ) -> Session:
     """Open a timm model by name, or any module, on a target.
 
@@ -39,6 +40,9 @@ def open(
     task: gives a timm model the head that the task needs ("digits", "rooms/presence", "rooms/detection",
     "rooms/segmentation", the path of a folder, a `Task`): one output per class, a map of boxes (`training.Detector`),
     or a map of classes (`training.Segmenter`).
+    width_rules: class -> function of a `BlockWidths` that gives the attributes of that class's modules which hold
+    widths, for classes of your own whose code slices, splits or groups by numbers; without one, a step that changes
+    those widths is refused.
 
     Raises UnknownName (model, target), InputError (sizes, arguments), FileFormatError (weights), TraceError
     where torch.export cannot follow the module, WorkbenchError where pretrained weights cannot be fetched.
@@ -60,15 +64,17 @@ def open(
         checkpoint=checkpoint,
         example_inputs=example_inputs,
         head=head,
+        width_rules=width_rules,
     )
     return Session(base, on)
 
 
-def load(path: str | Path, model: nn.Module | None = None) -> Session:
+def load(path: str | Path, model: nn.Module | None = None, width_rules: WidthRules | None = None) -> Session:
     """Read a session file.
 
-    model: the module, where the session was opened on one of your own; its graph must be the one saved.
+    model: the module, where the session was opened on one of your own; its graph must be the one saved. width_rules:
+    as for `open`; rules are code, which no file holds.
     Raises FileFormatError for a damaged file, InputError where `model` is missing or another one.
     """
-    state = files.load(path, model)
+    state = files.load(path, model, width_rules)
     return Session(state.base, state.target, state.changes, state.annotations)

@@ -1,15 +1,17 @@
-"""The plan that meets budgets, checked by the compiler where the target has one."""
+"""The plan that meets budgets, tried on the module and checked by the compiler where the target has one."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Generic
 
 import torch
 
 from .. import advice
-from ..advice import Met, losses_of
-from ..errors import BudgetError
+from ..advice import UNTRAINED, Met, Steps, losses_of
+from ..errors import BudgetError, NotApplicable
 from ..estimators import Budgets
 from ..progress import shown
+from ..recipe import Recipe
 from ..state import AnyState
 from .verifying import verify
 
@@ -18,24 +20,59 @@ __all__ = ["meet"]
 
 def meet(state: AnyState, budgets: Budgets, images: torch.Tensor | None) -> AnyState:
     """See `Session.meet`."""
+    plans = _Plans(state, budgets)
+    losses = losses_of(state, images)
+    try:
+        with shown("meeting budgets:") as progress:
+            met = advice.meet(state, losses, budgets, plans.missed_when_compiled, plans.refusals, progress)
+    except BudgetError as error:
+        if isinstance(error.nearest, Met):
+            error.nearest = plans.after(error.nearest)
+        raise
+    reached = plans.after(met)
+    assert reached is not None, "a plan that is refused is none"
+    return reached
 
-    def after(met: Met) -> AnyState:
-        return state.apply(*met.steps) if met.steps else state
 
-    def missed_when_compiled(met: Met) -> Mapping[str, float]:
-        if not state.target.compiles_tflite:
+@dataclass(frozen=True)
+class _Plans(Generic[AnyState]):
+    """Plans on a state, each applied once: a module of one's own is built and traced for it."""
+
+    state: AnyState
+    budgets: Budgets
+    _applied: dict[tuple[Steps, float], AnyState | None] = field(default_factory=dict)
+
+    def after(self, met: Met) -> AnyState | None:
+        """The state after the plan, under a name that says its loss; None where the module does not take it."""
+        if not met.steps:
+            return self.state
+        key = met.steps, met.price
+        if key not in self._applied:
+            try:
+                self._applied[key] = self.state.apply(Recipe(self._name(met), met.steps))
+            except NotApplicable:
+                self._applied[key] = None
+        return self._applied[key]
+
+    def refusals(self, met: Met) -> Sequence[Steps]:
+        """The parts of the plan that the module does not take; the last, where it takes each alone."""
+        if self.after(met) is not None:
+            return ()
+        alone = (replace(met, parts=(part,), price=float("inf")) for part in met.parts)
+        return [single.parts[0] for single in alone if self.after(single) is None] or met.parts[-1:]
+
+    def missed_when_compiled(self, met: Met) -> Mapping[str, float]:
+        """Budgets that the compiler finds missed, as `Budgets.missed` says them."""
+        state = self.after(met)
+        if state is None or not state.target.compiles_tflite:
             return {}
-        compiled = verify(after(met))
+        compiled = verify(state)
         if compiled.status != "compiled" or compiled.latency_ms is None:
             return {}
         figures = replace(met.estimate, latency_ms=compiled.latency_ms, sram_bytes=compiled.sram_bytes or 0)
-        return budgets.missed(figures)
+        return self.budgets.missed(figures)
 
-    try:
-        with shown("meeting budgets:") as progress:
-            met = advice.meet(state, losses_of(state, images), budgets, missed_when_compiled, progress)
-    except BudgetError as error:
-        if isinstance(error.nearest, Met):
-            error.nearest = after(error.nearest)
-        raise
-    return after(met)
+    def _name(self, met: Met) -> str:
+        values = {f.name: getattr(self.budgets, f.name) for f in fields(self.budgets)}
+        text = ", ".join(f"{name}={value:g}" for name, value in values.items() if value is not None)
+        return f"meet({text}): {UNTRAINED if self.state.untrained else f'predicted loss {met.price:.3f}'}"

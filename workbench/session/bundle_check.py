@@ -10,6 +10,7 @@ import pandas as pd
 from torch import nn
 
 from ..errors import InputError
+from ..state import WidthRules
 from ..surgery import build_state
 from ..training import EMBEDDED, Task, resolve_task
 from .bundle import Bundle, read, versions
@@ -23,13 +24,19 @@ __all__ = ["check"]
 _WITHIN = {"counted": (0.0, 0.0), "estimated": (1e-6, 0.0), "compiled": (0.0, 0.0), "run": (0.02, 0.005)}
 
 
-def check(path: str | Path, model: nn.Module | None = None, task: str | Path | Task | None = None) -> pd.DataFrame:
+def check(
+    path: str | Path,
+    model: nn.Module | None = None,
+    task: str | Path | Task | None = None,
+    width_rules: WidthRules | None = None,
+) -> pd.DataFrame:
     """Derive every figure of a bundle again; one row each.
 
     Columns: of, figure, how, bundle (what it says), here (None where not derived), holds ("yes", "no", or "not checked"
     with the reason). `.attrs["versions"]` says what differs between there and here, in words.
 
     model: the module, for a bundle of your own `nn.Module`. task: the data, where it does not come with the workbench.
+    width_rules: as for `workbench.open`.
     Raises FileFormatError where the file is no bundle.
     """
     bundle = read(Path(path))
@@ -44,7 +51,7 @@ def check(path: str | Path, model: nn.Module | None = None, task: str | Path | T
     with TemporaryDirectory() as folder:
         saved = Path(folder) / "session.wb"
         saved.write_bytes(bundle.members["session.wb"])
-        session = load(saved, model)
+        session = load(saved, model, width_rules)
     images = bundle.images
     derived = derive(session, build_state(session, images), bundle.members["deployed.tflite"], images, data)
     again = {(figure.of, figure.name, figure.how): figure for figure in derived.figures}

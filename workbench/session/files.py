@@ -40,6 +40,7 @@ from ..state import (
     Learned,
     State,
     WeightSource,
+    WidthRules,
     check_weights,
     create,
     digest_of,
@@ -139,10 +140,11 @@ def _apart(tensors: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     return {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items() if isinstance(v, torch.Tensor)}
 
 
-def load(path: str | Path, model: nn.Module | None = None) -> State:
+def load(path: str | Path, model: nn.Module | None = None, width_rules: WidthRules | None = None) -> State:
     """Read a session file.
 
-    model: the module, where the session was opened on one of your own; its graph must be the one saved.
+    model: the module, where the session was opened on one of your own; its graph must be the one saved. width_rules:
+    of its classes.
     No figure is in the file: all are derived anew, and a warning says so where the target's compiler is another
     version.
     Raises FileFormatError for a damaged file, InputError where `model` is missing or another one.
@@ -155,7 +157,7 @@ def load(path: str | Path, model: nn.Module | None = None) -> State:
         transforms = [tuple(from_step(step) for step in change.steps) for change in file.changes]
     except WorkbenchError as error:
         raise FileFormatError(f"{path.name}: {error}") from None
-    state = State(_base(file, members[_WEIGHTS], path.name, model), target)
+    state = State(_base(file, members[_WEIGHTS], path.name, model, width_rules), target)
     for change, steps, planned_on in zip(file.changes, transforms, planned, strict=True):
         if change.tuned is None:
             state = _apply_again(state, change.recipe, steps, planned_on, path.name)
@@ -188,7 +190,7 @@ def _read(path: Path) -> tuple[_File, Mapping[str, bytes]]:
     return file, members
 
 
-def _base(file: _File, weights: bytes, source: str, model: nn.Module | None) -> Base:
+def _base(file: _File, weights: bytes, source: str, model: nn.Module | None, width_rules: WidthRules | None) -> Base:
     """The model as it was opened, with its weights, made again or given."""
     name, (channels, height, width) = file.model.name, file.input_size
     size = (channels, height, width)
@@ -205,7 +207,9 @@ def _base(file: _File, weights: bytes, source: str, model: nn.Module | None) -> 
     check_weights(module, tensors, source, name)
     origin = _source(file.model.source, weights, source)
     module.load_state_dict(tensors)
-    base = prepare(module, name, file.model.custom, size, file.model.weights, None, head, source=origin)
+    base = prepare(
+        module, name, file.model.custom, size, file.model.weights, None, head, source=origin, width_rules=width_rules
+    )
     if base.graph.digest != file.graph and (file.model.custom or _packages(file) == _versions()):
         raise InputError(
             f"{source} was saved on another graph of {name} (digest {file.graph}, here {base.graph.digest}; "

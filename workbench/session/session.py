@@ -68,6 +68,8 @@ class Session(State):
         where several blocks change), gain_per_loss. Pairs are shown where they gain more together than apart.
 
         images: [N, C, H, W] to measure the loss on, a few are enough; noise as rough as photographs where not given.
+        Of untrained weights (as created, nothing learned) no edit loses anything that means something: loss and
+        gain_per_loss are NaN, the steps that gain most stand first, and `.attrs["note"]` says so.
         """
         return advice.suggest(self, n, images)
 
@@ -79,6 +81,11 @@ class Session(State):
         images: torch.Tensor | None = None,
     ) -> Self:
         """The session after the steps that meet the budgets at the least fidelity lost, checked by the compiler.
+
+        The plan is one change for `undo`; `history` shows its predicted loss: the relative output error of each
+        edited block, squares summed. Where the weights are untrained (as created, nothing learned) there is no loss to
+        predict, which `history` says; the plan then keeps the most multiply-accumulates that the budgets allow, and is
+        the same whatever the random weights are.
 
         latency_ms: milliseconds; sram_kib: KiB of SRAM; model_kib: KiB of weights in the target's dtype, uncompressed.
         images: as for `suggest`. Where no plan is found raises BudgetError, naming the wall (compute, SRAM, DRAM,

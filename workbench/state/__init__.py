@@ -10,11 +10,13 @@ from .state import AnyState, State
 from .tables import Delta, Verification
 from .weight_source import WeightSource, digest_of
 from .weights import check_weights, read_weights, tensors_of, weights_of
+from .width_rules import BlockWidths, WidthRule, WidthRules
 
 __all__ = [
     "AnyState",
     "Applied",
     "Base",
+    "BlockWidths",
     "Change",
     "Delta",
     "Edit",
@@ -25,6 +27,8 @@ __all__ = [
     "State",
     "Verification",
     "WeightSource",
+    "WidthRule",
+    "WidthRules",
     "applied",
     "check_images",
     "check_weights",

@@ -9,8 +9,10 @@ from torch import nn
 
 from ..estimators import WeightValues, weight_values
 from ..graph import Graph
+from .untrained import is_untrained
 from .weight_source import WeightSource
 from .weights import tensors_of, weights_of
+from .width_rules import WidthRules
 
 __all__ = ["Base", "Size"]
 
@@ -23,6 +25,7 @@ class Base:
 
     name: timm name, or the class name of a custom module. input_size: (channels, height, width).
     example_inputs: the arguments that the module was traced with, batch 1; None where it reads one image of input_size.
+    width_rules: of the classes in it whose code holds widths as numbers, beside those surgery knows.
     weights: "initial" (as timm creates them, from seed 0), "pretrained", "checkpoint" or "given" (a custom module's).
     source: the file that pretrained weights, or a checkpoint's, were read from.
     """
@@ -36,8 +39,8 @@ class Base:
     example_inputs: tuple[Any, ...] | None = field(default=None, repr=False)
     classes: int | None = None  # of the head that was asked for; None: timm's own
     head: str = "classification"  # or the name of the task head that stands on the backbone
-
     source: WeightSource | None = None
+    width_rules: WidthRules = field(default_factory=dict, repr=False)
 
     def copy(self) -> nn.Module:
         return copy.deepcopy(self.module)
@@ -46,6 +49,11 @@ class Base:
     def weights_source(self) -> str:
         """Where the weights come from, in words."""
         return self.weights if self.source is None else f"{self.weights}: {self.source}"
+
+    @cached_property
+    def untrained(self) -> bool:
+        """Whether the weights are those the model was created with, and mean nothing."""
+        return self.weights == "initial" or (self.weights == "given" and is_untrained(self.module))
 
     @cached_property
     def weight_values(self) -> WeightValues:

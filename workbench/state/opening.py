@@ -19,6 +19,7 @@ from .own_module import own_copy
 from .pretrained import pretrained_weights
 from .weight_source import WeightSource, digest_of
 from .weights import read_weights, tensors_of
+from .width_rules import WidthRules, width_rules_of
 
 __all__ = ["Checkpoint", "Created", "Head", "create", "open_base", "prepare"]
 
@@ -68,6 +69,7 @@ def open_base(
     checkpoint: str | Path | None = None,
     example_inputs: Any = None,
     head: Head | None = None,
+    width_rules: WidthRules | None = None,
 ) -> Base:
     """Create or copy the module, load its weights, trace it. Errors are raised before anything else happens."""
     if input_size is not None:
@@ -96,7 +98,8 @@ def open_base(
         if head is None and source is not None and source.anew:
             warnings.warn(f"{source}; with task= it has the outputs of a task", InputWarning, stacklevel=3)
     own = isinstance(model, nn.Module)
-    return prepare(module, name, own, input_size, weights, example_inputs, None if own else head, source=source)
+    head = None if own else head
+    return prepare(module, name, own, input_size, weights, example_inputs, head, source=source, width_rules=width_rules)
 
 
 def prepare(
@@ -107,17 +110,20 @@ def prepare(
     weights: str,
     example_inputs: Any = None,
     head: Head | None = None,
+    *,
     source: WeightSource | None = None,
+    width_rules: WidthRules | None = None,
 ) -> Base:
     """Trace the module (in eval mode) and put the Base together."""
     module.eval()
+    rules = width_rules_of(module, width_rules)
     inputs = None if example_inputs is None else arguments(module, example_inputs)
     graph = trace(module, input_size, example_inputs=inputs)
     if inputs is not None and reads_no_batch(graph):
         inputs = batched(inputs)
         graph = trace(module, None, example_inputs=inputs)
     classes, kind = (None, "classification") if head is None else (head.classes, head.kind)
-    return Base(name, custom, input_size, module, graph, weights, inputs, classes, kind, source=source)
+    return Base(name, custom, input_size, module, graph, weights, inputs, classes, kind, source, rules)
 
 
 def create(

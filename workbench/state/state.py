@@ -75,6 +75,11 @@ class State:
         return learned.source if self.base.source is None else f"{learned.source}, from {base}"
 
     @property
+    def untrained(self) -> bool:
+        """Whether nothing was ever learned, so that no loss of an edit means anything."""
+        return self.learned is None and self.base.untrained
+
+    @property
     def plans_since_learned(self) -> tuple[Plan, ...]:
         """The plans of the steps taken since weights were last learned or given, which surgery has to carry out."""
         learned = self.learned
@@ -230,6 +235,8 @@ class State:
     def __repr__(self) -> str:
         size = "x".join(map(str, self.input_size)) if self.input_size else "example inputs"
         steps = f"{len(self.steps)} step{'' if len(self.steps) == 1 else 's'}"
+        last = self.changes[-1] if self.changes else None
+        steps += f" ({last.recipe})" if isinstance(last, Applied) and last.recipe else ""
         weights = f"; weights {self.weights_source}" if self.base.source is not None else ""
         estimate = self.try_estimate
         if estimate is None:

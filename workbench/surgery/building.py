@@ -1,6 +1,8 @@
 """The module of a state: the weights last learned, and the steps taken since carried out on them."""
 
 import copy
+from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -8,14 +10,16 @@ import torch
 from torch import nn
 
 from ..errors import InputError, SurgeryError
-from ..graph import Graph, as_built
+from ..graph import Graph, Plan, as_built
 from ..hardware import Weights
-from ..progress import shown
-from ..state import Applied, Learned, State, check_images, check_weights, tensors_of, weights_of
+from ..progress import Progress, shown
+from ..state import Applied, Base, Change, Learned, State, check_images, check_weights, tensors_of, weights_of
 from .build import build
 
-__all__ = ["build_state", "example_inputs", "measured_weights", "require_one_image"]
+__all__ = ["build_state", "built_without_images", "example_inputs", "measured_weights", "require_one_image"]
 
+_MOST_KEPT = 2  # built modules
+_BUILT: OrderedDict[tuple[Base, tuple[Change, ...]], nn.Module] = OrderedDict()
 # Weights that were learned -> the module that has them: what later steps of one history are all carried out on.
 _MODULES: WeakKeyDictionary[Learned, nn.Module] = WeakKeyDictionary()
 
@@ -34,17 +38,38 @@ def build_state(state: State, calibration: torch.Tensor | None = None, distil: i
     if calibration is not None:
         require_one_image(state, "calibration")
         check_images(calibration, "calibration", state.input_size)
-    plans = state.plans_since_learned
-    learned = state.learned
-    start = state.base.module if learned is None else _with_learned(state)
-    if not plans:
-        return copy.deepcopy(start)
-    graph = state.base.graph if learned is None else learned.graph
-    inputs = state.base.example_inputs
+    if calibration is None or not state.plans_since_learned:
+        return copy.deepcopy(built_without_images(state))
     if not distil:
-        return build(start, graph, plans, calibration, inputs=inputs)
+        return _built(state, calibration)
     with shown("distilling") as progress:
-        return build(start, graph, plans, calibration, distil, progress, inputs)
+        return _built(state, calibration, distil, progress)
+
+
+def built_without_images(state: State) -> nn.Module:
+    """What `build_state` makes without calibration, shared and never changed; the last ones are kept.
+
+    A step that is tried when it is taken, compiled and exported is built once.
+    """
+    if not state.plans_since_learned:
+        return state.base.module if state.learned is None else _with_learned(state)
+    key = state.base, state.changes
+    module = _BUILT.get(key)
+    if module is None:
+        module = _BUILT[key] = _built(state)
+        while len(_BUILT) > _MOST_KEPT:
+            _BUILT.popitem(last=False)
+    return module
+
+
+def _built(
+    state: State, calibration: torch.Tensor | None = None, distil: int = 0, progress: Progress | None = None
+) -> nn.Module:
+    """The steps since weights were last learned, carried out on the module that has them."""
+    learned, base = state.learned, state.base
+    start, graph = (base.module, base.graph) if learned is None else (_with_learned(state), learned.graph)
+    plans, inputs = state.plans_since_learned, base.example_inputs
+    return build(start, graph, plans, calibration, distil, progress, inputs, base.width_rules)
 
 
 def measured_weights(state: State) -> tuple[Graph, Weights | None, str]:
@@ -57,7 +82,7 @@ def measured_weights(state: State) -> tuple[Graph, Weights | None, str]:
     if learned is None and state.base.weights == "initial":
         return state.graph, None, "seeded random values, the model is untrained"
     try:
-        weights = weights_of(tensors_of(build_state(state)))
+        weights = weights_of(tensors_of(built_without_images(state)))
     except SurgeryError as error:
         return state.graph, None, f"seeded random values, because the edited module cannot be built ({error})"
     return as_built(state.graph), weights, state.base.weights_source if learned is None else learned.source
@@ -88,9 +113,13 @@ def _with_learned(state: State) -> nn.Module:
     if learned not in _MODULES:
         earlier = state.changes[: state.changes.index(learned)]
         plans = [plan for change in earlier if isinstance(change, Applied) for plan in change.plans]
-        inputs = state.base.example_inputs
-        module = build(state.base.module, state.base.graph, plans, inputs=inputs) if plans else state.base.copy()
+        module = _carried_out(state.base, plans) if plans else state.base.copy()
         check_weights(module, learned.weights, learned.source, state.model_name)
         module.load_state_dict(learned.weights)
         _MODULES[learned] = module
     return _MODULES[learned]
+
+
+def _carried_out(base: Base, plans: Sequence[Plan]) -> nn.Module:
+    """The module as it was opened with plans carried out."""
+    return build(base.module, base.graph, plans, inputs=base.example_inputs, width_rules=base.width_rules)

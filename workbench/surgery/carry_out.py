@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from ..graph import (
 )
 from ..graph.plan import Replacement
 from ..progress import Progress
+from ..state import WidthRules
 from .code_widths import set_code_widths
 from .compress import compress, compress_again
 from .distil import distil
@@ -37,7 +39,9 @@ from .resize import kept_channels, resize
 from .site import Site
 from .spatial import set_spatial
 
-__all__ = ["carry_out"]
+__all__ = ["NO_RULES", "carry_out"]
+
+NO_RULES: WidthRules = MappingProxyType({})
 
 
 def carry_out(
@@ -47,11 +51,12 @@ def carry_out(
     calibration: torch.Tensor | None,
     distil_steps: int = 0,
     progress: Progress | None = None,
+    width_rules: WidthRules = NO_RULES,
 ) -> Graph:
     """Carry the plans out on the module itself, in place, and return the planned graph; the two are not compared.
 
     calibration: as in `build`, but `mirrored` already, or what a module inside the network reads of such images. For
-    many candidates; the one that is kept is built by `build`, which compares.
+    many candidates; the one that is kept is built by `build`, which compares. width_rules: as in `build`.
     """
     if calibration is not None:
         like = next(edited.parameters(), None)
@@ -65,9 +70,10 @@ def carry_out(
         if isinstance(edit, Replacement):
             if reference is None:
                 reference = copy.deepcopy(edited) if calibration is not None else edited
-            _replace(Site(edited, graph, after, calibration, reference), edit, distil_steps, progress)
+            site = Site(edited, graph, after, calibration, reference, width_rules)
+            _replace(site, edit, distil_steps, progress)
         elif not isinstance(edit, SetInput):  # another input size changes no weight
-            _CHANGES[type(edit)](Site(edited, graph, after, calibration, edited), edits)
+            _CHANGES[type(edit)](Site(edited, graph, after, calibration, edited, width_rules), edits)
             reference = None
         graph = after
     return graph
@@ -105,7 +111,7 @@ def _resize(site: Site, edits: Sequence[Resize]) -> None:
     narrows = any(edit.width < segments[edit.segment].width for edit in edits)
     before = copy.deepcopy(site.model) if narrows and site.images is not None else None
     sources = resize(site.model, site.graph, edits, site.after, site.images)
-    set_code_widths(site.model, site.graph, site.after)
+    set_code_widths(site.model, site.graph, site.after, site.width_rules)
     compress_again(site.model, site.graph, site.after)
     if before is not None and site.images is not None:
         correct_statistics(before, site.model, kept_channels(site.graph, sources), site.images)
@@ -114,7 +120,7 @@ def _resize(site: Site, edits: Sequence[Resize]) -> None:
 def _set_spatial(site: Site, edits: Sequence[SetSpatial]) -> None:
     for edit in edits:
         set_spatial(site.model, site.graph.by_name[edit.op], edit)
-    set_code_widths(site.model, site.graph, site.after)
+    set_code_widths(site.model, site.graph, site.after, site.width_rules)
 
 
 # How the edits of each class are carried out; SetInput leaves the module as it is.

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..errors import WorkbenchError
 from ..graph import Graph, Plan
 from ..graph.trace import evaluating
+from ..state import WidthRules
 from .block_network import BlockNetwork, block_activations, block_networks
 from .build import mirrored
 from .carry_out import carry_out
@@ -57,7 +58,7 @@ class _Subject:
 
 @dataclass(frozen=True)
 class Losses:
-    """Losses of edits of one model on images [N, C, H, W]; each loss is computed once.
+    """Losses of edits of one model on images [N, C, H, W]; each loss is computed once. width_rules: as for `build`.
 
     A block that is a module of its own is edited and run alone, on what the original's block reads.
     """
@@ -65,6 +66,7 @@ class Losses:
     model: nn.Module
     graph: Graph
     images: Tensor
+    width_rules: WidthRules = field(default_factory=dict)
     _losses: dict[tuple[str, tuple[Plan, ...]], float] = field(default_factory=dict)
     _edited: dict[tuple[str, tuple[Plan, ...]], tuple[nn.Module, Graph]] = field(default_factory=dict)
 
@@ -102,7 +104,7 @@ class Losses:
         if key not in self._edited:
             module, graph = self._after(plans[:-1], block)
             module = copy.deepcopy(module) if len(plans) > 1 else module
-            after = carry_out(module, graph, plans[-1:], subject.reads)
+            after = carry_out(module, graph, plans[-1:], subject.reads, width_rules=self.width_rules)
             if subject.block is None:
                 return module, after
             if any(other != block for other, _ in self._edited):
@@ -113,7 +115,7 @@ class Losses:
     @cached_property
     def _blocks(self) -> dict[str, _Subject]:
         networks = block_networks(self.graph)
-        maps = block_activations(self.model, networks, mirrored(self.images))
+        maps = block_activations(self.model, networks, mirrored(self.images, self.graph))
         return {
             name: _Subject(networks[name].graph, block.reads, block.makes[::2], networks[name])
             for name, block in maps.items()
@@ -122,7 +124,7 @@ class Losses:
     @cached_property
     def _network(self) -> _Subject:
         with torch.no_grad(), evaluating(self.model):
-            return _Subject(self.graph, mirrored(self.images), _first(self.model(self.images)))
+            return _Subject(self.graph, mirrored(self.images, self.graph), _first(self.model(self.images)))
 
 
 def _first(output: Tensor | Sequence[Tensor]) -> Tensor:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from ..graph import Graph
+from ..state import WidthRules
 
 __all__ = ["Site"]
 
@@ -15,7 +16,7 @@ class Site:
 
     model: edited in place. graph: of the model before the edit. after: of the model behind the edit. images:
     calibration images [N, C, H, W], or what a module inside the network reads of them; None fits nothing. reference:
-    the model whose activations new weights are fitted to.
+    the model whose activations new weights are fitted to. width_rules: of classes whose code holds widths.
     """
 
     model: nn.Module
@@ -23,3 +24,4 @@ class Site:
     after: Graph
     images: Tensor | None
     reference: nn.Module
+    width_rules: WidthRules

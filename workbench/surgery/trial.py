@@ -16,7 +16,7 @@ from ..errors import NotApplicable, SurgeryError
 from ..graph import Graph
 from ..graph.paths import around
 from ..state import Base, State
-from .building import build_state, example_inputs
+from .building import built_without_images, example_inputs
 
 __all__ = ["require_buildable"]
 
@@ -31,7 +31,7 @@ def require_buildable(state: State) -> None:
     if not _is_known(state.base):
         step = state.changes[-1]
         try:
-            built = build_state(state)
+            built = built_without_images(state)
         except SurgeryError as error:
             raise NotApplicable(f"{step} cannot be carried out: {error}") from error
         idle = _runs_in_training_only(state.base.module, state.base.graph)
@@ -47,7 +47,9 @@ def require_buildable(state: State) -> None:
 
 @lru_cache(maxsize=64)
 def _is_known(base: Base) -> bool:
-    """Whether the network is timm's, with nothing in it that its user changed."""
+    """Whether the network is timm's, with nothing in it that its user changed or gave rules for."""
+    if base.width_rules:
+        return False
     if not base.custom:
         return True
     classes = [cls for _, cls in base.graph.modules]

@@ -55,6 +55,9 @@ def _convolution(flow: ChannelFlow, op: Op) -> None:
     if "StdConv2d" in flow.class_of(op):
         reason = f"a layer standardises its weights over the channels it reads ({op.module})"
         flow.forbid_padding(op.inputs[0], reason)
+    computed = _computes_weights(flow, op)
+    if computed:
+        flow.forbid_padding(op.inputs[0], computed)
     if groups > 1:
         leaves = layout.leaves() if layout else []
         if len(leaves) == 1 and layout is not None and layout.repeat == 1 and op.kind == "conv2d":
@@ -63,10 +66,19 @@ def _convolution(flow: ChannelFlow, op: Op) -> None:
         else:
             flow.freeze_inputs(op, "a grouped convolution reads several segments")
     flow.make(op, 1, op.shape[1], multiple)
+    if computed:
+        flow.forbid_padding(op.name, computed)
     if op.module.endswith(".sr"):  # spatial reduction, as PVT names it
         flow.freeze(op.name, f"attention takes its width from what it reads ({op.module})")
     if groups > 1 and multiple == 1:
         flow.freeze(op.name, f"a grouped convolution reads several segments ({op.module or op.name})")
+
+
+def _computes_weights(flow: ChannelFlow, op: Op) -> str:
+    """Why new weights may change the others: code that is not timm's computes all of them together. "" where not."""
+    weight = op.param("weight")
+    own = weight is not None and weight.computed and not flow.class_of(op).startswith("timm.")
+    return f"a layer computes its weights, and new ones may change the others ({op.module or op.name})" if own else ""
 
 
 def _conv1d(flow: ChannelFlow, op: Op) -> None:

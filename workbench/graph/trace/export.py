@@ -1,6 +1,7 @@
 """Calls of torch.export: its example inputs, evaluation mode, its refusals in one sentence, copies without weights."""
 
 import copy
+import logging
 import re
 import warnings
 from collections.abc import Iterable, Iterator
@@ -44,10 +45,21 @@ def evaluating(*models: nn.Module) -> Iterator[None]:
             module.training = True
 
 
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without torch's log: it writes tracebacks of what is raised, too, and refused here in one sentence."""
+    level = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.disable(level)
+
+
 def export(model: nn.Module, inputs: tuple[Any, ...]) -> torch.export.ExportedProgram:
     """The exported program of the model in evaluation mode; its training flags come back as they were."""
     try:
-        with evaluating(model), torch.no_grad(), warnings.catch_warnings():
+        with evaluating(model), torch.no_grad(), warnings.catch_warnings(), _silent():
             warnings.simplefilter("ignore")
             return torch.export.export(model, inputs, strict=False)
     except Exception as error:  # the exporter raises whatever the model's own code raised

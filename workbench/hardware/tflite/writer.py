@@ -39,7 +39,9 @@ def write_tflite(graph: Graph, weights: Weights | None = None, ranges: Ranges | 
     ops = lower(graph)
     missing = unsupported(ops)
     if missing:
-        raise WorkbenchError(f"{len(missing)} operators have no int8 TFLite form, the first is {missing[0]!r}")
+        op = graph.by_name.get(missing[0].rpartition(" ")[2])
+        layer = f" in {op.module}" if op is not None and op.module else ""
+        raise WorkbenchError(f"{len(missing)} operators have no int8 TFLite form, the first is {missing[0]!r}{layer}")
     ops, scales = assign_scales(ops, ranges)
     writer = _Writer(graph, FoldedConstants(graph, weights), scales)
     return TfliteFile(writer.write(ops), tuple(op.sources[0] for op in ops if op.kind != "INPUT"))
