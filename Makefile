@@ -1,7 +1,7 @@
 # Two commands for a machine that has Python >= 3.11, make and git: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-deploy bench-devices bench-speed bench-surgery bench-fusion bench-training bench-memory bench-sweep clean
+.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-deploy bench-devices bench-speed bench-surgery bench-fusion bench-training bench-memory bench-sweep bench-field clean
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -74,6 +74,9 @@ bench-memory: $(CORE)  ## what dense and even layers do to the memory of small c
 
 bench-sweep: $(CORE)  ## every attribute of every kind of operator over its range, beside the compiler
 	$(BIN)/python benchmarks/sweep.py $(ARGS)
+
+bench-field: $(CORE)  ## every transform on networks that are not timm's, and their estimates beside the compiler
+	$(BIN)/python benchmarks/field.py $(ARGS)
 
 chromium: $(FULL)  ## find a Chromium for the browser tests, or install one
 	@$(BIN)/python tools/chromium.py
