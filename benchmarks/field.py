@@ -14,8 +14,9 @@ statistics of their own. Each network is taken through
               network does, and keep the function where the transform promises it (to 1e-5, compared in float64)
     file      the exported int8 file, compiled: complete where the estimate says so (with --files, minutes more)
 
-Steps on blocks stop when a network has had its time; what was left out is counted. Rows are kept between runs and say
-which commit made them; `--again` makes them anew. Compiled figures are those of the compiler's cycle model.
+A network's steps begin at another transform each time and stop when it has had its time (`--budget`); what was left out
+is counted, and a run with more time goes on there. Rows are kept between runs and say which commit made them; `--again`
+makes them anew. Compiled figures are those of the compiler's cycle model.
 """
 
 import argparse
@@ -29,7 +30,7 @@ import threading
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
@@ -51,10 +52,9 @@ from workbench.transforms import Transform, describe
 HERE = Path(__file__).parent
 TARGETS = ("ethos-u55-128", "ethos-u65-512", "ethos-u85-256")
 LIMIT_S = 900  # of the clock, before a network is given up
-BUDGET_S = 20  # of the processor: after it no more steps on single blocks
-CHAIN: Sequence[Transform] = (
-    FuseIBN(), RemoveSE(), ReplaceActivation(), DepthMultiplier(0.75), EvenChannels("nearest", 8), KernelSize(5),
-)  # fmt: skip
+BUDGET_S = 20.0  # of the processor: after it no more steps
+# None that leaves zeros in its weights: compilers pack them, and an estimate is of weights that have learned since.
+CHAIN: Sequence[Transform] = (FuseIBN(), RemoveSE(), ReplaceActivation(), DepthMultiplier(0.75), EvenChannels("down", 8))
 
 
 # ---- one network ------------------------------------------------------------------------------------------------
@@ -77,8 +77,8 @@ def opened(name: str) -> Session:
     return wb.open(net, target=TARGETS[1], example_inputs=inputs)
 
 
-def rows_of(name: str, skip: set[str]) -> Iterator[dict[str, Any]]:
-    """Rows of one network: its costs, its steps; "started" ones say what may hang or die. skip: what is kept."""
+def rows_of(name: str, kept: set[str], budget_s: float) -> Iterator[dict[str, Any]]:
+    """Rows of one network: its costs, its steps; "started" ones say what may hang or die. kept: keys of rows (`key`)."""
     start = time.process_time()
     try:
         session = opened(name)
@@ -87,23 +87,29 @@ def rows_of(name: str, skip: set[str]) -> Iterator[dict[str, Any]]:
         return
     graph = session.graph
     yield {"part": "open", "result": "ok", "params": graph.params, "macs": graph.macs, "ops": len(graph.ops)}
-    if "cost" not in skip:
+    if "cost" not in kept:
         yield {"part": "cost", "result": "started"}
         yield from costs(session, "as it is")
         edited, steps = chain(session)
         if steps:
             yield from costs(edited, ", ".join(steps))
-    if "step" not in skip:
-        learning = learns(session.build(), session)
-        for transform, block in attempts(graph, session):
-            if block and time.process_time() - start > BUDGET_S:
-                yield {"part": "step", "step": describe(transform), "block": block, "result": "not tried"}
-                continue
-            row = {"part": "step", "step": describe(replaced(transform, "*")), "block": block}
-            yield {**row, "result": "started"}
-            result, reason = attempt(session, transform, learning)
-            yield {**row, "result": result, "reason": reason}
+    learning = learns(session.build(), session)
+    for transform, block in attempts(name, session):
+        row = {"part": "step", "step": describe(replaced(transform, "*")), "block": block}
+        if key(row) in kept:
+            continue
+        if time.process_time() - start > budget_s:
+            yield {**row, "result": "not tried"}
+            continue
+        yield {**row, "result": "started"}
+        result, reason = attempt(session, transform, learning)
+        yield {**row, "result": result, "reason": reason}
     yield {"part": "done", "result": "ok", "seconds": round(time.process_time() - start, 1)}
+
+
+def key(row: Mapping[str, Any]) -> str:
+    """What a row is of; its part alone for all but steps."""
+    return f"{row['step']} {row['block']}" if row["part"] == "step" else str(row["part"])
 
 
 def costs(session: Session, what: str) -> Iterator[dict[str, Any]]:
@@ -139,16 +145,17 @@ def chain(session: Session) -> tuple[Session, list[str]]:
     return session, steps
 
 
-def attempts(graph: Graph, session: Session) -> Iterator[tuple[Transform, str]]:
-    """Every transform on the network, then each on one block by itself: the n-th on the n-th that it can be planned on."""
-    yield from ((transform, "") for transform in EXAMPLES)
+def attempts(name: str, session: Session) -> list[tuple[Transform, str]]:
+    """Every transform on the network, and on one block by itself: the n-th on the n-th that it can be planned on."""
+    tries: list[tuple[Transform, str]] = []
+    graph = session.graph
     for number, transform in enumerate(EXAMPLES):
-        if not hasattr(transform, "blocks") or len(graph.blocks) < 2:
-            continue
-        fits = [block.name for block in graph.blocks if planned(replaced(transform, block.name), session)]
-        if fits:
-            name = fits[number % len(fits)]
-            yield replaced(transform, name), name
+        tries.append((transform, ""))
+        if hasattr(transform, "blocks") and len(graph.blocks) > 1:
+            fits = [block.name for block in graph.blocks if planned(replaced(transform, block.name), session)]
+            tries += [(replaced(transform, block), block) for block in fits[number % max(1, len(fits)) :][:1]]
+    first = list(NETWORKS).index(name) * 7 % len(tries)
+    return tries[first:] + tries[:first]
 
 
 def replaced(transform: Any, blocks: str) -> Transform:
@@ -288,7 +295,7 @@ def file_rows(name: str) -> Iterator[dict[str, Any]]:
 
 
 def work(pipe: Any) -> None:
-    """The worker process: (name, parts kept, whether files) -> rows, None behind the last."""
+    """The worker process: (name, keys of kept rows, budget, whether files) -> rows, None behind the last."""
     import torch
 
     logging.disable()  # torch's exporter says more than once what it then raises
@@ -297,8 +304,8 @@ def work(pipe: Any) -> None:
     with tempfile.TemporaryDirectory() as home:
         os.environ["WORKBENCH_HOME"] = home
         while True:
-            name, skip, files = pipe.recv()
-            for row in file_rows(name) if files else rows_of(name, skip):
+            name, kept, budget_s, files = pipe.recv()
+            for row in file_rows(name) if files else rows_of(name, kept, budget_s):
                 pipe.send(row)
             pipe.send(None)
 
@@ -308,7 +315,7 @@ class Worker:
 
     process: Any = None
 
-    def __call__(self, name: str, skip: set[str], files: bool) -> list[dict[str, Any]]:
+    def __call__(self, name: str, kept: set[str], budget_s: float, files: bool) -> list[dict[str, Any]]:
         if self.process is None:
             context = multiprocessing.get_context("spawn")
             self.pipe, theirs = context.Pipe()
@@ -318,7 +325,7 @@ class Worker:
         rows: list[dict[str, Any]] = []
         pending: dict[str, Any] = {"part": "open"}
         end, why = time.monotonic() + LIMIT_S, "the process died"
-        self.pipe.send((name, skip, files))
+        self.pipe.send((name, kept, budget_s, files))
         try:
             while self.pipe.poll(max(0.0, end - time.monotonic())):
                 row = self.pipe.recv()
@@ -356,16 +363,17 @@ def collect(names: Sequence[str], arguments: argparse.Namespace) -> pd.DataFrame
             local.worker = Worker()
             workers.append(local.worker)
         path = arguments.cache / f"{name.replace('/', '-')}.json"
-        rows = [row for row in kept_rows(path) if row["part"] not in arguments.again]
-        parts = {row["part"] for row in rows}
+        rows = [row for row in kept_rows(path) if row["part"] not in arguments.again and row["result"] != "not tried"]
+        kept = {key(row) for row in rows}
         fresh: list[dict[str, Any]] = []
-        if not {"cost", "step"} <= parts and not any(row["part"] == "open" and row["result"] != "ok" for row in rows):
-            fresh += local.worker(name, parts, False)
-        if arguments.files and "file" not in parts:
-            fresh += local.worker(name, parts, True)
-        again = {row["part"] for row in fresh} & {"open", "done"}
-        rows = [row for row in rows if row["part"] not in again]
-        rows += [{"name": name, "code": code, **row} for row in fresh]
+        if not arguments.keep and not any(row["part"] == "open" and row["result"] != "ok" for row in rows):
+            fresh += local.worker(name, kept, arguments.budget, False)
+        if arguments.files and "file" not in kept:
+            fresh += local.worker(name, kept, arguments.budget, True)
+        anew = {row["part"] for row in fresh} & {"open", "done"}
+        spent = sum(row["seconds"] for row in (*rows, *fresh) if row["part"] == "done")
+        rows = [row for row in rows if row["part"] not in anew]
+        rows += [{"name": name, "code": code, **row, **({"seconds": spent} if row["part"] == "done" else {})} for row in fresh]
         write_atomic(path, json.dumps(rows).encode())
         bad = [f"{row.get('step', row['part'])} {row.get('block', '')}: {row['reason']}" for row in rows if failed(row)]
         minutes = (time.monotonic() - started) / 60
@@ -483,6 +491,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], help="these networks, names or patterns; printed, not written")
     parser.add_argument("--again", nargs="*", default=[], choices=("open", "cost", "step", "file"), help="parts anew")
     parser.add_argument("--files", action="store_true", help="export every network and compile the file, too")
+    parser.add_argument("--budget", type=float, default=BUDGET_S, help="seconds of the processor for each network")
+    parser.add_argument("--keep", action="store_true", help="only report what was kept")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--cache", type=Path, default=CACHE / "field", help="where rows are kept between runs")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "field.txt")

@@ -11,5 +11,5 @@ from .sequences import SEQUENCES
 
 __all__ = ["NETWORKS", "lively"]
 
-_PARTS = (TORCHVISION, CLASSIFIERS, ATTENTION, DETECTORS, SEGMENTERS, PICTURES, SEQUENCES)
+_PARTS = (CLASSIFIERS, ATTENTION, DETECTORS, SEGMENTERS, PICTURES, SEQUENCES, TORCHVISION)
 NETWORKS: Networks = {name: network for part in _PARTS for name, network in part.items()}
