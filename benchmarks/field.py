@@ -3,9 +3,9 @@
     make bench-field                          resumes where it stopped; a quarter of an hour on two cores at first
     make bench-field ARGS="--only yolo-v8 torchvision/swin"     or patterns of names, printed and not written
 
-The networks (`field_networks/`) are torchvision's architectures and those that people bring, rebuilt by hand: detectors,
-segmenters, pose, super-resolution, keyword spotters, recurrent heads, two inputs. Weights are random, batch norms have
-statistics of their own. Each network is taken through
+The networks (`field_networks/`) are torchvision's architectures and those that people bring, rebuilt by hand:
+detectors, segmenters, pose, super-resolution, keyword spotters, recurrent heads, two inputs. Weights are random, batch
+norms have statistics of their own. Each network is taken through
 
     cost      on every target: estimate and compile of the network as it is, and of what a chain of steps made of it
     steps     every transform on the whole network, and on one of its blocks by itself. It may refuse (NotApplicable
@@ -43,7 +43,16 @@ import pandas as pd
 from field_networks import NETWORKS, lively
 from surgery import CACHE, EXACT, EXAMPLES, commit, rule, said
 
-from workbench import DepthMultiplier, EvenChannels, FuseIBN, InputSize, KernelSize, RemoveSE, ReplaceActivation, Session
+from workbench import (
+    DepthMultiplier,
+    EvenChannels,
+    FuseIBN,
+    InputSize,
+    KernelSize,
+    RemoveSE,
+    ReplaceActivation,
+    Session,
+)
 from workbench.errors import NotApplicable, WorkbenchError
 from workbench.files import write_atomic
 from workbench.graph import Graph
@@ -54,7 +63,7 @@ TARGETS = ("ethos-u55-128", "ethos-u65-512", "ethos-u85-256")
 LIMIT_S = 900  # of the clock, before a network is given up
 BUDGET_S = 20.0  # of the processor: after it no more steps
 # None that leaves zeros in its weights: compilers pack them, and an estimate is of weights that have learned since.
-CHAIN: Sequence[Transform] = (FuseIBN(), RemoveSE(), ReplaceActivation(), DepthMultiplier(0.75), EvenChannels("down", 8))
+CHAIN = (FuseIBN(), RemoveSE(), ReplaceActivation(), DepthMultiplier(0.75), EvenChannels("down", 8))
 
 
 # ---- one network ------------------------------------------------------------------------------------------------
@@ -78,7 +87,7 @@ def opened(name: str) -> Session:
 
 
 def rows_of(name: str, kept: set[str], budget_s: float) -> Iterator[dict[str, Any]]:
-    """Rows of one network: its costs, its steps; "started" ones say what may hang or die. kept: keys of rows (`key`)."""
+    """Rows of one network: its costs, its steps; "started" ones say what may hang or die. kept: keys of kept rows."""
     start = time.process_time()
     try:
         session = opened(name)
@@ -370,10 +379,8 @@ def collect(names: Sequence[str], arguments: argparse.Namespace) -> pd.DataFrame
             fresh += local.worker(name, kept, arguments.budget, False)
         if arguments.files and "file" not in kept:
             fresh += local.worker(name, kept, arguments.budget, True)
-        anew = {row["part"] for row in fresh} & {"open", "done"}
-        spent = sum(row["seconds"] for row in (*rows, *fresh) if row["part"] == "done")
-        rows = [row for row in rows if row["part"] not in anew]
-        rows += [{"name": name, "code": code, **row, **({"seconds": spent} if row["part"] == "done" else {})} for row in fresh]
+        anew = {row["part"] for row in fresh} & {"open"}
+        rows = [row for row in rows if row["part"] not in anew] + [{"name": name, "code": code, **row} for row in fresh]
         write_atomic(path, json.dumps(rows).encode())
         bad = [f"{row.get('step', row['part'])} {row.get('block', '')}: {row['reason']}" for row in rows if failed(row)]
         minutes = (time.monotonic() - started) / 60
@@ -398,9 +405,8 @@ def summary(table: pd.DataFrame) -> Iterator[str]:
     of_torchvision = table[table.name.str.startswith("torchvision/")].name.nunique()
     is_open = table[table.part == "open"]
     codes = Counter(table[table.part == "step"].code).most_common()
-    yield f"{table.name.nunique()} networks, {of_torchvision} of torchvision and the others by hand; rows by commit: " + (
-        ", ".join(f"{code} {n}" for code, n in codes)
-    )
+    yield f"{table.name.nunique()} networks, {of_torchvision} of torchvision and the others by hand"
+    yield f"rows of steps by commit: {', '.join(f'{code} {n}' for code, n in codes)}"
     yield f"opened: {(is_open.result == 'ok').sum()}; the processor took {table.seconds.sum() / 60:.0f} minutes"
     yield from (f"  not opened: {row['name']}: {row.reason}" for _, row in is_open[is_open.result != "ok"].iterrows())
     yield ""
@@ -439,14 +445,18 @@ def cost_lines(rows: pd.DataFrame) -> Iterator[str]:
     yield f"not complete where the compiler takes all: {len(unsaid)}"
     yield f"neither complete nor taken whole: {(~rows.complete.astype(bool) & ~rows.taken.astype(bool)).sum()}"
     for title, part in (("raised", bad), ("called complete", untrue), ("not called complete", unsaid)):
-        yield from (f"  {title}: {row['name']}, {row.network}, {row.target}: {row.reason}" for _, row in part.iterrows())
+        yield from (f"  {title}: {where(row)}: {row.reason}" for _, row in part.iterrows())
     for _, row in rows[~rows.complete.astype(bool) & ~rows.taken.astype(bool)].iterrows():
-        yield f"  incomplete: {row['name']}, {row.network}, {row.target}: {row.uncounted}"
+        yield f"  incomplete: {where(row)}: {row.uncounted}"
     for _, row in both[both.error.abs() > 0.05].iterrows():
         words = "" if row.inside else ", outside its interval"
-        yield f"  off: {row['name']}, {row.network}, {row.target}: {row.error:+.1%} of {row.compiled_ms:.3f} ms{words}"
+        yield f"  off: {where(row)}: {row.error:+.1%} of {row.compiled_ms:.3f} ms{words}"
     for _, row in both[both.off.abs() > 0.05].iterrows():
-        yield f"  SRAM: {row['name']}, {row.network}, {row.target}: {row.off:+.1%} of {row.compiled_sram / 1024:.0f} KiB"
+        yield f"  SRAM: {where(row)}: {row.off:+.1%} of {row.compiled_sram / 1024:.0f} KiB"
+
+
+def where(row: Any) -> str:
+    return f"{row['name']}, {row.network}, {row.target}"
 
 
 def step_lines(rows: pd.DataFrame) -> Iterator[str]:

@@ -12,8 +12,7 @@ from typing import Any
 import torchvision
 from torch import Tensor, nn
 from torchvision.models import convnext, densenet, detection, efficientnet, maxvit, resnet, segmentation
-from torchvision.models.swin_transformer import SwinTransformer, SwinTransformerBlockV2
-from torchvision.models.swin_transformer import PatchMergingV2
+from torchvision.models.swin_transformer import PatchMergingV2, SwinTransformer, SwinTransformerBlockV2
 from torchvision.models.vision_transformer import VisionTransformer
 
 from .layers import Networks, Shape

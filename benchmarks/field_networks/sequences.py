@@ -1,6 +1,7 @@
 """Sound and other sequences: keyword spotting, one-dimensional and temporal convolutions, recurrent heads."""
 
 from functools import partial
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -127,9 +128,7 @@ class Causal(nn.Module):
 
 
 def wavenet() -> nn.Module:
-    return nn.Sequential(
-        nn.Conv1d(1, 16, 1), *(Causal(16, d) for d in (1, 2, 4, 8)), nn.ReLU(), nn.Conv1d(16, 32, 1)
-    )
+    return nn.Sequential(nn.Conv1d(1, 16, 1), *(Causal(16, d) for d in (1, 2, 4, 8)), nn.ReLU(), nn.Conv1d(16, 32, 1))
 
 
 class Broadcast(nn.Module):
@@ -195,9 +194,7 @@ class Anomaly(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         sizes = (320, 64, 64, 8, 64, 64)
-        layers = [
-            nn.Sequential(nn.Linear(a, b), nn.BatchNorm1d(b), nn.ReLU()) for a, b in zip(sizes, sizes[1:], strict=False)
-        ]
+        layers = [nn.Sequential(nn.Linear(a, b), nn.BatchNorm1d(b), nn.ReLU()) for a, b in pairwise(sizes)]
         self.net = nn.Sequential(*layers, nn.Linear(64, 320))
 
     def forward(self, x: Tensor) -> Tensor:
