@@ -261,6 +261,28 @@ def test_names_that_mean_the_same_make_the_same_graph(
     assert_computes_the_same(model, one, torch.rand(1, 4, 6, 8))
 
 
+def masked(x: Tensor) -> Tensor:
+    """Swin's mask: regions numbered in a constant that has the map's size."""
+    mask = x.new_zeros(x.shape[2:])
+    mask[:3, :3], mask[3:, 3:] = 1.0, 2.0
+    return x + mask
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (masked, ["param", "add"]),
+        (lambda x: torch.cat([x, torch.zeros_like(x)], 1), ["param", "concat"]),
+        (lambda x: x * torch.full_like(x, 2.0) + x.new_ones(4, 1, 1), ["param", "mul", "param", "add"]),
+    ],
+)
+def test_what_reads_a_shape_alone_is_constant(function: Callable[[Tensor], Tensor], expected: list[str]) -> None:
+    model = Wrapped(function)
+    graph = trace(model, (4, 6, 6))
+    assert kinds(graph) == expected
+    assert graph.params == sum(p.numel() for p in model.parameters())
+
+
 def test_what_is_written_through_a_view_of_another_name_is_seen() -> None:
     model = Wrapped(lambda x: torch.moveaxis(x, 1, 3).relu_() + 1)
     assert_computes_the_same(model, trace(model, (4, 6, 6)), torch.rand(1, 4, 6, 6))

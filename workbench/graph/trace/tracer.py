@@ -21,7 +21,7 @@ from torch.utils import _pytree as pytree
 
 from ...errors import TraceError
 from ..op import Op, Param
-from .aten import BROADCASTING, PARAMETERS, PASS_THROUGH, RULES, VIEWS
+from .aten import BROADCASTING, OF_SHAPES, PARAMETERS, PASS_THROUGH, RULES, VIEWS
 from .composites import COMPOSITES, FIRST_RESULTS, Steps
 from .constituents import constituents
 from .nodes import base_name, changes_nothing, keeps_number_sort, namespace, plain_arguments
@@ -112,6 +112,8 @@ class Tracer:
         if not schema.returns:
             return None  # assertions
         leaves = list(tensors(arguments.values()))
+        if base_name(node) in OF_SHAPES:
+            return self._constant(node, [])
         if not any(isinstance(v, FeatureMap) for v in leaves):
             return self._constant(node, leaves)
         parts = None if _has_rule(node) else constituents(node)
