@@ -61,7 +61,7 @@ from workbench.transforms import Transform, describe
 HERE = Path(__file__).parent
 TARGETS = ("ethos-u55-128", "ethos-u65-512", "ethos-u85-256")
 LIMIT_S = 900  # of the clock, before a network is given up
-BUDGET_S = 20.0  # of the processor: after it no more steps
+BUDGET_S = 10.0  # of the processor: after it no more steps
 # None that leaves zeros in its weights: compilers pack them, and an estimate is of weights that have learned since.
 CHAIN = (FuseIBN(), RemoveSE(), ReplaceActivation(), DepthMultiplier(0.75), EvenChannels("down", 8))
 
@@ -423,6 +423,7 @@ def cost_lines(rows: pd.DataFrame) -> Iterator[str]:
     yield f"{'':32}{'networks':>9}{'complete':>10}{'in 5 %':>9}{'inside':>9}{'sram in 5 %':>13}   worst"
     bad = rows[rows.result != "ok"]
     rows = rows[rows.result == "ok"].copy()
+    unanswered, rows = rows[rows.status == "timeout"], rows[rows.status != "timeout"]
     both = rows[rows.complete.astype(bool) & rows.taken.astype(bool)].copy()
     both["error"] = (both.estimated_ms / both.compiled_ms - 1).astype(float)
     both["off"] = (both.sram / both.compiled_sram - 1).astype(float)
@@ -444,7 +445,12 @@ def cost_lines(rows: pd.DataFrame) -> Iterator[str]:
     yield f"called complete where the compiler refuses or leaves operators to the CPU: {len(untrue)} of {len(rows)}"
     yield f"not complete where the compiler takes all: {len(unsaid)}"
     yield f"neither complete nor taken whole: {(~rows.complete.astype(bool) & ~rows.taken.astype(bool)).sum()}"
-    for title, part in (("raised", bad), ("called complete", untrue), ("not called complete", unsaid)):
+    for title, part in (
+        ("raised", bad),
+        ("not answered", unanswered),
+        ("called complete", untrue),
+        ("not called complete", unsaid),
+    ):
         yield from (f"  {title}: {where(row)}: {row.reason}" for _, row in part.iterrows())
     for _, row in rows[~rows.complete.astype(bool) & ~rows.taken.astype(bool)].iterrows():
         yield f"  incomplete: {where(row)}: {row.uncounted}"
