@@ -243,6 +243,69 @@ def test_writing_into_part_of_a_tensor_is_refused_not_ignored() -> None:
         trace(Wrapped(write_into_a_slice), (4, 6, 6))
 
 
+@pytest.mark.parametrize(
+    ("alias", "usual"),
+    [
+        (lambda x: torch.swapaxes(x, 1, 3), lambda x: x.transpose(1, 3)),
+        (lambda x: torch.swapdims(x, -1, 2), lambda x: x.transpose(2, 3)),
+        (lambda x: torch.moveaxis(x, 1, -1), lambda x: x.permute(0, 2, 3, 1)),
+        (lambda x: x.movedim((1, 2), (3, 1)), lambda x: x.permute(0, 2, 3, 1)),
+        (lambda x: torch.concatenate([x, x.relu()], 1), lambda x: torch.cat([x, x.relu()], 1)),
+        (lambda x: torch.hstack([x, x.relu()]), lambda x: torch.cat([x, x.relu()], 1)),
+        (lambda x: torch.clip(x, 0, 6), lambda x: x.clamp(0, 6)),
+        (lambda x: x.clip_(0, 6) + x, lambda x: x.clamp_(0, 6) + x),
+        (lambda x: torch.absolute(x), lambda x: x.abs()),
+        (lambda x: torch.negative(x), lambda x: -x),
+        (lambda x: torch.special.expit(x), lambda x: x.sigmoid()),
+        (lambda x: torch.special.softmax(x, 1), lambda x: x.softmax(1)),
+        (lambda x: torch.max(x, 2 * x), lambda x: torch.maximum(x, 2 * x)),
+        (lambda x: torch.min(x, 2 * x), lambda x: torch.minimum(x, 2 * x)),
+        (lambda x: x.ravel(), lambda x: x.flatten()),
+        (lambda x: torch.hsplit(x, 2)[1].relu(), lambda x: x.split(2, 1)[1].relu()),
+        (lambda x: x.unsafe_chunk(2, 1)[1].relu(), lambda x: x.chunk(2, 1)[1].relu()),
+        (lambda x: x.adjoint(), lambda x: x.transpose(-1, -2)),
+        (lambda x: x + torch.broadcast_to(x.mean(1, keepdim=True), x.shape), lambda x: x + x.mean(1, keepdim=True)),
+    ],
+)
+def test_names_that_mean_the_same_make_the_same_graph(
+    alias: Callable[[Tensor], Tensor], usual: Callable[[Tensor], Tensor]
+) -> None:
+    model = Wrapped(alias)
+    one, other = trace(model, (4, 6, 8)), trace(Wrapped(usual), (4, 6, 8))
+    assert [(op.kind, op.shape, op.attrs, op.module) for op in one.ops] == [
+        (op.kind, op.shape, op.attrs, op.module) for op in other.ops
+    ]
+    assert all(op.kind in KINDS for op in one.ops)
+    assert_computes_the_same(model, one, torch.rand(1, 4, 6, 8))
+
+
+def masked(x: Tensor) -> Tensor:
+    """Swin's mask: regions numbered in a constant that has the map's size."""
+    mask = x.new_zeros(x.shape[2:])
+    mask[:3, :3], mask[3:, 3:] = 1.0, 2.0
+    return x + mask
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (masked, ["param", "add"]),
+        (lambda x: torch.cat([x, torch.zeros_like(x)], 1), ["param", "concat"]),
+        (lambda x: x * torch.full_like(x, 2.0) + x.new_ones(4, 1, 1), ["param", "mul", "param", "add"]),
+    ],
+)
+def test_what_reads_a_shape_alone_is_constant(function: Callable[[Tensor], Tensor], expected: list[str]) -> None:
+    model = Wrapped(function)
+    graph = trace(model, (4, 6, 6))
+    assert kinds(graph) == expected
+    assert graph.params == sum(p.numel() for p in model.parameters())
+
+
+def test_what_is_written_through_a_view_of_another_name_is_seen() -> None:
+    model = Wrapped(lambda x: torch.moveaxis(x, 1, 3).relu_() + 1)
+    assert_computes_the_same(model, trace(model, (4, 6, 6)), torch.rand(1, 4, 6, 6))
+
+
 def test_an_operator_without_a_rule_keeps_its_name_and_arguments() -> None:
     graph = trace(Wrapped(lambda x: torch.flip(x, (2, 3)).relu()), (4, 6, 6))
     flip = graph.ops[-2]

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from timm.layers import create_conv2d
 from torch import nn
 
+import workbench as wb
 from workbench.surgery.kernels import centred, embed, fit_kernel, patches
 
 from .conftest import smooth
@@ -27,6 +28,22 @@ def test_patches_are_what_the_convolution_multiplies(kernel, stride, dilation, s
     y = conv(x)
     rows = patches(x, conv, conv.kernel_size) @ conv.weight.flatten(1).T
     torch.testing.assert_close(rows, y.permute(0, 2, 3, 1).flatten(0, 2), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("words", "kernel", "dilation"), [("same", 3, 1), ("same", (5, 3), 2), ("valid", 4, 1)])
+def test_patches_of_a_padding_in_words(words, kernel, dilation):
+    conv = nn.Conv2d(4, 7, kernel, dilation=dilation, padding=words, bias=False)
+    x = torch.randn(2, 4, 15, 15)
+    rows = patches(x, conv, conv.kernel_size) @ conv.weight.flatten(1).T
+    torch.testing.assert_close(rows, conv(x).permute(0, 2, 3, 1).flatten(0, 2), rtol=1e-4, atol=1e-5)
+
+
+def test_kernels_padded_in_words_are_fitted():
+    """ConvMixer pads so."""
+    net = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 5, padding="same", groups=8), nn.Conv2d(8, 4, 1))
+    images = smooth(4, 24, seed=3)
+    built = wb.open(net.eval(), input_size=(3, 24, 24)).apply(wb.KernelSize(3)).build(images)
+    assert built[1].weight.shape == (8, 1, 3, 3) and built(images).shape == (4, 4, 12, 12)
 
 
 def layer(groups, kernel, stride=1, same=False):

@@ -32,7 +32,7 @@ _RIDGE = 1e-6
 
 def patches(x: Tensor, conv: Any, kernel: tuple[int, int]) -> Tensor:
     """[N, C, H, W] -> [N H' W', C kh kw], the rows the convolution multiplies a kernel of that size with."""
-    padding: Any = conv.padding
+    padding = _padding(conv)
     if type(conv).__name__.endswith("Same") and not any(padding):
         x, padding = pad_same(x, list(kernel), list(conv.stride), list(conv.dilation)), 0
     else:
@@ -40,6 +40,15 @@ def patches(x: Tensor, conv: Any, kernel: tuple[int, int]) -> Tensor:
         padding = [p - n for p, n in zip(padding, less, strict=True)]
     columns = nn.functional.unfold(x, kernel, conv.dilation, padding, conv.stride)
     return columns.transpose(1, 2).flatten(0, 1)
+
+
+def _padding(conv: Any) -> Any:
+    """(rows, columns) on each side; a padding in words is that of a stride of 1 and an odd kernel."""
+    if not isinstance(conv.padding, str):
+        return conv.padding
+    if conv.padding == "valid":
+        return 0, 0
+    return tuple(d * (k - 1) // 2 for d, k in zip(conv.dilation, conv.kernel_size, strict=True))
 
 
 def embed(weight: Tensor, groups: int) -> Tensor:

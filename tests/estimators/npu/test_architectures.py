@@ -32,6 +32,20 @@ class Heads(nn.Module):
         return rows(self.boxes, 4), rows(self.classes, 21)
 
 
+class Classes(nn.Module):
+    """SSD as deployed: a softmax over the few classes of every box."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU())
+        self.face, self.classes = nn.Conv2d(16, 4, 1), nn.Conv2d(16, 15, 3, 1, 1)
+
+    def forward(self, x):
+        x = self.stem(x)
+        face, classes = self.face(x).permute(0, 2, 3, 1), self.classes(x).permute(0, 2, 3, 1)
+        return face.reshape(1, -1, 2).softmax(-1), classes.reshape(1, -1, 5).softmax(-1)
+
+
 class Distribution(nn.Module):
     """YOLO: the expectation of a softmax over channels."""
 
@@ -121,6 +135,7 @@ class Patches(nn.Module):
     ("architecture", "shape"),
     [
         (Heads, (3, 96, 96)),
+        (Classes, (3, 48, 48)),
         (Distribution, (3, 64, 64)),
         (CoordinateAttention, (3, 64, 64)),
         (Keywords, (40, 98)),

@@ -12,7 +12,7 @@ from .aten_dimensions import DIMENSION_RULES
 from .aten_layers import LAYER_RULES
 from .aten_rule import Rule
 
-__all__ = ["BROADCASTING", "PARAMETERS", "PASS_THROUGH", "RULES", "VIEWS"]
+__all__ = ["BROADCASTING", "OF_SHAPES", "PARAMETERS", "PASS_THROUGH", "RULES", "VIEWS"]
 
 # Identities at inference; their consumers read what they read.
 PASS_THROUGH = frozenset(
@@ -24,6 +24,8 @@ VIEWS = frozenset(
     "view reshape view_as reshape_as flatten unflatten squeeze unsqueeze transpose permute t movedim swapaxes slice "
     "select narrow split split_with_sizes chunk unbind tensor_split expand expand_as".split()
 )
+# Operators that read the shape of a tensor and nothing else: what they make is constant.
+OF_SHAPES = frozenset("zeros_like ones_like full_like empty_like new_zeros new_ones new_full new_empty".split())
 # Operators that broadcast their inputs, so that an explicit expand in front of them does nothing.
 BROADCASTING = frozenset(name + end for name in ARITHMETIC - {"addcmul"} for end in ("", "_"))
 # Arguments that are the operator's own parameters rather than feature maps; these kinds have ATen's names.

@@ -197,7 +197,6 @@ DIMENSION_RULES: Mapping[str, Rule] = {
     "unsqueeze": _unsqueeze,
     "permute": _permute,
     "transpose": _transpose,
-    "swapaxes": _transpose,
     "t": _matrix_transpose,
     "mT": _matrix_transpose,
     "cat": _concat,

@@ -21,14 +21,16 @@ from torch.utils import _pytree as pytree
 
 from ...errors import TraceError
 from ..op import Op, Param
-from .aten import BROADCASTING, PARAMETERS, PASS_THROUGH, RULES, VIEWS
+from .aten import BROADCASTING, OF_SHAPES, PARAMETERS, PASS_THROUGH, RULES, VIEWS
 from .composites import COMPOSITES, FIRST_RESULTS, Steps
+from .constituents import constituents
 from .nodes import base_name, changes_nothing, keeps_number_sort, namespace, plain_arguments
 from .values import Constant, FeatureMap, Pieces, tensors
 
 __all__ = ["Tracer"]
 
-_SPLITS = ("split", "split_with_sizes", "chunk", "unbind", "tensor_split")
+_SPLITS = ("split", "split_with_sizes", "unsafe_split", "chunk", "unbind", "tensor_split")
+_WITH_RULES = frozenset((*RULES, *COMPOSITES, *PASS_THROUGH, *_SPLITS, "select", "stack", "copy"))
 
 
 class Tracer:
@@ -110,8 +112,15 @@ class Tracer:
         if not schema.returns:
             return None  # assertions
         leaves = list(tensors(arguments.values()))
+        if base_name(node) in OF_SHAPES:
+            return self._constant(node, [])
         if not any(isinstance(v, FeatureMap) for v in leaves):
             return self._constant(node, leaves)
+        parts = None if _has_rule(node) else constituents(node)
+        if parts is not None and all(_has_rule(part) for part in parts.graph.nodes if part.op == "call_function"):
+            outer = (v for v in pytree.tree_leaves((args, kwargs)) if isinstance(v, FeatureMap | Constant | Pieces))
+            inner = [part for part in parts.graph.nodes if part.op == "placeholder"]
+            return self._walk(parts, dict(zip(inner, outer, strict=True)))
         return self._operator(node, arguments)
 
     def _constant(self, node: fx.Node, leaves: list[Any]) -> Any:
@@ -341,6 +350,14 @@ def _kind(
         if answer is not None:
             return *answer, params
     return f"{namespace(node)}.{base}", plain_arguments(arguments), {}
+
+
+def _has_rule(node: fx.Node) -> bool:
+    """Whether the tracer knows the operator by its name; of FIRST_RESULTS where it makes several results."""
+    base = base_name(node)
+    base = base.rstrip("_") if base.endswith("_") and not base.startswith("_") else base
+    several = isinstance(node.meta.get("val"), list | tuple)
+    return node.target is operator.getitem or base in _WITH_RULES or (several and base in FIRST_RESULTS)
 
 
 def _number(value: Any) -> Any:

@@ -15,7 +15,7 @@ from typing import Self
 from ....hardware.lowering import HwOp
 from ..feature_map import FeatureMap, Size
 from ..passes import ELEMENTWISE
-from .kinds import CONVOLUTIONS, PASS_OPS, SLICES
+from .kinds import CONVOLUTIONS, LOOKED_UP, PASS_OPS, SLICES
 from .shapes import SHALLOW, constant_map, hwc, is_batched, near_square, without_ones
 
 __all__ = ["Aliases"]
@@ -84,14 +84,14 @@ class Aliases:
 
     def is_shallow(self, op: HwOp) -> bool:
         """Whether elementwise operators reshape this operator's output to have more channels."""
-        if self.sizes[op.name][2] >= SHALLOW:
+        if self.sizes[op.name][2] >= SHALLOW or (op.kind in LOOKED_UP and op.bits == 32):  # the latter a softmax's
             return False
         part = op.name in self.containers or (
             op.weight is None and any(self.producers[name].kind in SLICES for name in op.inputs)
         )
         shapes = {self.producers[name].shape for name in op.inputs if self.producers[name].elements > 1}
         has_operand = op.const is not None and op.const[0] != "alpha"
-        constant = has_operand and constant_map(op, FeatureMap(*self.sizes[op.name])).elements > 1
+        constant = has_operand and constant_map(op, FeatureMap(*self.sizes[op.name])).elements > 1 and op.bits < 32
         return op.elements > 2 * SHALLOW and not part and len(shapes) < 2 and not constant
 
 
