@@ -1,5 +1,6 @@
 """Classifiers written by hand, after the papers and the repositories that people copy from."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -331,7 +332,11 @@ class NoNorm(nn.Module):
 
 def computed(wrap: str) -> nn.Module:
     """A network some of whose weights are computed when it runs."""
-    of = {"spectral": nn.utils.parametrizations.spectral_norm, "weight": nn.utils.parametrizations.weight_norm}[wrap]
+    wraps: dict[str, Callable[[nn.Module], nn.Module]] = {
+        "spectral": nn.utils.parametrizations.spectral_norm,
+        "weight": nn.utils.parametrizations.weight_norm,
+    }
+    of = wraps[wrap]
     body = nn.Sequential(conv(3, 16, 3, 2), of(nn.Conv2d(16, 32, 3, 2, 1)), nn.ReLU(), of(nn.Conv2d(32, 32, 3, 1, 1)))
     return headed(body, 32)
 

@@ -374,7 +374,7 @@ class RetinaFace(nn.Module):
         maps = [self.context(o3), self.context(o4)]
         rows = []
         for number, n in enumerate((4, 2, 10)):
-            made = [head[number](y).permute(0, 2, 3, 1) for head, y in zip(self.heads, maps, strict=True)]
+            made = [self.heads.get_submodule(f"{i}.{number}")(y).permute(0, 2, 3, 1) for i, y in enumerate(maps)]
             rows.append(torch.cat([y.reshape(y.shape[0], -1, n) for y in made], 1))
         return rows[0], F.softmax(rows[1], dim=-1), rows[2]
 

@@ -57,8 +57,8 @@ class Distillation(nn.Module):
         self.act = nn.LeakyReLU(0.05)
 
     def forward(self, x: Tensor) -> Tensor:
-        a, rest = torch.split(self.act(self.c1(x)), (self.kept, self.rest), dim=1)
-        b, rest = torch.split(self.act(self.c2(rest)), (self.kept, self.rest), dim=1)
+        a, rest = torch.split(self.act(self.c1(x)), [self.kept, self.rest], dim=1)
+        b, rest = torch.split(self.act(self.c2(rest)), [self.kept, self.rest], dim=1)
         return self.c4(torch.cat([a, b, self.act(self.c3(rest))], dim=1)) + x
 
 

@@ -159,7 +159,7 @@ def bcresnet() -> nn.Module:
 class Recurrent(nn.Module):
     """Convolutions over a spectrogram, a recurrent layer over its frames, the last state judged."""
 
-    def __init__(self, layer: type[nn.RNNBase], both: bool = False) -> None:
+    def __init__(self, layer: type[nn.LSTM] | type[nn.GRU], both: bool = False) -> None:
         super().__init__()
         self.body = nn.Sequential(conv(1, 16, 3, 2), conv(16, 16, 3, 2))
         self.rnn = layer(16 * 8, 24, batch_first=True, bidirectional=both)

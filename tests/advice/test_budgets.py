@@ -67,7 +67,7 @@ def test_the_program_finds_what_trying_everything_finds():
         network = _Network((), 0.0, Counted, blocks, Whole)
         budgets = Budgets(latency_ms=7.0, model_kib=4000 / 1024)
         every = [
-            (sum(r.loss**2 for r in rows), choice)
+            (sum(r.price**2 for r in rows), choice)
             for choice in itertools.product(range(4), repeat=4)
             if sum((rows := [b[c] for b, c in zip(blocks, choice, strict=True)])[i].latency_ms for i in range(4)) <= -3
             and sum(r.params for r in rows) <= -1000
@@ -76,8 +76,8 @@ def test_the_program_finds_what_trying_everything_finds():
         if not every:
             assert chosen is None
         else:
-            loss = sum(blocks[b][c].loss ** 2 for b, c in enumerate(chosen))
-            assert loss == pytest.approx(min(every)[0], abs=1e-4)
+            price = sum(blocks[b][c].price ** 2 for b, c in enumerate(chosen))
+            assert price == pytest.approx(min(every)[0], abs=1e-4)
 
 
 @pytest.mark.parametrize("value", [0, -1, "4", True])

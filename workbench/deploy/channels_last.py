@@ -112,6 +112,8 @@ _MAKE_MAPS = frozenset(
         F.adaptive_max_pool2d, F.interpolate, F.batch_norm,
     ]
 )  # fmt: skip
+# as a function mode is told of the attributes
+_MATRIX_TURNED, _TURNED = (vars(torch._C.TensorBase)[name].__get__ for name in ("mT", "T"))
 # what makes tensors in torch's own order of maps, too
 _REORDER = frozenset(
     [
@@ -119,6 +121,6 @@ _REORDER = frozenset(
         torch.movedim, Tensor.movedim, torch.unflatten, Tensor.unflatten, torch.flatten, Tensor.flatten, torch.matmul,
         Tensor.matmul, Tensor.__matmul__, torch.roll, Tensor.roll, Tensor.expand, Tensor.expand_as, Tensor.repeat,
         torch.einsum, torch.pixel_shuffle, torch.pixel_unshuffle, torch.channel_shuffle, F.linear, F.layer_norm,
-        F.group_norm, F.instance_norm, F.scaled_dot_product_attention, Tensor.mT.__get__, Tensor.T.__get__,
+        F.group_norm, F.instance_norm, F.scaled_dot_product_attention, _MATRIX_TURNED, _TURNED,
     ]
 )  # fmt: skip

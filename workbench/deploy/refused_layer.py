@@ -20,7 +20,7 @@ _CODE = re.compile(r"builtin opcode '(\w+)'")
 
 
 def refused_layer(module: nn.Module, images: torch.Tensor, text: str) -> str:
-    """ " (OPERATOR in PATH)" where the converter's text names an exported node, or where no rule knows an operator.
+    """The words " (OPERATOR in PATH)": of an exported node that the converter names, or of one that no rule knows.
 
     "" where neither tells. images: what the module was converted with, [N, C, H, W].
     """
@@ -57,7 +57,7 @@ def _unknown(graph: Graph) -> str:
 
 
 def refused_operator(file: bytes, text: str) -> str:
-    """ ", OPERATOR that makes TENSOR" where the interpreter's text names an operator of the file by number or kind."""
+    """The words ", OPERATOR that makes TENSOR", where the interpreter names an operator of the file."""
     sequence = operators(file)
     number, code = _NUMBER.search(text), _CODE.search(text)
     if number is not None and int(number[1]) < len(sequence):

@@ -30,6 +30,7 @@ _IN_SMALL_NETWORKS = MappingProxyType(
         "MINIMUM": (0.997, 1.003),
         "REDUCE_MAX": (0.990, 1.002),
         "REDUCE_MIN": (0.92, 1.18),
+        "SUM": (0.98, 1.09),  # over the rows of a matrix, on the U85
         "STRIDED_SLICE": (0.970, 1.31),  # of the network's input, as YOLO's Focus slices it
         "TANH": (0.991, 1.006),
         "TRANSPOSE_CONV": (0.990, 1.009),

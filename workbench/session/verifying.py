@@ -41,7 +41,7 @@ def verify(state: State, timeout_s: float | None = None) -> Verification:
 
 
 def _refused_layer(state: State, whole: Measurement) -> str:
-    """ ", at LAYER (kind)" where the compiler names no layer and compiling parts of the network does."""
+    """The words ", at LAYER (kind)" where the compiler names no layer and compiling parts of the network does."""
     paths = {op.module for op in state.graph.ops if op.module}
     if any(path in whole.reason.replace("'", " ").split() for path in paths):
         return ""
