@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from workbench.errors import InputError
+from workbench.errors import InputError, NotApplicable
 from workbench.estimators.calibration_networks import backbone
 from workbench.estimators.cycle_model import modelled
 from workbench.estimators.measured_networks import DATA, row_of, write_rows
@@ -35,15 +35,20 @@ def graph_of(network: str) -> Graph | None:
     return sample(int(name.removeprefix("sample"))) if name.startswith("sample") else backbone(name)
 
 
-def edited(graph: Graph, network: str, target: EthosU) -> Graph:
-    """The network after the edit that its name says, such as "resnet18 DenseDepthwise(blocks='layer1.0')"."""
+def edited(graph: Graph, network: str, target: EthosU) -> Graph | None:
+    """The network after the edit that its name says, such as "resnet18 DenseDepthwise(blocks='layer1.0')"; None where
+    it does not apply any more.
+    """
     call = network.partition(" ")[2]
     if not call:
         return graph
     expression = ast.parse(call, mode="eval").body
     assert isinstance(expression, ast.Call) and isinstance(expression.func, ast.Name), call
     options = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in expression.keywords}
-    return rewrite(graph, TRANSFORMS[expression.func.id].from_dict(options).plan(graph, target))
+    try:
+        return rewrite(graph, TRANSFORMS[expression.func.id].from_dict(options).plan(graph, target))
+    except NotApplicable:
+        return None
 
 
 def target_of(described: str, digest: str) -> EthosU | None:
@@ -66,10 +71,10 @@ def rows_of(network: str, rows: list[tuple[Path, int, dict[str, Any]]]) -> list[
     graph, changes = graph_of(network), []
     for path, index, row in rows:
         target = target_of(str(row["target"]), str(row["digest"]))
-        if graph is None or target is None:
+        after = None if graph is None or target is None else edited(graph, network, target)
+        if target is None or after is None:
             print(f"\n{path.name}: {network} on {row['target']} is left as it is", file=sys.stderr)
             continue
-        after = edited(graph, network, target)
         model = modelled(after, target)
         figures = {
             "composed": model.composed,

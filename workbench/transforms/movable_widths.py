@@ -38,7 +38,9 @@ def movable(graph: Graph, blocks: str | tuple[str, ...], read: bool = False) -> 
     selected = [channels.segments[name] for name in names]
     free = tuple(channels.segments[n] for ns in channels.together(s.name for s in selected if not s.frozen) for n in ns)
     if selected and not free:
-        raise NotApplicable(f"{selected[-1].name} keeps its {selected[-1].width} channels: {selected[-1].frozen}")
+        kept = next((segment for segment in reversed(selected) if segment.frozen), selected[-1])
+        reason = kept.frozen or f"parts that must equal it lie outside {blocks!r}; select their blocks, too"
+        raise NotApplicable(f"{kept.name} keeps its {kept.width} channels: {reason}")
     if not free:
         raise NotApplicable(f"no layer in {blocks!r} makes channels")
     return free
