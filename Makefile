@@ -1,7 +1,7 @@
 # Two commands for a machine that has Python >= 3.11, make and git: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-deploy bench-devices bench-speed bench-surgery bench-fusion bench-training bench-memory bench-sweep bench-search bench-training-speed clean
+.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-deploy bench-devices bench-speed bench-surgery bench-fusion bench-training bench-memory bench-sweep bench-search bench-training-speed bench-recovery clean
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -70,6 +70,9 @@ bench-fusion: $(CORE)  ## how near a fused block comes to what it replaces: comp
 
 bench-training: $(CORE)  ## whether width matters on the embedded data, and what carried weights are worth
 	$(BIN)/python benchmarks/training.py
+
+bench-recovery: $(CORE)  ## what edits cost on real pictures, recovered and by labels alone: make bench-recovery DATA=path/to/clothing
+	$(BIN)/python benchmarks/recovery.py $(DATA) $(ARGS)
 
 bench-training-speed: $(CORE)  ## pictures a second by the plain loop and by the workbench's, and what each learns
 	$(BIN)/python benchmarks/training_speed.py $(ARGS)

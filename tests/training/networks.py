@@ -7,7 +7,7 @@ from torch import nn
 
 from workbench.training import Detector, Segmenter
 
-__all__ = ["Small", "small", "small_detector", "small_segmenter"]
+__all__ = ["Bottlenecks", "Small", "bottlenecks", "small", "small_detector", "small_segmenter"]
 
 
 class Small(nn.Module):
@@ -25,6 +25,32 @@ class Small(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.pool(self.last(self.body(self.stem(x)))).flatten(1)
         return self.head(self.drop(x))
+
+
+class Bottlenecks(nn.Module):
+    """timm's inverted bottlenecks: one that strides, two in a residual stage."""
+
+    def __init__(self, classes: int = 10) -> None:
+        super().__init__()
+        from timm.models._efficientnet_blocks import InvertedResidual
+
+        self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU())
+        self.blocks = nn.Sequential(
+            InvertedResidual(16, 24, stride=2, exp_ratio=3.0, act_layer=nn.ReLU6),
+            InvertedResidual(24, 24, exp_ratio=3.0, act_layer=nn.ReLU6),
+            InvertedResidual(24, 24, exp_ratio=3.0, act_layer=nn.ReLU6),
+        )
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Linear(24, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.pool(self.blocks(self.stem(x))).flatten(1))
+
+
+def bottlenecks(classes: int = 10) -> Bottlenecks:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Bottlenecks(classes)
 
 
 def small(classes: int = 10) -> Small:

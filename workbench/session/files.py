@@ -9,7 +9,7 @@
     versions: {workbench: ..., torch: ..., timm: ..., compiler: ...}    # the last one is the target's
     changes:                        # one per `apply`; several steps where a recipe was applied
       - steps: [{transform: FuseIBN, blocks: blocks.1.*}]
-      - tuned: {weights: tuned-1.safetensors, said: "digits, 5 epochs", epochs: [...]}
+      - tuned: {weights: tuned-1.safetensors, said: "digits, 5 epochs", epochs: [...]}    # stages: of a recovery
     annotations: [{path: blocks.2.0, text: ...}]
 
 Loading makes the model again, checks it against the file and applies the steps again: plans are not stored,
@@ -84,6 +84,7 @@ class _Weights(_Strict):
     weights: str
     said: str
     epochs: list[dict[str, int | float]] = []
+    stages: list[dict[str, str | int | float]] = []
 
 
 class _Change(_Strict):
@@ -240,7 +241,7 @@ def _learn_again(state: State, learned: _Weights, data: bytes, source: str) -> S
     """Put saved weights on the network they were learned on."""
     tensors = read_weights(data, f"{source}, {learned.weights}")
     check_weights(build_state(state), tensors, f"{source}, {learned.weights}", state.model_name)
-    return state.after(Learned(state.graph, tensors, learned.said, tuple(learned.epochs)))
+    return state.after(Learned(state.graph, tensors, learned.said, tuple(learned.epochs), tuple(learned.stages)))
 
 
 def _describe(state: State, weights: bytes) -> dict[str, Any]:
@@ -253,7 +254,10 @@ def _describe(state: State, weights: bytes) -> dict[str, Any]:
         if isinstance(change, Learned):
             number += 1
             epochs = [dict(row) for row in change.epochs]
-            changes.append({"tuned": {"weights": _member(number), "said": change.source, "epochs": epochs}})
+            tuned = {"weights": _member(number), "said": change.source, "epochs": epochs}
+            if change.stages:
+                tuned["stages"] = [dict(row) for row in change.stages]
+            changes.append({"tuned": tuned})
         else:
             changes.append(_describe_applied(change, state.target))
     return {

@@ -16,7 +16,7 @@ from ..state import AnyState, Learned, Size, State, check_images, check_weights,
 from ..surgery import build_state, recompress
 from ..training import Score, Task, fit, named, prepared, resolve_task, score, score_with
 
-__all__ = ["evaluate", "finetune", "images_of", "with_weights"]
+__all__ = ["evaluate", "images_of", "learn", "size_of", "with_weights"]
 
 _IMAGES = 128  # pictures of a task on which replaced blocks are fitted and an int8 file's ranges are found
 
@@ -33,16 +33,19 @@ def with_weights(state: AnyState, weights: nn.Module | str | Path) -> AnyState:
     return state.after(Learned(state.graph, tensors, source))
 
 
-def finetune(
+def learn(
     state: AnyState,
     task: str | Path | Task,
     options: Mapping[str, Any],
     teacher: State | nn.Module | None = None,
+    start: nn.Module | None = None,
 ) -> AnyState:
-    """See `Session.finetune`."""
-    data, size = resolve_task(task), _size(state)
+    """The state with weights learned on a task, from its own, or from those of `start`, a module of its network."""
+    data, size = resolve_task(task), size_of(state)
     schedule = named({**data.schedule, **options})
-    module = build_state(state, images_of(state, data) if state.plans_since_learned else None)
+    module = start
+    if module is None:
+        module = build_state(state, images_of(state, data) if state.plans_since_learned else None)
     graph = state.graph
 
     def project(learned: nn.Module) -> None:
@@ -64,7 +67,7 @@ def evaluate(
     """See `Session.evaluate`."""
     if dtype not in ("float", "int8", "int16"):
         raise unknown("dtype", dtype, ("float", "int8", "int16"))
-    data, size = resolve_task(task), _size(state)
+    data, size = resolve_task(task), size_of(state)
     if calibration is not None:
         check_images(calibration, "calibration", state.input_size)
     images = images_of(state, data) if calibration is None else calibration
@@ -80,7 +83,7 @@ def evaluate(
 
 def images_of(state: State, task: Task, count: int = _IMAGES) -> torch.Tensor:
     """Training pictures of a task as the network reads them, spread over all of them; no labels."""
-    size = _size(state)
+    size = size_of(state)
     total = task.count("train")
     which = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
     pictures, _ = task.batch("train", which, size[1:])
@@ -92,7 +95,8 @@ def _answer(module: nn.Module, images: torch.Tensor) -> Any:
         return module(images)
 
 
-def _size(state: State) -> Size:
+def size_of(state: State) -> Size:
+    """(channels, height, width) of the pictures a state reads; InputError where it reads none."""
     if state.input_size is None:
         raise InputError("a task's pictures need a network that reads one image; open it with input_size=")
     return state.input_size

@@ -20,7 +20,8 @@ from .budgets import meet
 from .bundle import bundle
 from .export import export, int8_fidelity
 from .files import save
-from .learning import evaluate, finetune, with_weights
+from .learning import evaluate, with_weights
+from .recovery import EPOCHS, PICTURES, STEPS, finetune, recover
 from .verifying import fidelity_of, verify
 
 __all__ = ["Session"]
@@ -112,12 +113,44 @@ class Session(State):
         module whose outputs are imitated, such as the unedited model after its own fine-tuning. schedule:
         learning_rate, batch_size, weight_decay, warmup, optimizer, average, teaching, seed (`training.Schedule`); those
         not given are what suits the task.
-        Replaced blocks are fitted, and batch norms re-estimated, on the task's pictures before the first epoch.
+        Steps applied since weights were learned on the task are recovered (`recover`), with the network before them as
+        teacher, for these epochs. Where steps were applied to weights that come from elsewhere (pretrained, a
+        checkpoint), the network without them learns for these epochs first, and they are recovered from it: labels
+        alone do not bring back what edits of pretrained weights lose. With a teacher named, and on initial weights,
+        replaced blocks are fitted, and batch norms re-estimated, on the task's pictures before the first epoch.
 
         A bar shows how far it is. The same call goes on where it was interrupted, from the last whole epoch. Raises
         InputError, before anything is learned, where the data is damaged or does not fit the network's head.
         """
         return finetune(self, task, {"epochs": epochs, **schedule}, teacher)
+
+    def recover(
+        self,
+        task: str | Path | Task,
+        epochs: int = EPOCHS,
+        *,
+        pictures: int = PICTURES,
+        distil: int = STEPS,
+        **schedule: Any,
+    ) -> Self:
+        """The session with weights that keep what was learned before the steps applied since: a change for `undo`.
+
+        Three stages, with the network before these steps as teacher: replaced layers and narrowed widths are fitted to
+        it by least squares, on `pictures` training pictures of the task; its blocks are distilled, `distil` steps each,
+        without labels; and for some epochs the whole network learns from the labels, the teacher's outputs and the maps
+        its blocks make. Where the weights never learned a task, and are not those of a module of your own, the network
+        without the steps learns it first, as `finetune` would: edits lose least in that order.
+
+        task, schedule: as for `finetune`. `recovery` shows what each stage brought. A bar shows how far it is; the same
+        call goes on where it was interrupted. Raises InputError where no step was applied since weights were learned.
+        """
+        return recover(self, task, {"epochs": epochs, **schedule}, pictures, distil)
+
+    @property
+    def recovery(self) -> pd.DataFrame:
+        """What each stage of the last recovery brought: stage, score (validation pictures), seconds; else no row."""
+        rows = [] if self.learned is None else list(self.learned.stages)
+        return pd.DataFrame(rows, columns=["stage", "score", "seconds"])
 
     def with_weights(self, weights: nn.Module | str | Path) -> Self:
         """The session with the weights of a module, or a .safetensors file, that fit its network as it is now.

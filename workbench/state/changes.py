@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -50,13 +51,15 @@ class Learned:
     """Weights that were learned, or given, for the network as it was then.
 
     graph: that network. weights: its state_dict. source: where they come from, in words ("digits, 5 epochs").
-    epochs: one row per epoch they were learned in: epoch, loss, score.
+    epochs: one row per epoch they were learned in: epoch, loss, score. stages: one row per stage of a recovery: stage,
+    score, seconds.
     """
 
     graph: Graph = field(repr=False)
     weights: Mapping[str, torch.Tensor] = field(repr=False)
     source: str
     epochs: tuple[Mapping[str, float], ...] = ()
+    stages: tuple[Mapping[str, Any], ...] = ()
 
     @cached_property
     def values(self) -> WeightValues:

@@ -24,7 +24,7 @@ from ..graph.trace import evaluating
 from ..progress import Progress
 from .activations import capture
 
-__all__ = ["distil"]
+__all__ = ["distil", "imitate"]
 
 
 _RATE = 0.01  # of a parameter's root mean square, at the start
@@ -47,14 +47,24 @@ def distil(
     images: [N, C, H, W], without labels; at least two. steps: of Adam, 16 images each. The same call gives the same
     bits on the same machine. Returns the squared error on held-out images as a share of what it was at the start.
     """
-    student: nn.Module = model.get_submodule(block)
     reads, makes = _activations(model, reference, block, images)
-    held = torch.arange(len(images)) // 2 % _HELD_OUT == _HELD_OUT - 1
+    return imitate(model.get_submodule(block), reads, makes, steps, block, progress)
+
+
+@torch.no_grad()
+def imitate(
+    student: nn.Module, reads: Tensor, makes: Tensor, steps: int, name: str = "", progress: Progress | None = None
+) -> float:
+    """Train a module, in place, to make these maps [N, D, h, w] of what it reads [N, C, H, W]; norms keep theirs.
+
+    Steps, images and what is returned are as for `distil`; name: of the module, for progress.
+    """
+    held = torch.arange(len(reads)) // 2 % _HELD_OUT == _HELD_OUT - 1
     if not held.any():
-        held[len(images) // 2 :] = True
+        held[len(reads) // 2 :] = True
     judge, fitted = (reads[held], makes[held]), (reads[~held], makes[~held])
     flags = [p.requires_grad for p in student.parameters()]
-    with evaluating(model):
+    with evaluating(student):
         student.requires_grad_(True)
         groups = [{"params": [p], "lr": _RATE * _size(p)} for p in student.parameters()]
         adam = torch.optim.Adam(groups, betas=(0.9, 0.99))
@@ -73,7 +83,7 @@ def distil(
                 if error < least:
                     least, best = error, copy.deepcopy(student.state_dict())
                 if progress is not None:
-                    progress(block, step, steps)
+                    progress(name, step, steps)
         student.load_state_dict(best)
     for parameter, flag in zip(student.parameters(), flags, strict=True):
         parameter.requires_grad_(flag)

@@ -17,7 +17,7 @@ from ..graph import Graph, Op, ParamAxis, Resize, param_axes, source_channels
 from .importance import importance
 from .modules import get_parameter, set_parameter, set_widths
 
-__all__ = ["kept_channels", "resize"]
+__all__ = ["Sources", "channel_sources", "kept_channels", "resize"]
 
 Sources = Mapping[str, tuple[int | None, ...]]
 _FILL = {"weight": 1.0, "running_var": 1.0, "value": 1.0}  # of norms and scales; all else 0
@@ -31,7 +31,7 @@ def resize(
     images: [N, C, H, W], for edits that rank channels on images; without them the weights decide. Returns, for each
     resized segment, where each of its channels comes from.
     """
-    sources = _sources(model, graph, edits, images)
+    sources = channel_sources(model, graph, edits, images)
     done: set[str] = set()
     for op in graph.ops:
         axes = [axis for axis in param_axes(graph, op) if any(name in sources for name in axis.segments)]
@@ -82,7 +82,8 @@ def kept_channels(graph: Graph, sources: Sources) -> Mapping[str, Sequence[int |
     return {path: index for path, index in channels.items() if path not in twice}
 
 
-def _sources(model: nn.Module, graph: Graph, edits: Sequence[Resize], images: Tensor | None) -> Sources:
+def channel_sources(model: nn.Module, graph: Graph, edits: Sequence[Resize], images: Tensor | None = None) -> Sources:
+    """Segment -> where each of its channels comes from, for those whose width changes; arguments as for `resize`."""
     sources: dict[str, tuple[int | None, ...]] = {}
     scores: dict[str, Tensor] = {}
     for measure in dict.fromkeys(edit.keep for edit in edits if isinstance(edit.keep, str)):

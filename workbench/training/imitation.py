@@ -1,0 +1,165 @@
+"""A task learned from a teacher, by its outputs and by the maps that its blocks make.
+
+    y_k   [n, C_k, h, w]   what block k of the teacher makes      z_k   [n, c_k, h, w]   what the learner's block makes
+    B_k   [c_k, C_k]       which directions of y_k the narrower z_k stands for; none where both have the same channels
+
+    distance = the task's own between both outputs + weight * mean over k of |z_k - B_k y_k|^2 / |B_k y_k - m_k|^2
+
+with m_k the mean of B_k y_k over pictures and positions, so that a block that makes nothing but the mean counts 1
+(hints, Romero et al. 2015, FitNets; the bases take the place of learned regressors).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .parts import Part
+from .tasks import Task
+
+__all__ = ["Imitation", "Point", "Watched"]
+
+_LOOP = 1  # part of the digest: another distance is another training
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """path: of a module. basis: float32 [c, C] that its map is turned by; None leaves it as it is."""
+
+    path: str
+    basis: Tensor | None = None
+
+
+class Answer(NamedTuple):
+    """outputs: of a network. maps: of its points, in their order."""
+
+    outputs: Any
+    maps: tuple[Tensor, ...]
+
+
+class Watched(nn.Module):
+    """A network that hands out maps beside its outputs: while it learns, or always, as a teacher does.
+
+    size: (height, width) that the network reads; pictures of another size are resized to it.
+    """
+
+    def __init__(
+        self, network: nn.Module, points: Sequence[Point], size: tuple[int, int] | None = None, always: bool = False
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.paths = tuple(point.path for point in points)
+        self.size, self.always = size, always
+        for i, point in enumerate(points):
+            self.register_buffer(f"basis_{i}", point.basis)
+        config = getattr(network, "pretrained_cfg", None)
+        self.pretrained_cfg = config or getattr(getattr(network, "backbone", None), "pretrained_cfg", None)
+
+    def forward(self, x: Tensor) -> Any:
+        """The network's outputs, or an `Answer`."""
+        if self.size is not None and tuple(x.shape[2:]) != self.size:
+            x = F.interpolate(x, size=self.size, mode="bilinear", antialias=True)
+        if not (self.training or self.always):
+            return self.network(x)
+        maps: dict[str, Tensor] = {}
+        hooks = [
+            self.network.get_submodule(path).register_forward_hook(
+                lambda _, args, output, path=path: maps.__setitem__(path, output.clone())
+            )
+            for path in self.paths
+        ]
+        try:
+            outputs = self.network(x)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return Answer(outputs, tuple(self._turned(i, maps[path]) for i, path in enumerate(self.paths)))
+
+    def _turned(self, number: int, made: Tensor) -> Tensor:
+        basis = getattr(self, f"basis_{number}")
+        return made if basis is None else torch.einsum("kc,nchw->nkhw", basis.to(made), made)
+
+
+@dataclass(frozen=True)
+class Imitation(Task):
+    """The task, for `Watched` networks. weight: of the maps beside the outputs."""
+
+    task: Task
+    weight: float = 1.0
+
+    @property
+    def name(self) -> str:
+        return self.task.name
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.task.classes
+
+    @property
+    def head(self) -> str:
+        return self.task.head
+
+    @property
+    def schedule(self) -> Mapping[str, Any]:
+        return self.task.schedule
+
+    @property
+    def digest(self) -> str:
+        return f"{self.task.digest}-imitation-{_LOOP}-{self.weight:g}"
+
+    @property
+    def metric(self) -> str:
+        return self.task.metric
+
+    @property
+    def held_out(self) -> Any:
+        """As the task has it."""
+        task: Any = self.task
+        return task.held_out
+
+    def losses(self, outputs: Any, targets: Any) -> Tensor:
+        """How wrong the outputs are for each picture, float[n], as the task has it."""
+        task: Any = self.task
+        losses: Tensor = task.losses(_outputs(outputs), targets)
+        return losses
+
+    def count(self, part: Part) -> int:
+        return self.task.count(part)
+
+    def batch(self, part: Part, rows: np.ndarray, size: tuple[int, int]) -> tuple[Tensor, Any]:
+        return self.task.batch(part, rows, size)
+
+    def varied(self, images: Tensor, targets: Any, generator: torch.Generator) -> tuple[Tensor, Any]:
+        return self.task.varied(images, targets, generator)
+
+    def check(self, outputs: Any, name: str) -> None:
+        self.task.check(_outputs(outputs), name)
+
+    def loss(self, outputs: Any, targets: Any) -> Tensor:
+        return self.task.loss(_outputs(outputs), targets)
+
+    def distance(self, outputs: Any, teacher: Any) -> Tensor:
+        distance = self.task.distance(_outputs(outputs), _outputs(teacher))
+        pairs = list(zip(outputs.maps, teacher.maps, strict=True))
+        if not pairs or not self.weight:
+            return distance
+        return distance + self.weight * torch.stack([_error(z, y) for z, y in pairs]).mean()
+
+    def scorer(self) -> Any:
+        return self.task.scorer()
+
+
+def _outputs(outputs: Any) -> Any:
+    return outputs.outputs if isinstance(outputs, Answer) else outputs
+
+
+def _error(made: Tensor, target: Tensor) -> Tensor:
+    """Squared error over the target's variance."""
+    if made.shape[2:] != target.shape[2:]:
+        target = F.interpolate(target, size=made.shape[2:], mode="bilinear", antialias=True)
+    spread = (target - target.mean((0, 2, 3), keepdim=True)).square().mean()
+    return (made - target).square().mean() / spread.clamp_min(1e-12)
