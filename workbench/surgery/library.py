@@ -40,6 +40,7 @@ from .counterparts import carry_out_reconstructing
 from .distil import held_out, imitate
 from .fast_layers import fast_layers
 from .local_choices import BlockChoice, LeftOut
+from .refit_units import refit_units
 
 __all__ = ["BlockEntry", "BlockLibrary", "fill"]
 
@@ -209,7 +210,9 @@ def _made(
             return BlockEntry(choice, {}, loss, loss, time.monotonic() - start)
     unedited = BlockEntry(BlockChoice(choice.block, choice.label, ()), {}, 0, 0, 0)
     alone, graph = library._edited(unedited if before is None else before)
-    edited = carry_out_reconstructing(alone, graph, choice.plans[-1:], maps.reads[~held])
+    reads = maps.reads[~held]
+    edited = carry_out_reconstructing(alone, graph, choice.plans[-1:], reads)
+    refit_units(alone, graph, edited, (reads, reads))
     module = edited.module
     fitted = _loss(module, judged)
     with fast_layers(module):
