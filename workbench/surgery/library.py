@@ -215,8 +215,9 @@ def _made(
     refit_units(alone, graph, edited, (reads, reads))
     module = edited.module
     fitted = _loss(module, judged)
-    with fast_layers(module):
-        imitate(module, maps.reads, maps.makes, library.steps)
+    if library.steps:
+        with fast_layers(module):
+            imitate(module, maps.reads, maps.makes, library.steps)
     recompress(module, edited.graph)
     weights = {key: value.detach().clone() for key, value in tensors_of(module).items()}
     return BlockEntry(choice, weights, fitted, _loss(module, judged), time.monotonic() - start)
