@@ -24,9 +24,7 @@ def library_of(state: State, task: str | Path | Task, pictures: int, steps: int)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise InputError(f"{name} is {value!r}; it must be a whole number of at least {least}")
     unedited = _unedited(state)
-    return BlockLibrary(
-        build_state(unedited), unedited.graph, images_of(unedited, resolve_task(task), pictures), steps
-    )
+    return BlockLibrary(build_state(unedited), unedited.graph, images_of(unedited, resolve_task(task), pictures), steps)
 
 
 def filled(state: State, task: str | Path | Task, pictures: int, steps: int) -> pd.DataFrame:

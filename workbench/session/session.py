@@ -153,9 +153,7 @@ class Session(State):
         rows = [] if self.learned is None else list(self.learned.stages)
         return pd.DataFrame(rows, columns=["stage", "score", "seconds"])
 
-    def library(
-        self, task: str | Path | Task, *, pictures: int = PICTURES, distil: int = STEPS
-    ) -> pd.DataFrame:
+    def library(self, task: str | Path | Task, *, pictures: int = PICTURES, distil: int = STEPS) -> pd.DataFrame:
         """Fill the block library: every block edited every way `wb.space` offers, fitted and distilled by itself.
 
         What is edited is the network before the steps applied since weights were learned; what blocks learn from is

@@ -129,7 +129,7 @@ class BlockLibrary:
 
         header = {
             "block": entry.choice.block, "plans": repr(entry.choice.plans), "loss_fitted": entry.loss_fitted,
-            "loss_distilled": entry.loss_distilled, "seconds": round(entry.seconds, 3),
+            "loss_distilled": entry.loss_distilled, "seconds": entry.seconds,
             "sha256": _digest(entry.weights, entry.loss_fitted, entry.loss_distilled),
         }  # fmt: skip
         file = self.file(entry.choice)
@@ -196,9 +196,7 @@ def fill(
 
 
 @torch.no_grad()
-def _made(
-    library: BlockLibrary, choice: BlockChoice, before: BlockEntry | None, maps: BlockActivations
-) -> BlockEntry:
+def _made(library: BlockLibrary, choice: BlockChoice, before: BlockEntry | None, maps: BlockActivations) -> BlockEntry:
     """The edited block, fitted and distilled, from the block after all steps but the last one."""
     start = time.monotonic()
     held = held_out(len(maps.reads))
