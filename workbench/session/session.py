@@ -158,8 +158,10 @@ class Session(State):
 
         What is edited is the network before the steps applied since weights were learned; an edited block is fitted by
         least squares, then distilled for `distil` steps, on what the block itself reads and makes on `pictures`
-        training pictures of the task, without labels. One row a choice: block, choice, loss_fitted and loss_distilled (relative errors of the block's output
-        on held-out pictures, before and after distillation), seconds, note. Choices that reach beyond one block have
+        training pictures of the task, without labels.
+
+        One row a choice: block, choice, loss_fitted and loss_distilled (relative errors of the block's output on
+        held-out pictures, before and after distillation), seconds, note. Choices that reach beyond one block have
         no losses, and the note says why.
 
         A bar shows how far it is. Entries are kept under WORKBENCH_HOME, for every session and every target of this
