@@ -16,6 +16,7 @@ from ..state import Applied, Change, State, Verification
 from ..surgery import build_state, require_buildable
 from ..training import Part, Score, Task
 from ..widgets import Bench
+from .block_library import filled
 from .budgets import meet
 from .bundle import bundle
 from .export import export, int8_fidelity
@@ -158,6 +159,22 @@ class Session(State):
         """What each stage of the last recovery brought: stage, score (validation pictures), seconds; else no row."""
         rows = [] if self.learned is None else list(self.learned.stages)
         return pd.DataFrame(rows, columns=["stage", "score", "seconds"])
+
+    def library(self, task: str | Path | Task, *, pictures: int = PICTURES, distil: int = STEPS) -> pd.DataFrame:
+        """Fill the block library: every block edited every way the catalogue offers, by itself.
+
+        What is edited is the network before the steps applied since weights were learned; an edited block is fitted by
+        least squares, then distilled for `distil` steps, on what the block itself reads and makes on `pictures`
+        training pictures of the task, without labels.
+
+        One row a choice: block, choice, loss_fitted and loss_distilled (relative errors of the block's output on
+        held-out pictures, before and after distillation), seconds, note. Choices that reach beyond one block have
+        no losses, and the note says why.
+
+        A bar shows how far it is. Entries are kept under WORKBENCH_HOME, for every session and every target of this
+        network, these weights and pictures: the same call goes on where it was interrupted, from the last whole entry.
+        """
+        return filled(self, task, pictures, distil)
 
     def with_weights(self, weights: nn.Module | str | Path) -> Self:
         """The session with the weights of a module, or a .safetensors file, that fit its network as it is now.

@@ -24,7 +24,7 @@ from ..graph.trace import evaluating
 from ..progress import Progress
 from .activations import capture
 
-__all__ = ["distil", "imitate"]
+__all__ = ["distil", "held_out", "imitate"]
 
 
 _RATE = 0.01  # of a parameter's root mean square, at the start
@@ -59,9 +59,7 @@ def imitate(
 
     Steps, images and what is returned are as for `distil`; name: of the module, for progress.
     """
-    held = torch.arange(len(reads)) // 2 % _HELD_OUT == _HELD_OUT - 1
-    if not held.any():
-        held[len(reads) // 2 :] = True
+    held = held_out(len(reads))
     judge, fitted = (reads[held], makes[held]), (reads[~held], makes[~held])
     flags = [p.requires_grad for p in student.parameters()]
     with evaluating(student):
@@ -89,6 +87,14 @@ def imitate(
         parameter.requires_grad_(flag)
         parameter.grad = None
     return least / first if first > 0 else 1.0
+
+
+def held_out(count: int) -> Tensor:
+    """Which of so many images are held out, bool [count]: every fourth pair; of fewer than eight the second half."""
+    held = torch.arange(count) // 2 % _HELD_OUT == _HELD_OUT - 1
+    if not held.any():
+        held[count // 2 :] = True
+    return held
 
 
 def _activations(model: nn.Module, reference: nn.Module, block: str, images: Tensor) -> tuple[Tensor, Tensor]:

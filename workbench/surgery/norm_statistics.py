@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from ..graph.trace import evaluating
 
-__all__ = ["correct_statistics"]
+__all__ = ["correct_statistics", "estimate_statistics"]
 
 _CHUNK = 32  # images at a time
 
@@ -86,6 +86,29 @@ def correct_statistics(
     for path in kept:
         if new[path].count > 1:
             _set(after.get_submodule(path), start[path], old[path], new[path], kept[path])
+
+
+@torch.no_grad()
+def estimate_statistics(model: nn.Module, images: Tensor) -> None:
+    """Set the statistics of all batch norms, in place, to those of what they read on images [N, C, H, W].
+
+    Each norm reads what those before it make with the statistics of the batch at hand, 32 images, as in training; means
+    and variances are averaged over batches (Yu and Huang 2019, Universally slimmable networks, section 3.3).
+    """
+    norms: list[Any] = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    norms = [norm for norm in norms if norm.track_running_stats]
+    momenta = [norm.momentum for norm in norms]
+    like = next(model.parameters(), images)
+    with evaluating(model):
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the average over all batches
+            norm.train()
+        for part in images.split(_CHUNK):
+            model(part.to(like))
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            norm.eval()
 
 
 def _statistics(model: nn.Module, path: str) -> tuple[Tensor, Tensor]:
