@@ -30,6 +30,7 @@ import numpy as np
 
 import workbench as wb
 from workbench.files import write_atomic
+from workbench.training.evidence import Hits
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nas-workbench" / "recovery"
@@ -50,21 +51,11 @@ def opened(data: str) -> wb.Session:
     return wb.open(NETWORK, target=TARGET, input_size=(3, PIXELS, PIXELS), task=data, pretrained=True)
 
 
-def hits(session: wb.Session, data: str, part: str = "test") -> list[int]:
-    """1 for each picture of a part that is named rightly, 0 for the others."""
-    import torch
-
-    from workbench.training import prepared, resolve_task
-
-    task, module, size = resolve_task(data), session.build(), session.input_size
-    assert size is not None
-    right: list[int] = []
-    count = task.count(part)  # type: ignore[arg-type]
-    for start in range(0, count, 64):
-        images, labels = task.batch(part, np.arange(start, min(start + 64, count)), size[1:])  # type: ignore[arg-type]
-        with torch.inference_mode():
-            right += (module(prepared(images, size, module)).argmax(1) == labels).int().tolist()
-    return right
+def hits(session: wb.Session, data: str) -> list[int]:
+    """1 for each picture of the test part that is named rightly, 0 for the others."""
+    evidence = session.evaluate(data, part="test").evidence
+    assert isinstance(evidence, Hits)
+    return [int(right) for right in evidence.right]
 
 
 def kept(name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -153,7 +153,7 @@ def whole(name: str, seeds: int) -> str:
 
 
 def ledgers(name: str, draws: int) -> str:
-    """A line: the mean share of a drawn ledger's hypervolume at a quarter of its rows, and how often ours is above."""
+    """A line: the mean share of a drawn ledger's hypervolume at a quarter of its rows, and the worst."""
     candidates, price, runs = macro()
     shares = []
     for number in range(draws):

@@ -1,6 +1,7 @@
 """What modules inside a network read and make on images."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from ..graph.trace import evaluating
 
-__all__ = ["capture"]
+__all__ = ["capture", "observed"]
 
 
 class _AllCaptured(Exception):
@@ -27,25 +28,38 @@ def capture(model: nn.Module, images: Tensor, points: Mapping[str, tuple[str, st
     {'x': tensor([[-1.,  2.]]), 'y': tensor([[0., 2.]])}
     """
     captured: dict[str, Tensor] = {}
-    hooks = []
 
-    def keep(name: str, value: Any) -> None:
-        captured[name] = (value[0] if isinstance(value, tuple) else value).clone()  # layers work in place
+    def keep(name: str, value: Tensor) -> None:
+        captured[name] = value.clone()  # layers work in place
         if len(captured) == len(points):
             raise _AllCaptured
 
+    with suppress(_AllCaptured), observed(model, points, keep), evaluating(model):
+        model(images)
+    return captured
+
+
+@contextmanager
+def observed(
+    model: nn.Module, points: Mapping[str, tuple[str, str]], keep: Callable[[str, Tensor], None]
+) -> Iterator[None]:
+    """Within it, `keep(name, map)` is called at every pass with what the module of each point reads or makes.
+
+    points: as for `capture`; of several tensors the first.
+    """
+
+    def hook(name: str, value: Any) -> None:
+        keep(name, value[0] if isinstance(value, tuple) else value)
+
+    hooks = []
     try:
         for name, (path, side) in points.items():
             module = model.get_submodule(path)
             if side == "input":
-                hooks.append(module.register_forward_pre_hook(lambda _, args, name=name: keep(name, args)))
+                hooks.append(module.register_forward_pre_hook(lambda _, args, name=name: hook(name, args)))
             else:
-                hooks.append(module.register_forward_hook(lambda _, args, output, name=name: keep(name, output)))
-        with evaluating(model):
-            model(images)
-    except _AllCaptured:
-        pass
+                hooks.append(module.register_forward_hook(lambda _, args, output, name=name: hook(name, output)))
+        yield
     finally:
-        for hook in hooks:
-            hook.remove()
-    return captured
+        for handle in hooks:
+            handle.remove()

@@ -36,6 +36,7 @@ from torch import Tensor, nn
 from ..graph import Graph, Op, Resize
 from ..graph.kinds import PLAIN_LAYERS
 from ..graph.trace import evaluating
+from .activations import observed
 from .dense_weights import affine
 from .modules import get_parameter, set_parameter
 
@@ -152,28 +153,17 @@ def _moments(model: nn.Module, points: Mapping[str, tuple[str, str]], images: Te
     moments = {name: _Moments() for name in points}
     generator = torch.Generator().manual_seed(0)
 
-    def keep(name: str, value: Any) -> None:
-        x = (value[0] if isinstance(value, tuple) else value).detach()
+    def keep(name: str, value: Tensor) -> None:
+        x = value.detach()
         rows = x.movedim(1, -1).flatten(0, -2) if x.dim() > 2 else x
         wanted = max(_ROWS * rows.shape[1], _FEWEST_ROWS) * len(x) // len(images)
         if wanted < len(rows):
             rows = rows[torch.randperm(len(rows), generator=generator)[:wanted].to(rows.device)]
         moments[name].add(rows.float())
 
-    hooks = []
-    for name, (path, side) in points.items():
-        module = model.get_submodule(path)
-        if side == "input":
-            hooks.append(module.register_forward_pre_hook(lambda _, args, name=name: keep(name, args)))
-        else:
-            hooks.append(module.register_forward_hook(lambda _, args, output, name=name: keep(name, output)))
-    try:
-        with evaluating(model):
-            for part in images.split(_CHUNK):
-                model(part)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with observed(model, points, keep), evaluating(model):
+        for part in images.split(_CHUNK):
+            model(part)
     return moments
 
 
