@@ -77,7 +77,8 @@ def recover(
     data = resolve_task(task)
     size_of(state)
     rate = named(data.schedule).learning_rate / 2  # the weights are near already
-    schedule = schedule_of(data, options, "recover", learning_rate=rate)
+    taught = options.get("epochs", EPOCHS) != 0
+    schedule = schedule_of(data, options if taught else {**options, "epochs": 1}, "recover", learning_rate=rate)
     for name, value, least in (("pictures", pictures, 8), ("steps", steps, 0)):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise InputError(f"{name} is {value!r}; it must be a whole number of at least {least}")
@@ -96,6 +97,9 @@ def recover(
     stages[-1]["score"] = score(teacher, data, size_of(before)).value
     with shown("recovering") as progress:
         distilled = Distilled.of(state, before, teacher, data, pictures, steps, progress)
+        if not taught:
+            rows = (*stages, *distilled.stages)
+            return state.after(Learned(state.graph, tensors_of(distilled.edited.module), f"{data.name}, fitted", (), rows))
         with _timed(stages, "taught"):
             trained, weights = _taught(state, before, teacher, distilled.edited, data, schedule, progress)
     stages[-1]["score"] = trained.epochs[-1]["score"]
