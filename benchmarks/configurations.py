@@ -11,15 +11,13 @@ before and after the edit. Nothing in the model was fitted to any of it. All fig
 
 import argparse
 import json
-import platform
 from collections.abc import Iterator
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from random import Random
 
 import numpy as np
 import pandas as pd
+from provenance import provenance
 
 from workbench.errors import WorkbenchError
 from workbench.estimators import weight_values
@@ -204,7 +202,7 @@ def main() -> None:
     rows = pd.DataFrame(cases(arguments.cases, arguments.work))
     lines = [
         "make bench-configurations",
-        f"{date.today()}, {platform.machine()}, Python {platform.python_version()}, vela {version('ethos-u-vela')}",
+        provenance("ethos-u-vela"),
         "",
         *report(rows),
     ]

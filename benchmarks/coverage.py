@@ -16,19 +16,18 @@ import hashlib
 import json
 import multiprocessing
 import os
-import platform
 import re
 import resource
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import date
-from importlib.metadata import version
 from multiprocessing.connection import Connection
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from provenance import provenance
 
 from workbench import graph
 from workbench.errors import WorkbenchError
@@ -204,8 +203,7 @@ def report(rows: pd.DataFrame, command: str) -> Iterator[str]:
     status = rows.status.value_counts()
     built = len(rows) - status.get("build", 0)
     arrived = status.get("lowered", 0) + status.get("missing", 0) + status.get("lower", 0)
-    versions = ", ".join(f"{p} {version(p)}" for p in ("torch", "timm"))
-    yield f"{command}   {date.today()}, {platform.machine()}, {os.cpu_count()} cores, {versions}"
+    yield f"{command}   {provenance('torch', 'timm')}"
     yield f"{len(rows)} architectures of {rows.family.nunique()} timm modules; traced in {rows.seconds.sum():.0f} s"
     yield f"{built:6} built, {arrived} traced"
     whole, partial = status.get("lowered", 0), status.get("missing", 0)

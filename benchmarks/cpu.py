@@ -14,12 +14,9 @@ held out as in `devices.py`; every figure is of networks whose family the model 
 """
 
 import argparse
-import platform
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import date
-from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -27,6 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from devices import Predictor, by_macs, figures, learned, ours, score
+from provenance import provenance
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.neighbors import KNeighborsRegressor
 
@@ -36,7 +34,6 @@ from workbench.estimators.device.operator_work import work_of
 from workbench.files import write_atomic
 from workbench.graph import Graph, Op
 from workbench.hardware import OnnxRuntimeCpu, Target
-from workbench.hardware.onnxruntime_cpu import processor
 
 
 def alone(graph: Graph, op: Op) -> Graph:
@@ -110,8 +107,7 @@ def main() -> None:
     arguments = parser.parse_args()
     lines = [
         f"python benchmarks/cpu.py {' '.join(sys.argv[1:])}" if sys.argv[1:] else "make bench-cpu",
-        f"{date.today()}, {processor()}, Python {platform.python_version()}, onnxruntime {version('onnxruntime')}, "
-        f"scikit-learn {version('scikit-learn')}",
+        provenance("onnxruntime", "scikit-learn"),
         "",
         f"{'families held out':46}{'':10}{'MAPE':>9}{'in 5 %':>10}{'in 10 %':>10}",
         *compared(OnnxRuntimeCpu(), arguments.networks, arguments.operators),

@@ -16,17 +16,17 @@ Rows and weights are kept in build/deploy by what they are of; --fresh makes the
 import argparse
 import json
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
 from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from provenance import provenance
 
 from workbench import DepthMultiplier, EvenChannels, FuseIBN, Session, open
 from workbench.errors import WorkbenchError
@@ -273,8 +273,7 @@ def main() -> None:
     os.environ.setdefault("WORKBENCH_HOME", str(KEPT / "home"))  # trainings of others keep their checkpoints
     lines = [
         "make bench-deploy",
-        f"{date.today()}, {platform.machine()}, Python {platform.python_version()}, "
-        + ", ".join(f"{name} {held}" for name, held in VERSIONS.items()),
+        provenance(*VERSIONS),
         *costs(arguments.only, arguments.fresh),
     ]
     if arguments.tasks:

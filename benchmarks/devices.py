@@ -18,15 +18,13 @@ model never saw, each time from at most that many totals: other families in turn
 """
 
 import argparse
-import platform
 import sys
 from collections.abc import Callable, Sequence
-from datetime import date
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from provenance import provenance
 
 from workbench.estimators.calibration_networks import backbone
 from workbench.estimators.device import AcceleratorModel, ProfiledModel, Row, TotalsModel, fit_accelerator, fit_totals
@@ -37,7 +35,6 @@ from workbench.files import write_atomic
 from workbench.graph import Graph
 from workbench.graph.json_document import graph_from_json, graph_to_json
 from workbench.hardware import EthosU, OnnxRuntimeCpu, Target
-from workbench.hardware.onnxruntime_cpu import processor
 
 SEEN = ("ethos-u55-128", "ethos-u65-512")  # the model was designed looking at these
 BLIND = (*SEEN, "ethos-u85-1024", "ethos-u85-2048")
@@ -136,10 +133,7 @@ def main() -> None:
         lines.append(text)
 
     say(f"python benchmarks/devices.py {' '.join(sys.argv[1:])}" if sys.argv[1:] else "make bench-devices")
-    say(
-        f"{date.today()}, {processor()}, Python {platform.python_version()}, onnxruntime {version('onnxruntime')}, "
-        f"vela {version('ethos-u-vela')}, scikit-learn {version('scikit-learn')}"
-    )
+    say(provenance("onnxruntime", "ethos-u-vela", "scikit-learn"))
     say(f"\n{'families held out':56}{'MAPE':>9}{'in 5 %':>10}{'in 10 %':>10}")
     cpu = OnnxRuntimeCpu()
     for name in arguments.targets:

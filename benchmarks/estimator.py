@@ -17,14 +17,12 @@ in the work folder). All figures are the compiler's cycle model.
 
 import argparse
 import json
-import platform
 from collections.abc import Mapping, Sequence
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from provenance import provenance
 from scipy.stats import spearmanr
 from sklearn.ensemble import RandomForestRegressor
 
@@ -165,7 +163,7 @@ def main() -> None:
     arguments = parser.parse_args()
     lines = [
         "make bench-estimator",
-        f"{date.today()}, {platform.machine()}, Python {platform.python_version()}, vela {version('ethos-u-vela')}",
+        provenance("ethos-u-vela"),
         "",
         HEAD,
     ]

@@ -24,7 +24,6 @@ import json
 import logging
 import multiprocessing
 import os
-import platform
 import tempfile
 import threading
 import time
@@ -33,14 +32,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import date
 from fnmatch import fnmatchcase
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from field_networks import NETWORKS, lively
+from provenance import provenance
 from surgery import CACHE, EXACT, EXAMPLES, commit, rule, said
 
 from workbench import (
@@ -521,8 +519,7 @@ def main() -> None:
     table = collect(names, arguments)
     lines = [
         "make bench-field" + (" ARGS=--files" if arguments.files else ""),
-        f"{date.today()}, {platform.machine()}, Python {platform.python_version()}, "
-        + ", ".join(f"{package} {version(package)}" for package in packages),
+        provenance(*packages),
         "",
         *summary(table),
     ]

@@ -14,15 +14,13 @@ pictures of rooms (`workbench.training.rooms`) given to the same networks: image
 import argparse
 import copy
 import os
-import platform
 import time
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from provenance import provenance
 
 from workbench import FuseIBN
 from workbench.errors import NotApplicable
@@ -124,8 +122,7 @@ def main() -> None:
     pictures = rooms(IMAGES + UNSEEN)
     lines = [
         "make bench-fusion",
-        f"{date.today()}, {platform.machine()}, Python {platform.python_version()}, torch {version('torch')}, "
-        f"timm {version('timm')}",
+        provenance("torch", "timm"),
         f"each block fused alone; {IMAGES} unlabelled images, {STEPS} steps of distillation; errors on {UNSEEN} others",
     ]
     for name in MODELS:

@@ -40,8 +40,8 @@ from workbench.files import write_atomic
 from workbench.recipe import to_step
 from workbench.session.learning import images_of
 from workbench.space import catalogue
-from workbench.transforms import Transform
 from workbench.training import distance, resolve_task
+from workbench.transforms import Transform
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nas-workbench" / "ledger"
@@ -121,9 +121,7 @@ class Ledger:
         self.data, self.network, self.pixels = data, network, pixels
         self.task = resolve_task(data)
         self.file = folder / f"{self.task.name}-{network}-{pixels}.parquet".replace("/", "-")
-        self.opened = wb.open(
-            network, target=TARGETS[0], input_size=(3, pixels, pixels), task=data, pretrained=True
-        )
+        self.opened = wb.open(network, target=TARGETS[0], input_size=(3, pixels, pixels), task=data, pretrained=True)
 
     def rows(self, count: int) -> Iterator[Row]:
         """The rows of the first `count` candidates, those of the file as they are, others trained and added."""

@@ -8,12 +8,11 @@ SRAM: bytes in use; model: bytes of flash, encoded weights. Weights are random, 
 """
 
 import argparse
-import platform
 import sys
 from collections.abc import Sequence
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
+
+from provenance import provenance
 
 from workbench import DenseDepthwise, DepthMultiplier, EvenChannels, FuseIBN, Session, Target, open
 from workbench.errors import NotApplicable
@@ -50,7 +49,7 @@ def main() -> None:
     arguments = parser.parse_args()
     lines = [
         f"python benchmarks/memory.py {' '.join(sys.argv[1:])}" if sys.argv[1:] else "make bench-memory",
-        f"{date.today()}, {platform.machine()}, Python {platform.python_version()}, vela {version('ethos-u-vela')}",
+        provenance("ethos-u-vela"),
         "",
         f"{'compiled, least SRAM of 4 arenas x 2 strategies':58}{'SRAM KiB':>16}{'model KiB':>16}{'ms':>14}",
     ]

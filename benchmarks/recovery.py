@@ -16,17 +16,15 @@ the interval is a bootstrap over pictures (95 %), the seeds' mean a picture.
 import argparse
 import json
 import os
-import platform
 import resource
 import time
 from collections.abc import Callable
-from datetime import date
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from provenance import provenance
 
 import workbench as wb
 from workbench.files import write_atomic
@@ -178,8 +176,7 @@ def main() -> None:
     arguments = parser.parse_args()
     lines = [
         "make bench-recovery",
-        f"{date.today()}, {platform.machine()}, Python {platform.python_version()}, torch {version('torch')}, "
-        f"timm {version('timm')}",
+        provenance("torch", "timm"),
         "",
         *report(arguments.data, arguments.seeds, not arguments.no_labels),
     ]

@@ -17,16 +17,14 @@ network again, that counts as asked.
 import argparse
 import json
 import os
-import platform
 import time
 from collections.abc import Callable
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import optuna
 import pandas as pd
+from provenance import provenance
 from sklearn.linear_model import Ridge
 
 from workbench.files import write_atomic
@@ -177,8 +175,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "results" / "search.txt")
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    lines = ["make bench-search", f"{date.today()}, {platform.machine()}, Python {platform.python_version()}, optuna "
-             f"{version('optuna')}, scikit-learn {version('scikit-learn')}", ""]  # fmt: skip
+    lines = ["make bench-search", provenance("optuna", "scikit-learn"), ""]  # fmt: skip
     lines += [
         "NAS-Bench-Macro, accuracy x FLOPs: share of the hypervolume of all 6,561",
         f"{'':<12}{f'at {BUDGETS[0]}':>8}{'worst':>9}{f'at {BUDGETS[1]}':>8}{'worst':>9}{'distinct':>11}{'CPU':>11}",

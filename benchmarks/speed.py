@@ -8,17 +8,15 @@ compiler's own time is in the same run.
 """
 
 import argparse
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from datetime import date
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from provenance import provenance
 
 import workbench as wb
 from workbench.estimators import clear_estimates, estimate
@@ -124,7 +122,7 @@ def main() -> None:
     session = wb.open(arguments.model, target=arguments.target)
     lines = [
         "make bench-speed",
-        f"{date.today()}, {platform.machine()}, Python {platform.python_version()}, vela {version('ethos-u-vela')}",
+        provenance("ethos-u-vela"),
         "",
         f"{arguments.model} on {arguments.target}; opened in {time.perf_counter() - started:.1f} s",
         "",

@@ -29,21 +29,19 @@ import json
 import logging
 import multiprocessing
 import os
-import platform
 import re
 import subprocess
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import date
 from fnmatch import fnmatch
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from provenance import provenance
 
 from workbench import DenseDepthwise, DepthMultiplier, EvenChannels, FuseIBN, InputSize, KernelSize, RemoveSE
 from workbench.errors import NotApplicable, WorkbenchError
@@ -470,8 +468,7 @@ def main() -> None:
     names = arguments.only or MODELS.read_text().split()[: arguments.first]
     lines = [
         "make bench-surgery" + (f" ARGS='--first {arguments.first}'" if arguments.first else ""),
-        f"{date.today()}, {platform.machine()}, Python {platform.python_version()}, torch {version('torch')}, "
-        f"timm {version('timm')}, torch-pruning {version('torch-pruning')}",
+        provenance("torch", "timm", "torch-pruning"),
         "",
         *summary(collect(names, arguments.cache, arguments.again)),
     ]

@@ -19,16 +19,15 @@ figures are the compiler's cycle model.
 
 import argparse
 import json
-import platform
 import time
 from collections.abc import Sequence
-from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pandas as pd
+from provenance import provenance
 
 from workbench.estimators import estimate
 from workbench.estimators.operator_networks import Point, operator_network, points
@@ -151,8 +150,7 @@ def main() -> None:
     options = "" if arguments.points is None and not arguments.kinds else " (a part)"
     lines = [
         f"make bench-sweep{options}",
-        f"{date.today()}, {platform.machine()}, Python {platform.python_version()}, vela {version('ethos-u-vela')}, "
-        f"seed {arguments.seed}, {len(chosen)} points on {', '.join(TARGETS)}",
+        f"{provenance('ethos-u-vela')}, seed {arguments.seed}, {len(chosen)} points on {', '.join(TARGETS)}",
         "",
         *report(table),
     ]

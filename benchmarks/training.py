@@ -17,15 +17,14 @@ From scratch means: weights drawn anew from the seed as timm draws them (normal,
 import argparse
 import json
 import os
-import platform
 from collections.abc import Callable
-from datetime import date
 from functools import partial
-from importlib.metadata import version
 from math import prod
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
+
+from provenance import provenance
 
 import workbench as wb
 from workbench.files import write_atomic
@@ -185,8 +184,7 @@ def main() -> None:
     arguments = parser.parse_args()
     lines = [
         "make bench-training",
-        f"{date.today()}, {platform.machine()}, Python {platform.python_version()}, torch {version('torch')}, "
-        f"timm {version('timm')}",
+        provenance("torch", "timm"),
         "",
         "capacity: mean ± standard deviation over the seeds, %",
         "",

@@ -18,13 +18,10 @@ embedded rooms elsewhere.
 import argparse
 import copy
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date
-from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean, median
@@ -32,6 +29,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from provenance import provenance
 from torch import Tensor, nn
 
 import workbench as wb
@@ -222,8 +220,7 @@ def main() -> None:
     pictures = resolve_task(str(CLOTHING) if CLOTHING.is_dir() else STAND_IN)
     lines = [
         "make bench-training-speed",
-        f"{date.today()}, {platform.machine()}, {torch.get_num_threads()} threads, Python {platform.python_version()}, "
-        f"torch {version('torch')}, timm {version('timm')}",
+        f"{provenance('torch', 'timm')}, {torch.get_num_threads()} threads",
         f"ceiling: a dense 3x3 convolution in float32 runs at {ceiling():.0f} GMAC/s; "
         f"load average {os.getloadavg()[1]:.1f}",
         "",
