@@ -11,7 +11,7 @@ a row belongs to one device.
     before    multiply-accumulates of the operator in front of it: what could hide a fetch
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -54,6 +54,13 @@ class OperatorWork:
 
     def __getitem__(self, column: str) -> np.ndarray:
         return self.table[:, COLUMNS.index(column)]
+
+    def charged(self, amounts: Iterable[float]) -> dict[str, float]:
+        """Graph operator -> the sum of what its operators are charged, one amount an operator of the table."""
+        charges: dict[str, float] = {}
+        for name, amount in zip(self.sources, amounts, strict=True):
+            charges[name] = charges.get(name, 0.0) + float(amount)
+        return charges
 
 
 def work_of(graph: Graph) -> OperatorWork:

@@ -73,10 +73,7 @@ class ProfiledModel:
     def predict_ops(self, graph: Graph) -> Mapping[str, float]:
         """Milliseconds per graph operator; what runs fused is charged to the first of its group."""
         work = work_of(graph)
-        spent: dict[str, float] = {}
-        for name, ms in zip(work.sources, self._predict(graph, work), strict=True):
-            spent[name] = spent.get(name, 0.0) + float(ms)
-        return spent
+        return work.charged(self._predict(graph, work))
 
     def predict(self, graph: Graph) -> float:
         """Milliseconds of one inference."""

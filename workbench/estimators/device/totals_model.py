@@ -57,10 +57,7 @@ class TotalsModel:
     def predict_ops(self, graph: Graph) -> Mapping[str, float]:
         """Milliseconds per graph operator; what runs fused is charged to the first of its group."""
         work = work_of(graph)
-        spent: dict[str, float] = {}
-        for name, ms in zip(work.sources, self.predict_work(work), strict=True):
-            spent[name] = spent.get(name, 0.0) + float(ms)
-        return spent
+        return work.charged(self.predict_work(work))
 
     def predict(self, graph: Graph) -> float:
         """Milliseconds of one inference."""
