@@ -46,7 +46,7 @@ from workbench.transforms import Transform
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nas-workbench" / "ledger"
 TARGETS = ("ethos-u85-1024", "ethos-u65-512", "ethos-u55-128")
-EPOCHS, MORE, PICTURES = 5, 2, 256
+EPOCHS, MORE, PICTURES = 12, 2, 256
 RATE = 1e-3
 JUDGED = 256  # pictures of train on which answers before training are compared
 ZERO_SHOT = 32  # of them, for zero-shot scores
@@ -150,7 +150,7 @@ class Ledger:
         """The network that learned the task."""
         from safetensors.torch import save
 
-        weights = CACHE / f"{self.file.stem}-{self.task.digest}-{seed}.safetensors"
+        weights = CACHE / f"{self.file.stem}-{self.task.digest}-{EPOCHS}-{seed}.safetensors"
         if not weights.is_file():
             learned = self.opened.finetune(self.data, epochs=EPOCHS, seed=seed, learning_rate=RATE)
             weights.parent.mkdir(parents=True, exist_ok=True)

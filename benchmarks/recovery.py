@@ -5,7 +5,7 @@
 mobilenetv2_100 with ImageNet weights at 96 x 96 on photographs of clothing (DATA, github: alexeygrigorev/
 clothing-dataset-small, in folders train, val and test), 3 seeds:
 
-    unedited    5 epochs; then as many more as a recovery has, without a teacher: trained as long as what is compared
+    unedited    12 epochs; then as many more as a recovery has, without a teacher: trained as long as what is compared
     recovered   the unedited network of 5 epochs, edited, `session.recover`: fitted, distilled, taught, each judged
     labels      beside it: the pretrained network edited, fitted on 128 pictures, then all these epochs on labels
 
@@ -33,7 +33,7 @@ from workbench.training.evidence import Hits
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nas-workbench" / "recovery"
 NETWORK, TARGET, PIXELS = "mobilenetv2_100", "ethos-u85-1024", 96
-EPOCHS, MORE = 5, 3
+EPOCHS, MORE = 12, 3
 OPTIONS: dict[str, Any] = {"learning_rate": 1e-3}
 FUSED = (wb.FuseIBN("*[kind==ibn, resolution>=12]"),)
 EDITS: dict[str, tuple[Any, ...]] = {
