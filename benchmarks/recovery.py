@@ -6,7 +6,7 @@ mobilenetv2_100 with ImageNet weights at 96 x 96 on photographs of clothing (DAT
 clothing-dataset-small, in folders train, val and test), 3 seeds:
 
     unedited    12 epochs; then as many more as a recovery has, without a teacher: trained as long as what is compared
-    recovered   the unedited network of 5 epochs, edited, `session.recover`: fitted, distilled, taught, each judged
+    recovered   the unedited network of 12 epochs, edited, `session.recover`: fitted, distilled, taught, each judged
     labels      beside it: the pretrained network edited, fitted on 128 pictures, then all these epochs on labels
 
 Every network is judged on the pictures of the test part. Differences are those of the same pictures and the same seed;

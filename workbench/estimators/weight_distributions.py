@@ -47,7 +47,7 @@ class WeightValues:
             return None
         schemes: Schemes = op.get("compress", ())
         model_shape = self.shapes.get(param.name)
-        if model_shape is None or len(model_shape) != len(param.shape):
+        if model_shape is None or _is_another(model_shape, param.shape):
             return _seeded(param, schemes) if schemes else None
         shape = param.shape if schemes else model_shape
         key = (param.name, shape, schemes, before.name if before is not None else "")
@@ -90,6 +90,11 @@ def weight_values(graph: Graph, weights: Weights | None) -> WeightValues:
     params = {param.name: param.shape for op in graph.ops if (param := op.param("weight")) is not None}
     shapes = {name: shape for name, shape in params.items() if len(shape) > 1 and weights(name, shape) is not None}
     return WeightValues(MappingProxyType(shapes), weights)
+
+
+def _is_another(model_shape: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether a weight belongs to another layer than the model's of its name, such as a dense one to a depthwise."""
+    return len(model_shape) != len(shape) or model_shape[1] == 1 < shape[1]
 
 
 def _fitted(weight: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
