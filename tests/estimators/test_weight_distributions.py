@@ -242,3 +242,32 @@ def test_an_edited_graph_may_be_the_first_that_asks():
     other = wb.open(heavy("mobilenetv2_050"), target="ethos-u55-128", input_size=SIZE)
     assert other.estimate
     assert other.apply(wb.DepthMultiplier(0.75)).estimate.latency_ms == first
+
+
+class Bottleneck(nn.Module):
+    """An inverted bottleneck as people write it, whose fused kernel takes the name of the depthwise one."""
+
+    def __init__(self):
+        super().__init__()
+        norm = nn.BatchNorm2d
+        self.conv = nn.Sequential(
+            nn.Conv2d(48, 288, 1, bias=False), norm(288), nn.ReLU(),
+            nn.Conv2d(288, 288, 3, 1, 1, groups=288, bias=False), norm(288), nn.ReLU(),
+            nn.Conv2d(288, 48, 1, bias=False), norm(48),
+        )  # fmt: skip
+
+    def forward(self, x):
+        return x + self.conv(x)
+
+
+@pytest.mark.parametrize("target", ["ethos-u55-128", "ethos-u85-256"])
+def test_a_composed_kernel_lies_inside_the_interval(target):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 48, 3, 2, 1), Bottleneck()).eval()
+    fused = wb.open(model, target=target, input_size=(3, 12, 12)).apply(wb.FuseIBN("1"))
+    estimate = fused.estimate
+    low, high = estimate.latency_interval_ms
+    kernel = next(op for op in fused.graph.ops if op.kind == "conv2d" and op.param("weight").shape == (288, 48, 3, 3))
+    assert fused.weight_values.of(kernel) is None  # not the depthwise kernel's, repeated over all inputs
+    assert low <= fused.verify().latency_ms <= high
+    assert low < 0.97 * estimate.latency_ms
