@@ -46,6 +46,15 @@ def test_every_stage_brings_something_and_the_session_says_what(learned, tmp_pat
     assert learned.recovery.empty and list(learned.recovery.columns) == ["stage", "score", "seconds"]
 
 
+def test_without_epochs_it_is_fitted_and_distilled_and_the_next_call_goes_on_from_there(learned):
+    edited = learned.apply(*EDITS)
+    start = edited.recover("digits", epochs=0, **QUICK)
+    assert list(start.recovery.stage) == ["before the edits", "fitted", "distilled"]
+    assert start.recovery.score.iloc[-1] == pytest.approx(start.evaluate("digits").value)
+    assert list(start.history["transform"])[-1] == "weights of digits, fitted"
+    assert list(edited.recover("digits", epochs=1, **QUICK).recovery.score[:3]) == list(start.recovery.score)
+
+
 def test_interrupted_between_blocks_it_goes_on_and_ends_with_the_same_weights(learned, tmp_path, monkeypatch):
     edited = learned.apply(*EDITS)
     task, calls = resolve_task("digits"), []

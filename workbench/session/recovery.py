@@ -98,8 +98,8 @@ def recover(
     with shown("recovering") as progress:
         distilled = Distilled.of(state, before, teacher, data, pictures, steps, progress)
         if not taught:
-            rows = (*stages, *distilled.stages)
-            return state.after(Learned(state.graph, tensors_of(distilled.edited.module), f"{data.name}, fitted", (), rows))
+            fitted = tensors_of(distilled.edited.module)
+            return state.after(Learned(state.graph, fitted, f"{data.name}, fitted", (), (*stages, *distilled.stages)))
         with _timed(stages, "taught"):
             trained, weights = _taught(state, before, teacher, distilled.edited, data, schedule, progress)
     stages[-1]["score"] = trained.epochs[-1]["score"]
