@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import torch
 from torch import nn
 
 from ..background import Background
@@ -17,7 +18,7 @@ from ..surgery.library import BlockEntry, BlockLibrary, fill
 from ..surgery.local_choices import LeftOut, divided, local_choices
 from ..training import Task, resolve_task
 from ..training.scoring import logits
-from .learning import images_of
+from .learning import images_of, size_of
 
 __all__ = ["PICTURES", "STEPS", "built", "filled", "library_of"]
 
@@ -34,9 +35,9 @@ def library_of(state: State, task: str | Path | Task, pictures: int, steps: int)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise InputError(f"{name} is {value!r}; it must be a whole number of at least {least}")
     unedited, data = _unedited(state), resolve_task(task)
-    model, images = build_state(unedited), images_of(unedited, data, pictures)
-    data.check(logits(model, images[:2]), unedited.model_name)
-    return BlockLibrary(model, unedited.graph, images, steps)
+    model, size = build_state(unedited), size_of(unedited)
+    data.check(logits(model, torch.zeros(2, *size)), unedited.model_name)
+    return BlockLibrary(model, unedited.graph, images_of(unedited, data, pictures), steps)
 
 
 def filled(state: State, task: str | Path | Task, pictures: int, steps: int, block: bool = True) -> pd.DataFrame:
