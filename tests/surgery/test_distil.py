@@ -52,6 +52,12 @@ def test_what_cannot_improve_stays_as_it_was_and_nothing_else_moves(fused):
     assert all(p.grad is None for p in student.parameters())
 
 
+def test_no_steps_change_nothing(fused):
+    student = copy.deepcopy(fused.fitted)
+    assert distil(student, fused.original, "blocks.2.1", smooth(8, 64, seed=2), steps=0) == 1
+    assert all(torch.equal(value, fused.fitted.state_dict()[key]) for key, value in student.state_dict().items())
+
+
 def test_statistics_of_norms_and_other_blocks_keep_their_bits(fused):
     student = copy.deepcopy(fused.fitted)
     distil(student, fused.original, "blocks.2.1", smooth(8, 64, seed=2), steps=10)

@@ -16,8 +16,9 @@ from workbench.surgery.activations import capture
 from workbench.surgery.assembly import assemble
 from workbench.surgery.conformance import require_equal
 from workbench.surgery.library import BlockEntry, BlockLibrary, fill
-from workbench.surgery.local_choices import BlockChoice, LeftOut, local_choices
+from workbench.surgery.local_choices import BlockChoice, LeftOut, divided, local_choices
 from workbench.surgery.norm_statistics import estimate_statistics
+from workbench.transforms import compose
 
 from ..training.networks import bottlenecks
 from .conftest import smooth
@@ -172,13 +173,22 @@ def test_damaged_entries_and_missing_ones_are_told_in_a_sentence(library, choice
         BlockLibrary(library.model, library.graph, library.images[:4])
 
 
-def test_a_session_fills_the_library_of_its_network_before_the_steps():
-    session = wb.open(bottlenecks(), input_size=(3, 16, 16), target="ethos-u65-512")
-    table = session.library("digits", pictures=16, distil=1)
-    assert list(table.columns) == ["block", "choice", "loss_fitted", "loss_distilled", "seconds", "note"]
-    done = table[table.note == ""]
-    assert set(done.block) == {"blocks.0", "blocks.1", "blocks.2"} and done.loss_distilled.notna().all()
-    assert (table[table.note != ""].block == "").all()
-    assert session.apply(wb.FuseIBN("blocks.0")).library("digits", pictures=16, distil=1).equals(table)
-    with pytest.raises(InputError, match="pictures is 4; it must be a whole number of at least 8"):
-        session.library("digits", pictures=4)
+def test_steps_taken_are_the_choices_of_the_catalogue_however_they_were_taken(library, graph, choices, target):
+    """One step of several blocks, a block before that is gone: the same entries, up to what reaches further."""
+    of = {(slot.block, choice.label): choice for slot in catalogue(graph, target).slots for choice in slot.choices}
+    taken = [of["blocks.1", "drop"], of["blocks.2", "narrow 0.5"]]
+    transforms = [wb.FuseIBN("blocks.[02]"), *(transform for choice in taken for transform in choice.transforms)]
+    steps = compose([*transforms, wb.DepthMultiplier(0.5)], graph, target)
+    local, after, further = divided(graph, [step.plan for step in steps])
+    files = {library.file(choice) for choice in local}
+    labels = {"blocks.0": "fuse", "blocks.1": "drop", "blocks.2": "fuse, narrow 0.5"}
+    assert files == {library.file(choices[key]) for key in labels.items()}
+    assert after == steps[-2].graph and further == (steps[-1].plan,)
+    late = compose([wb.FuseIBN("blocks.0"), taken[0].transforms[0], wb.FuseIBN("blocks.2")], graph, target)
+    again, after, further = divided(graph, [step.plan for step in late])
+    assert {library.file(choice) for choice in again} == {
+        library.file(choices[key]) for key in (("blocks.0", "fuse"), ("blocks.1", "drop"), ("blocks.2", "fuse"))
+    }
+    assert after == late[-1].graph and not further
+    plans = tuple(step.plan for step in compose([wb.DepthMultiplier(0.5), wb.FuseIBN("blocks.0")], graph, target))
+    assert divided(graph, plans) == ((), graph, plans)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -28,6 +27,7 @@ from ..training import (
     score,
     score_with,
 )
+from ..training.scoring import training_pictures
 
 __all__ = ["evaluate", "images_of", "learn", "schedule_of", "size_of", "with_weights"]
 
@@ -108,11 +108,7 @@ def evaluate(
 
 def images_of(state: State, task: Task, count: int = _IMAGES) -> torch.Tensor:
     """Training pictures of a task as the network reads them, spread over all of them; no labels."""
-    size = size_of(state)
-    total = task.count("train")
-    which = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
-    pictures, _ = task.batch("train", which, size[1:])
-    return prepared(pictures, size, state.base.module)
+    return training_pictures(task, size_of(state), state.base.module, count)
 
 
 def _answer(module: nn.Module, images: torch.Tensor) -> Any:

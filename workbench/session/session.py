@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from .. import advice
+from ..errors import InputError
 from ..estimators import Budgets
 from ..hardware import Measurement
 from ..report import picture, write_page
@@ -16,13 +17,13 @@ from ..state import Applied, Change, State, Verification
 from ..surgery import build_state, require_buildable
 from ..training import Part, Score, Task
 from ..widgets import Bench
-from .block_library import filled
+from .block_library import PICTURES, STEPS, built, filled
 from .budgets import meet
 from .bundle import bundle
 from .export import export, int8_fidelity
 from .files import save
 from .learning import evaluate, with_weights
-from .recovery import EPOCHS, PICTURES, STEPS, finetune, recover
+from .recovery import EPOCHS, finetune, recover
 from .verifying import fidelity_of, verify
 
 __all__ = ["Session"]
@@ -96,15 +97,31 @@ class Session(State):
 
     # ---- make ---------------------------------------------------------------------------------------------------
 
-    def build(self, calibration: torch.Tensor | None = None, distil: int = 0) -> nn.Module:
+    def build(
+        self,
+        calibration: torch.Tensor | None = None,
+        distil: int = 0,
+        *,
+        library: str | Path | Task | None = None,
+    ) -> nn.Module:
         """The edited model: a plain module of its own class, in eval mode, weights carried.
 
         calibration: images [N, C, H, W] on which replaced blocks are fitted and batch norms re-estimated; without
         them weights are carried where mathematics allows and composed elsewhere. distil: so many training steps bring
         each fitted block nearer to the original's outputs on those images, no labels needed; 300 are a good number
         and take seconds a block. A bar shows how far it is.
+
+        library: a task, whose block library (`library`, with the numbers it has there) gives the blocks, in the place
+        of both. What is not in it yet is made first, so the result is the same whatever was filled before. Steps taken
+        since weights were learned that change blocks alone are put together from it; batch norms are re-estimated on
+        its pictures; the first step that reaches further, and all after it, are carried out with some of them as
+        calibration. A plain `build()` looks into no library: what it makes depends on the session alone.
         """
-        return build_state(self, calibration, distil)
+        if library is None:
+            return build_state(self, calibration, distil)
+        if calibration is not None or distil:
+            raise InputError("build takes library=, whose blocks are fitted and distilled, or calibration= and distil=")
+        return built(self, library)
 
     def finetune(
         self,
@@ -160,7 +177,9 @@ class Session(State):
         rows = [] if self.learned is None else list(self.learned.stages)
         return pd.DataFrame(rows, columns=["stage", "score", "seconds"])
 
-    def library(self, task: str | Path | Task, *, pictures: int = PICTURES, distil: int = STEPS) -> pd.DataFrame:
+    def library(
+        self, task: str | Path | Task, *, pictures: int = PICTURES, distil: int = STEPS, block: bool = True
+    ) -> pd.DataFrame:
         """Fill the block library: every block edited every way the catalogue offers, by itself.
 
         What is edited is the network before the steps applied since weights were learned; an edited block is fitted by
@@ -173,8 +192,13 @@ class Session(State):
 
         A bar shows how far it is. Entries are kept under WORKBENCH_HOME, for every session and every target of this
         network, these weights and pictures: the same call goes on where it was interrupted, from the last whole entry.
+        `build(library=task)` and `recover` start from them.
+
+        block: False gives back at once what is kept, and fills the rest in a thread; the same call again shows how far
+        it is, and with block=True goes on in its place. Raises InputError where the task is of another kind than what
+        the network answers.
         """
-        return filled(self, task, pictures, distil)
+        return filled(self, task, pictures, distil, block)
 
     def with_weights(self, weights: nn.Module | str | Path) -> Self:
         """The session with the weights of a module, or a .safetensors file, that fit its network as it is now.

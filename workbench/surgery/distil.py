@@ -66,7 +66,8 @@ def imitate(
         student.requires_grad_(True)
         groups = [{"params": [p], "lr": _RATE * _size(p)} for p in student.parameters()]
         adam = torch.optim.Adam(groups, betas=(0.9, 0.99))
-        annealed = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: (1 + cos(pi * min(1, step / steps))) / 2)
+        last = max(1, steps)
+        annealed = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: (1 + cos(pi * min(1, step / last))) / 2)
         first = least = _error(student, *judge)
         best = copy.deepcopy(student.state_dict())
         for step, rows in enumerate(_batches(len(fitted[0]), steps), 1):

@@ -2,17 +2,34 @@
 
 A choice is local where all operators outside its block stay as they are and the block still makes a map of the same
 shape. Narrowed stages, evened channels and ranges of fused blocks reach further and are named as left out.
+
+Steps already taken are told apart the same way: a plan of many blocks is a choice for each of them where each part is
+local by itself.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from ..graph import Block, Graph, Op, Plan
+from ..graph import (
+    Block,
+    Compress,
+    Edit,
+    ExchangeLayer,
+    FuseLayers,
+    Graph,
+    Op,
+    Plan,
+    ReplaceBlock,
+    Resize,
+    SetInput,
+    SetSpatial,
+    rewrite,
+)
 from ..hardware import Target
 from ..space import Space, option
 from .block_network import block_networks
 
-__all__ = ["BlockChoice", "LeftOut", "local_choices"]
+__all__ = ["BlockChoice", "LeftOut", "divided", "local_choices"]
 
 
 @dataclass(frozen=True)
@@ -71,6 +88,83 @@ def local_choices(space: Space, graph: Graph, target: Target) -> tuple[tuple[Blo
                 continue
             others.append(LeftOut(slot.block, choice.label, reason))
     return tuple(local), tuple(others)
+
+
+def divided(graph: Graph, plans: Sequence[Plan]) -> tuple[tuple[BlockChoice, ...], Graph, tuple[Plan, ...]]:
+    """What plans, taken one after the other on `graph`, do to blocks alone, and what reaches further.
+
+    Returns a choice for each block that the first plans change, the graph after those, and the plans from the first one
+    on that is not local. Choices that a Space offers for the same block come out equal but for their labels.
+    """
+    alone = block_networks(graph)
+    chosen: dict[str, tuple[Plan, ...]] = {}
+    now = graph
+    for number, plan in enumerate(plans):
+        parts = _parts(now, plan)
+        after = rewrite(now, plan)
+        if parts is None or not parts.keys() <= alone.keys() or not _are_local(now, parts, after):
+            return _choices(chosen), now, tuple(plans[number:])
+        for block, part in parts.items():
+            edits = (_reading(edit, _input(now, block), _input(graph, block)) for edit in part.edits)
+            chosen[block] = (*chosen.get(block, ()), Plan(tuple(edits)))
+        now = after
+    return _choices(chosen), now, ()
+
+
+def _choices(chosen: dict[str, tuple[Plan, ...]]) -> tuple[BlockChoice, ...]:
+    return tuple(BlockChoice(block, "its steps", plans) for block, plans in chosen.items())
+
+
+def _parts(graph: Graph, plan: Plan) -> dict[str, Plan] | None:
+    """Block -> the edits of the plan that are inside it; None where one is in no block, or in several."""
+    block_of = {name: block.name for block in graph.blocks for name in block.ops}
+    parts: dict[str, Plan] = {}
+    for edit in plan.edits:
+        blocks = {block_of.get(name) for name in _edited_ops(graph, edit)}
+        block = blocks.pop() if len(blocks) == 1 else None
+        if block is None:
+            return None
+        parts[block] = parts.get(block, Plan()) + Plan((edit,))
+        block_of |= {op.name: block for op in getattr(edit, "new_ops", ())}
+    return parts
+
+
+def _edited_ops(graph: Graph, edit: Edit) -> tuple[str, ...]:
+    """The operators that an edit names; of a segment those that carry its channels."""
+    if isinstance(edit, Resize):
+        layout = graph.channels.layout
+        return tuple(name for name, channels in layout.items() if edit.segment in channels.segments)
+    if isinstance(edit, SetInput):
+        return ()
+    return (edit.op,) if isinstance(edit, SetSpatial | Compress) else edit.ops
+
+
+def _are_local(graph: Graph, parts: dict[str, Plan], after: Graph) -> bool:
+    """Whether each part is local, and all of them together make the graph after the plan."""
+    for block, part in parts.items():
+        edited = rewrite(graph, part)
+        if not _is_local(graph, edited, next(b for b in graph.blocks if b.name == block)):
+            return False
+        graph = edited
+    return graph == after
+
+
+def _input(graph: Graph, block: str) -> str:
+    return next(b.input for b in graph.blocks if b.name == block)
+
+
+def _reading(edit: Edit, old: str, new: str) -> Edit:
+    """The edit with operators that read `new` instead of `old`: a block before may have been taken out."""
+    if old == new or not getattr(edit, "new_ops", ()):
+        return edit
+
+    def renamed(op: Op) -> Op:
+        return replace(op, inputs=tuple(new if name == old else name for name in op.inputs))
+
+    if isinstance(edit, ExchangeLayer):
+        return replace(edit, new_op=renamed(edit.new_op))
+    assert isinstance(edit, ReplaceBlock | FuseLayers)
+    return replace(edit, new_ops=tuple(map(renamed, edit.new_ops)))
 
 
 def _is_local(before: Graph, after: Graph, block: Block) -> bool:

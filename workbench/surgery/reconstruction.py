@@ -315,9 +315,17 @@ def _refit(model: nn.Module, graph: Graph, reader: Op, spread: Tensor, mean: Ten
     fitted[:, inside] = left + torch.einsum("og...,kg->ok...", gone, predicted)
     fitted[:, ~inside] = 0
     set_parameter(model, param.name, fitted.to(weight))
+    missing = mean[~inside] - predicted.T @ mean[inside]
+    _add_constant(model, graph, reader, (gone.flatten(2).sum(2) if gone.dim() > 2 else gone) @ missing)
+
+
+def _add_constant(model: nn.Module, graph: Graph, reader: Op, constant: Tensor) -> None:
+    """Make up for a constant [O] that the reader's sums lack: in its bias, or in the mean of the norm behind it."""
+    norm = _norm_behind(graph, reader)
     bias = reader.param("bias")
-    current = None if bias is None else get_parameter(model, bias.name)
-    if bias is not None and current is not None and _norm_behind(graph, reader) is None:
-        missing = mean[~inside] - predicted.T @ mean[inside]
-        summed = gone.flatten(2).sum(2) if gone.dim() > 2 else gone
-        set_parameter(model, bias.name, (current.detach().double() + summed @ missing).to(current))
+    if norm is not None:
+        running_mean = get_parameter(model, f"{norm.module}.running_mean")
+        if running_mean is not None:  # else the norm takes each batch's own mean
+            running_mean.sub_(constant.to(running_mean))
+    elif bias is not None and (current := get_parameter(model, bias.name)) is not None:
+        set_parameter(model, bias.name, (current.detach().double() + constant).to(current))

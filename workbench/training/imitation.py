@@ -9,17 +9,15 @@ with m_k the mean of B_k y_k over pictures and positions, so that a block that m
 (hints, Romero et al. 2015, FitNets; the bases take the place of learned regressors).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .parts import Part
-from .tasks import Task
+from .derived import Derived
 
 __all__ = ["Imitation", "Point", "Watched"]
 
@@ -89,51 +87,17 @@ class Watched(nn.Module):
 
 
 @dataclass(frozen=True)
-class Imitation(Task):
+class Imitation(Derived):
     """The task, for `Watched` networks. weight: of the maps beside the outputs."""
 
-    task: Task
     weight: float = 1.0
-
-    @property
-    def name(self) -> str:
-        return self.task.name
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return self.task.classes
-
-    @property
-    def head(self) -> str:
-        return self.task.head
-
-    @property
-    def schedule(self) -> Mapping[str, Any]:
-        return self.task.schedule
 
     @property
     def digest(self) -> str:
         return f"{self.task.digest}-imitation-{_LOOP}-{self.weight:g}"
 
-    @property
-    def metric(self) -> str:
-        return self.task.metric
-
-    @property
-    def held_out(self) -> frozenset[Part]:
-        return self.task.held_out
-
     def losses(self, outputs: Any, targets: Any) -> Tensor:
         return self.task.losses(_outputs(outputs), targets)
-
-    def count(self, part: Part) -> int:
-        return self.task.count(part)
-
-    def batch(self, part: Part, rows: np.ndarray, size: tuple[int, int]) -> tuple[Tensor, Any]:
-        return self.task.batch(part, rows, size)
-
-    def varied(self, images: Tensor, targets: Any, generator: torch.Generator) -> tuple[Tensor, Any]:
-        return self.task.varied(images, targets, generator)
 
     def check(self, outputs: Any, name: str) -> None:
         self.task.check(_outputs(outputs), name)
@@ -147,9 +111,6 @@ class Imitation(Task):
         if not pairs or not self.weight:
             return distance
         return distance + self.weight * torch.stack([_error(z, y) for z, y in pairs]).mean()
-
-    def scorer(self) -> Any:
-        return self.task.scorer()
 
 
 def _outputs(outputs: Any) -> Any:

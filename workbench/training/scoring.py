@@ -13,7 +13,7 @@ from .parts import Part
 from .scores import Score
 from .tasks import Task, check_part
 
-__all__ = ["logits", "prepared", "score", "score_with"]
+__all__ = ["logits", "prepared", "score", "score_with", "training_pictures"]
 
 _BATCH = 64
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
@@ -64,6 +64,14 @@ def logits(module: nn.Module, images: Tensor) -> Any:
             return module(images)
     finally:
         module.train(training)
+
+
+def training_pictures(task: Task, size: tuple[int, int, int], module: nn.Module, count: int) -> Tensor:
+    """Pictures that the task trains on as the module reads them, at most `count`, spread over all; no labels."""
+    total = task.count("train")
+    rows = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
+    pictures, _ = task.batch("train", rows, size[1:])
+    return prepared(pictures, size, module)
 
 
 def prepared(images: Tensor, size: tuple[int, int, int], module: nn.Module) -> Tensor:
