@@ -70,9 +70,9 @@ def test_the_path_leads_from_the_opened_model_here(opened):
     assert [len(each.changes) for each in state.path] == [0, 1, 2, 3]
     assert state.path[0] == state.baseline == opened and state.path[-1] == state
     assert list(state.history["transform"])[1:] == [
-        "DepthMultiplier()",
+        "DepthMultiplier(ratio=0.75, blocks='*', importance='magnitude')",
         "weights of task 1",
-        "EvenChannels(direction='up', multiple=12)",
+        "EvenChannels(direction='up', multiple=12, blocks='*', importance='magnitude', sram_kib=None, model_kib=None)",
     ]
 
 
