@@ -16,9 +16,9 @@ PACKAGE = Path(workbench.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 # A part may import from those before it, never from those after it.
 PARTS = (
-    "errors", "files", "progress", "metrics", "choices", "graph", "hardware", "estimators", "transforms", "recipe",
-    "state", "space", "surgery", "advice", "training", "deploy", "forecast", "search", "mining", "report", "widgets",
-    "session", "cli",
+    "errors", "files", "progress", "metrics", "table", "choices", "graph", "hardware", "estimators", "transforms",
+    "recipe", "state", "space", "surgery", "advice", "training", "deploy", "forecast", "search", "mining", "report",
+    "widgets", "session", "cli",
 )  # fmt: skip
 ORDER = {part: place for place, part in enumerate(PARTS)}
 KNOW_TORCH = (

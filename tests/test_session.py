@@ -149,7 +149,8 @@ def test_apply_takes_several_changes_and_undo_one_at_a_time(session, fused):
     assert list(both.history["transform"]) == [
         "opened",
         "FuseIBN(blocks='blocks.1.*')",
-        "EvenChannels(direction='nearest', multiple=16, blocks='*', importance='magnitude', sram_kib=None, model_kib=None)",
+        "EvenChannels(direction='nearest', multiple=16, blocks='*', importance='magnitude', "
+        "sram_kib=None, model_kib=None)",
     ]
     assert both.history["latency_ms"].iloc[-1] == both.estimate.latency_ms
     assert both.history["change_ms"].sum() == pytest.approx(both.estimate.latency_ms - session.estimate.latency_ms)

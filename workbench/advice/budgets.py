@@ -24,6 +24,7 @@ from ..choices import Bound, choose
 from ..errors import BudgetError, InputError
 from ..estimators import Budgets, Estimate, WeightValues, alone, delta_ms, estimate, weight_values
 from ..graph import Graph
+from ..metrics import metric_text
 from ..progress import Progress
 from ..space import Choice, Option, block_options, option
 from ..state import State
@@ -276,9 +277,9 @@ def _wall(budgets: Budgets, nearest: list[Met], refusals: Refusals) -> BudgetErr
     missed = budgets.missed(near.estimate)
     name = max(missed, key=lambda key: missed[key]) if missed else "latency_ms"
     figures = {
-        "latency_ms": f"{near.estimate.latency_ms:.3f} ms",
-        "sram_kib": f"{near.estimate.sram_bytes / 1024:.0f} KiB of SRAM",
-        "model_kib": f"{near.estimate.weight_bytes / 1024:.0f} KiB of weights",
+        "latency_ms": metric_text("latency_ms", near.estimate.latency_ms),
+        "sram_kib": f"{metric_text('sram_bytes', near.estimate.sram_bytes)} of SRAM",
+        "model_kib": f"{metric_text('weight_bytes', near.estimate.weight_bytes)} of weights",
     }
     wall = _WALLS.get(name) or {"compute": "compute"}.get(near.estimate.bound, near.estimate.bound.upper())
     error = BudgetError(

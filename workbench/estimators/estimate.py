@@ -8,6 +8,8 @@ import pandas as pd
 
 from ..graph import Graph
 from ..graph.kinds import SOURCES
+from ..metrics import latencies_text
+from ..table import Table
 from .block_table import block_table
 
 __all__ = ["Detail", "Estimate"]
@@ -29,7 +31,7 @@ class Detail:
     @cached_property
     def ops(self) -> pd.DataFrame:
         block_of = {name: block.name for block in self.graph.blocks for name in block.ops}
-        return pd.DataFrame(
+        return Table(
             {
                 "name": op.name,
                 "module": op.module,
@@ -50,7 +52,7 @@ class Detail:
 
     @cached_property
     def memory_timeline(self) -> pd.DataFrame:
-        return pd.DataFrame(
+        return Table(
             {"op": op, "live_bytes": live, "tensors": ", ".join(names)} for op, live, names in self.timeline()
         )
 
@@ -111,8 +113,7 @@ class Estimate:
     @property
     def basis(self) -> str:
         """In words: the interval, the share that comes from your own compiles, and what widens the interval."""
-        low, high = self.latency_interval_ms
-        text = f"90 %: {low:.3f} to {high:.3f} ms"
+        text = f"90 %: {latencies_text(self.latency_interval_ms)}"
         if self.own >= 0.005:
             text += f"; {100 * self.own:.0f} % of it from your own compiles"
         if self.outside:

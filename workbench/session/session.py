@@ -14,6 +14,7 @@ from ..hardware import Measurement
 from ..report import picture, write_page
 from ..state import Applied, Change, State, Verification
 from ..surgery import build_state, require_buildable
+from ..table import Table
 from ..training import Part, Score, Task
 from ..widgets import Bench
 from .block_library import filled
@@ -158,7 +159,7 @@ class Session(State):
     def recovery(self) -> pd.DataFrame:
         """What each stage of the last recovery brought: stage, score (validation pictures), seconds; else no row."""
         rows = [] if self.learned is None else list(self.learned.stages)
-        return pd.DataFrame(rows, columns=["stage", "score", "seconds"])
+        return Table(rows, columns=["stage", "score", "seconds"])
 
     def library(self, task: str | Path | Task, *, pictures: int = PICTURES, distil: int = STEPS) -> pd.DataFrame:
         """Fill the block library: every block edited every way the catalogue offers, by itself.
@@ -174,7 +175,7 @@ class Session(State):
         A bar shows how far it is. Entries are kept under WORKBENCH_HOME, for every session and every target of this
         network, these weights and pictures: the same call goes on where it was interrupted, from the last whole entry.
         """
-        return filled(self, task, pictures, distil)
+        return Table(filled(self, task, pictures, distil))
 
     def with_weights(self, weights: nn.Module | str | Path) -> Self:
         """The session with the weights of a module, or a .safetensors file, that fit its network as it is now.
@@ -208,7 +209,7 @@ class Session(State):
         images: [N, C, H, W]. calibration: the images the blocks are fitted on, the same ones where not given
         (other images give the stricter figure). distil: as for `build`.
         """
-        return fidelity_of(self, images, calibration, distil)
+        return Table(fidelity_of(self, images, calibration, distil))
 
     def verify(self, timeout_s: float | None = None) -> Verification:
         """Compile the network for real and show it beside the estimate.
@@ -247,7 +248,7 @@ class Session(State):
         sram_kib, dram_kib, flash_kib, and left_to_cpu, the operators whose time no figure holds. The file is checked,
         and written whole or not at all.
         """
-        return export(self, Path(path), calibration, task, activations, int16_layers)
+        return Table(export(self, Path(path), calibration, task, activations, int16_layers))
 
     def int8_fidelity(
         self,
@@ -266,7 +267,7 @@ class Session(State):
         images: [N, C, H, W], a few are enough; own is of the first 8. The rest is as for `export`; ranges come from
         the same images where no others are given.
         """
-        return int8_fidelity(self, images, calibration, activations, int16_layers)
+        return Table(int8_fidelity(self, images, calibration, activations, int16_layers))
 
     def bundle(
         self,

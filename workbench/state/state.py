@@ -10,7 +10,7 @@ from ..errors import InputError, WorkbenchError, unknown
 from ..estimators import Estimate, WeightValues, block_table, estimate, is_calibrated
 from ..graph import Graph, Plan
 from ..hardware import Measurement, Target, resolve
-from ..metrics import METRICS
+from ..metrics import METRICS, metric_text
 from ..recipe import Recipe
 from ..transforms import Step, describe
 from .base import Base, Size
@@ -242,7 +242,8 @@ class State:
         if estimate is None:
             cost = "not calibrated"
         else:
-            cost = f"{estimate.latency_ms:.3f} ms estimated, SRAM {estimate.sram_bytes / 1024:.0f} KiB"
+            latency, sram = (metric_text(name, getattr(estimate, name)) for name in ("latency_ms", "sram_bytes"))
+            cost = f"{latency} estimated, SRAM {sram}"
             cost += "" if estimate.complete else f", incomplete ({len(estimate.cpu_ops)} operators not counted)"
         return f"<{type(self).__name__} {self.model_name} {size} on {self.target.name}: {cost}, {steps}{weights}>"
 
