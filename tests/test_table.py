@@ -40,7 +40,7 @@ def test_what_is_made_of_a_table_is_shown_alike(table) -> None:
     parts = [table.head(1), table[["block", "latency_ms"]], table.sort_values("loss"), table.query("latency_ms > 1")]
     for part in [*parts, copy.deepcopy(table), table.copy(), table.drop(columns="good")]:
         assert "9.29 ms" in repr(part)
-    assert "ms" not in repr(table[["latency_ms", "loss"]].corr())
+    assert " ms" not in repr(table[["latency_ms", "loss"]].corr())
 
 
 def test_rows_that_are_figures_name_the_unit() -> None:
