@@ -105,7 +105,7 @@ def quantity_text(value: float | None, unit: str) -> str:
     if value < 0:
         return MINUS + quantity_text(-value, unit)
     if unit == "share":
-        return f"{100 * value:.1f} %"
+        return "<0.1 %" if 0 < value < 0.0005 else f"{100 * value:.1f} %"
     if unit not in ("bytes", "count"):
         return f"<0.001 {unit}" if 0 < value < 0.0005 else f"{value:.{_digits(value, 2)}f} {unit}"
     step, units = (1024, ("B", "KiB", "MiB", "GiB")) if unit == "bytes" else (1000, ("", "k", "M", "G"))

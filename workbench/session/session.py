@@ -58,9 +58,16 @@ class Session(State):
         """What costs more than it should on this target, the most severe first.
 
         Columns: severity ("high", "medium", "low"), rule, block, share (of the latency), finding (the numbers in
-        words), mend (a transform to `apply`, None where there is none).
+        words, and what the mend gains), mend (a transform to `apply`, None where none gains anything).
         """
         return advice.findings(self)
+
+    def why(self, block: str) -> str:
+        """Why a block takes the time it takes, in words: what its time goes to, what limits that, what mends it.
+
+        block: its name, as in `blocks`. Raises UnknownName where there is none.
+        """
+        return advice.why(self, block)
 
     def suggest(self, n: int = 10, images: torch.Tensor | None = None) -> pd.DataFrame:
         """The n best steps, by percent of the latency gained per unit of fidelity lost (both predicted).
