@@ -269,6 +269,7 @@ def test_a_loaded_session_is_the_saved_one(saved):
     assert again.estimate == session.estimate
     assert [step.transform for step in again.steps] == [step.transform for step in session.steps]
     assert again.annotations == session.annotations
+    assert list(again.notes.since) == list(session.notes.since) == ["as it was"]
     assert again.undo().graph == session.undo().graph
     assert again.undo().undo().estimate == session.baseline.estimate
     assert again.undo().redo() == again

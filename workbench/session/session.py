@@ -11,7 +11,7 @@ from torch import nn
 from .. import advice
 from ..estimators import Budgets
 from ..hardware import Measurement
-from ..report import picture, write_page
+from ..report import code, picture, write_page
 from ..state import Applied, Change, State, Verification
 from ..surgery import build_state, require_buildable
 from ..table import Table
@@ -303,6 +303,12 @@ class Session(State):
         estimates.
         """
         return write_page(self, Path(path), compiled=verified, compiled_before=verified_before)
+
+    def code(self) -> str:
+        """The whole branch as Python to paste into a cell: `session` is then this network, on this target, with these
+        notes. What code cannot bring (a module of your own, a task, learned weights) is named in comments.
+        """
+        return code(self)
 
     def bench(self) -> Bench:
         """The interactive widget on this session."""
