@@ -2,13 +2,24 @@
 
 from pathlib import Path
 
+from ..estimators import Estimate
 from ..metrics import METRICS, TIMES, change_text, incomplete_text, metric_text, uncalibrated_text
 from ..state import State
 from .figures import block_figure
 from .markup import Markup, el
 from .palette import STEPS, scale_top, theme_css
+from .time_section import bound_words
 
-__all__ = ["PICTURE_CSS", "incomplete_note", "incomplete_sentence", "legend", "picture", "title_text", "totals"]
+__all__ = [
+    "PICTURE_CSS",
+    "bound_legend",
+    "incomplete_note",
+    "incomplete_sentence",
+    "legend",
+    "picture",
+    "title_text",
+    "totals",
+]
 
 PICTURE_CSS = theme_css(".wb-report") + (Path(__file__).parent / "static" / "picture.css").read_text("utf-8")
 
@@ -65,6 +76,13 @@ def legend(state: State, memory: bool = True) -> Markup:
     if memory and state.steps:
         keys.append(el("span", el("i", class_="wb-key-before"), "alive as opened"))
     return el("div", *keys, class_="wb-legend")
+
+
+def bound_legend(estimate: Estimate) -> Markup:
+    """What the colours mean where columns are coloured by what limits them."""
+    limits = dict.fromkeys(estimate.detail.bound.values())
+    keys = [el("span", el("i", class_=f"wb-key-{limit}"), bound_words(limit)) for limit in limits]
+    return el("div", el("span", "most of the time waits for"), *keys, class_="wb-legend")
 
 
 def incomplete_note(state: State) -> Markup | None:

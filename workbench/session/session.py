@@ -295,14 +295,23 @@ class Session(State):
         return save(self, Path(path))
 
     def share(
-        self, path: str | Path, *, verified: Measurement | None = None, verified_before: Measurement | None = None
+        self,
+        path: str | Path,
+        *,
+        verified: Measurement | None = None,
+        verified_before: Measurement | None = None,
+        latency_ms: float | None = None,
+        sram_kib: float | None = None,
+        model_kib: float | None = None,
     ) -> Path:
-        """Write one HTML page that opens with no network.
+        """Write one HTML page that opens with no network: time by block and operator, memory at every step, the target,
+        steps, code and notes, to be explored offline.
 
         verified, verified_before: what `verify()` gave for this session and for its baseline; shown beside the
-        estimates.
+        estimates. latency_ms, sram_kib, model_kib: budgets, as for `meet`, drawn beside what the network takes.
         """
-        return write_page(self, Path(path), compiled=verified, compiled_before=verified_before)
+        budgets = Budgets(latency_ms, sram_kib, model_kib)
+        return write_page(self, Path(path), compiled=verified, compiled_before=verified_before, budgets=budgets or None)
 
     def code(self) -> str:
         """The whole branch as Python to paste into a cell: `session` is then this network, on this target, with these
