@@ -140,7 +140,7 @@ def test_every_step_names_the_tensors_alive(session):
     assert max(step.live_bytes for step in steps) == session.estimate.peak_activation_bytes
     assert [step.op for step in steps] == list(session.estimate.memory_timeline.op)
     top = max(steps, key=lambda step: step.live_bytes)
-    assert top.tensors[0][1] >= top.tensors[-1][1] > 0
+    assert top.tensors[0][1] >= top.tensors[-1][1] > 0 and sum(size for _, size in top.tensors) == top.live_bytes
     assert set(live_bytes(session.graph, session.estimate)) == {step.block for step in steps}
 
 

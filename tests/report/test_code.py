@@ -20,7 +20,7 @@ def run(text: str, **names: object) -> wb.Session:
 def branch(fused: wb.Session) -> wb.Session:
     """A step by hand on another target, a recipe with a hostile name, notes of several lines."""
     other = wb.Target.ethos_u("ethos-u65-512", strategy="size", arena_bytes=262144)
-    recipe = wb.Recipe('it\'s "mine"\n)#', (wb.DepthMultiplier(0.75), wb.EvenChannels(multiple=8)))
+    recipe = wb.Recipe('it\'s "mine"\n)#', (wb.DepthMultiplier(0.75), wb.EvenChannels(multiple=12)))
     state = fused.on(other).apply(recipe).on("ethos-u55-128").apply(wb.ReplaceActivation("relu"))
     return state.annotate("", "two\nlines").annotate("blocks.2.0", "'quoted'")
 
@@ -36,7 +36,7 @@ def test_pasted_it_is_the_same(branch):
 
 
 def test_every_parameter_is_written(branch):
-    assert "wb.EvenChannels(direction='nearest', multiple=8, blocks='*', importance='magnitude'" in branch.code()
+    assert "wb.EvenChannels(direction='nearest', multiple=12, blocks='*', importance='magnitude'" in branch.code()
 
 
 def test_a_module_of_ones_own_is_named():

@@ -22,14 +22,11 @@ class Step:
 
 
 def live_steps(graph: Graph, estimate: Estimate) -> Sequence[Step]:
-    """Every step in execution order. Bytes of a tensor: its elements, one byte each; the target's rounding of shapes is
-    in the step's live bytes alone.
-    """
+    """Every step in execution order."""
     home = {name: block.name for block in graph.blocks for name in block.ops}
     steps = []
     for name, live, tensors in estimate.detail.timeline():
-        sizes = [(t, graph.by_name[t].elements if t in graph.by_name else 0) for t in tensors]
-        steps.append(Step(name, home.get(name, ""), live, tuple(sorted(sizes, key=lambda item: -item[1]))))
+        steps.append(Step(name, home.get(name, ""), live, tuple(sorted(tensors, key=lambda item: -item[1]))))
     return steps
 
 

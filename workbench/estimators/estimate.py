@@ -20,13 +20,13 @@ class Detail:
     """An estimate by operator; the tables are computed on first access.
 
     latency_ms, bound: by graph operator, those that cost nothing left out. timeline() returns (operator, live bytes,
-    names of the live tensors) for every step.
+    the live tensors as (name, bytes)) for every step.
     """
 
     graph: Graph
     latency_ms: Mapping[str, float]
     bound: Mapping[str, str]
-    timeline: Callable[[], Sequence[tuple[str, int, tuple[str, ...]]]]
+    timeline: Callable[[], Sequence[tuple[str, int, tuple[tuple[str, int], ...]]]]
 
     @cached_property
     def ops(self) -> pd.DataFrame:
@@ -53,7 +53,8 @@ class Detail:
     @cached_property
     def memory_timeline(self) -> pd.DataFrame:
         return Table(
-            {"op": op, "live_bytes": live, "tensors": ", ".join(names)} for op, live, names in self.timeline()
+            {"op": op, "live_bytes": live, "tensors": ", ".join(name for name, _ in tensors)}
+            for op, live, tensors in self.timeline()
         )
 
 

@@ -65,7 +65,7 @@ def _estimate(graph: Graph, network: Modelled, target: EthosU, correction: Corre
     )
 
 
-def _timeline(run: Sequence[HwOp], passes: Sequence[Pass]) -> list[tuple[str, int, tuple[str, ...]]]:
+def _timeline(run: Sequence[HwOp], passes: Sequence[Pass]) -> list[tuple[str, int, tuple[tuple[str, int], ...]]]:
     return [(run[m.op].sources[0], m.live_bytes, m.tensors) for m in replay(passes)]
 
 

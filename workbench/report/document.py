@@ -174,13 +174,13 @@ def _comparison(state: State, compiled: Measurement | None, before: Measurement 
         # of costs less is better; points of a score are not coloured, as their interval may hold none
         trained = metric["figures"] == "trained"
         change = (metric["change"], "") if trained else change_cell(metric["change"])
-        figures = (metric["figures"], "wb-text")
+        figures = (metric["figures"], "wb-text wb-roomy")
         rows.append(row([(str(name), "wb-text"), figures, (metric["before"], ""), (metric["after"], ""), change]))
     if compiled is not None or before is not None:
         rows += _compiled_rows(compiled, before)
     return el(
         "div",
-        plain_table(["metric", "figures", "as opened", "now", "change"], rows, text=2),
+        plain_table(["metric", "figures", "as opened", "now", "change"], rows, text=2, roomy=(1,)),
         el("p", state.target.latency_note, class_="wb-muted"),
     )
 
@@ -194,7 +194,7 @@ def _compiled_rows(compiled: Measurement | None, before: Measurement | None) -> 
         word = next(m.kind for m in (compiled, before) if m is not None)
         source = f"{word} (compiler cycle model)" if word == "compiled" else word
         texts = [metric_text(name, v) if v is not None else DASH for v in (a, b)]
-        cells = [(METRICS[name].label, "wb-text"), (source, "wb-text"), *((t, "") for t in texts)]
+        cells = [(METRICS[name].label, "wb-text"), (source, "wb-text wb-roomy"), *((t, "") for t in texts)]
         rows.append(row([*cells, change_cell(change_text(a, b))]))
     for when, m in (("as opened", before), ("now", compiled)):
         if m is not None and m.status not in ("compiled", "measured"):
@@ -214,8 +214,8 @@ def _blocks(state: State) -> Markup:
         cells = [
             el("td", i, data_value=i),
             el("td", swatch, el("code", facts["name"]), class_="wb-text", data_value=facts["name"]),
-            el("td", block_words(state.graph, block), class_="wb-text"),
-            el("td", shape_text(facts["shape"]), class_="wb-text"),
+            el("td", block_words(state.graph, block), class_="wb-text wb-roomy"),
+            el("td", shape_text(facts["shape"]), class_="wb-text wb-roomy"),
         ]
         if state.steps:
             cells.append(el("td", metric_text("latency_ms", before), data_value=sortable(before)))
@@ -228,9 +228,12 @@ def _blocks(state: State) -> Markup:
             cells.append(
                 el("td", text, class_=mood or None, data_value=sortable(latency / before - 1 if before else None))
             )
-        cells += [el("td", metric_text(m, facts[m]), data_value=sortable(facts[m])) for m in ("macs", "params")]
+        cells += [
+            el("td", metric_text(m, facts[m]), class_="wb-roomy", data_value=sortable(facts[m]))
+            for m in ("macs", "params")
+        ]
         rows.append(el("tr", *cells))
     latencies = ["as opened", "now", "share", "change"] if state.steps else ["latency", "share"]
-    return plain_table(
-        ["#", "block", "kind", "output", *latencies, "MACs", "parameters"], rows, text=(1, 2, 3), sort=True
-    )
+    names = ["#", "block", "kind", "output", *latencies, "MACs", "parameters"]
+    roomy = (2, 3, len(names) - 2, len(names) - 1)
+    return plain_table(names, rows, text=(1, 2, 3), sort=True, roomy=roomy)

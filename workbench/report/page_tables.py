@@ -36,11 +36,19 @@ def row(cells: Sequence[Cell]) -> Markup:
 
 
 def plain_table(
-    names: Sequence[str], rows: Sequence[Markup], *, text: int | tuple[int, ...], sort: bool = False
+    names: Sequence[str],
+    rows: Sequence[Markup],
+    *,
+    text: int | tuple[int, ...],
+    sort: bool = False,
+    roomy: Sequence[int] = (),
 ) -> Markup:
-    """text: how many of the first columns, or which ones, are text. sort: whether headings sort it."""
+    """text: how many of the first columns, or which ones, are text. sort: whether headings sort it. roomy: columns that
+    a narrow screen leaves out; their cells have the class wb-roomy, too.
+    """
     left = set(range(text)) if isinstance(text, int) else set(text)
-    heads = [el("th", name, scope="col", class_="wb-text" if i in left else None) for i, name in enumerate(names)]
+    classes = [" ".join(["wb-text"] * (i in left) + ["wb-roomy"] * (i in roomy)) for i in range(len(names))]
+    heads = [el("th", name, scope="col", class_=cls or None) for name, cls in zip(names, classes, strict=True)]
     table = el("table", el("thead", el("tr", *heads)), el("tbody", *rows), data_sort="" if sort else None)
     return el("div", table, class_="wb-wide", tabindex="0", role="region", aria_label=", ".join(names))
 

@@ -87,7 +87,7 @@ def _block(
 
 def _operator(op: Op, block: Block, latency: float, most: float, bound: str) -> Markup:
     path = op.module.removeprefix(block.name).removeprefix(".") or op.kind
-    bar = el("rect", width=f"{100 * latency / most:.1f}%", height="9", y="1", rx="1", class_="wb-bar")
+    bar = el("rect", width=f"{100 * latency / most:.1f}%", height="9", y="1", rx="1")
     return el(
         "tr",
         el("td", el("code", path), " ", el("span", _singular(group_of(op)), class_="wb-muted"), class_="wb-text"),
