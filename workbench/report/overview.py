@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ..advice import untrained_badge
 from ..estimators import Estimate
 from ..metrics import METRICS, TIMES, change_text, incomplete_text, metric_text, uncalibrated_text
 from ..state import State
@@ -101,6 +102,7 @@ def incomplete_sentence(state: State) -> str:
 
 def _head(state: State) -> Markup:
     estimate = state.try_estimate
+    badge = untrained_badge(state)
     steps = f"{len(state.steps)} step{'' if len(state.steps) == 1 else 's'}" if state.steps else "as opened"
     return el(
         "div",
@@ -108,6 +110,7 @@ def _head(state: State) -> Markup:
         " ",
         el("span", steps + ("" if estimate is None else f", estimated ({estimate.basis})"), class_="wb-muted"),
         *([" ", el("span", f"weights {state.weights_source}", class_="wb-muted")] if state.base.source else []),
+        *([" ", el("span", "untrained", title=badge, class_="wb-untrained")] if badge else []),
         class_="wb-head",
     )
 
