@@ -110,7 +110,7 @@ def test_layers_that_wait_for_flash():
     )
     assert abs(waiting.share - ops.latency_ms.sum() / session.estimate.latency_ms) < 1e-9
     assert "of weights" in waiting.text
-    assert "their weights have to come from flash" in headline(session)
+    assert "their layers wait for weights in flash" in headline(session)
 
 
 def test_why_names_parts_causes_and_mends(session):

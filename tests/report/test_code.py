@@ -21,7 +21,7 @@ def branch(fused: wb.Session) -> wb.Session:
     """A step by hand on another target, a recipe with a hostile name, notes of several lines."""
     other = wb.Target.ethos_u("ethos-u65-512", strategy="size", arena_bytes=262144)
     recipe = wb.Recipe('it\'s "mine"\n)#', (wb.DepthMultiplier(0.75), wb.EvenChannels(multiple=12)))
-    state = fused.on(other).apply(recipe).on("ethos-u55-128").apply(wb.ReplaceActivation("relu"))
+    state = fused.on(other).apply(recipe).on("ethos-u55-128").apply(wb.ReplaceActivation("hard_swish", ("relu6",)))
     return state.annotate("", "two\nlines").annotate("blocks.2.0", "'quoted'")
 
 

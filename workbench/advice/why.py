@@ -139,7 +139,7 @@ def _traffic(graph: Graph, estimate: Estimate, names: Sequence[str]) -> str:
     slow = [op for op in layers if estimate.detail.bound.get(op.name) not in (None, "compute", "sram")]
     weights = sum(prod(op.weight_shape) for op in slow)
     maps = sum(op.elements + graph.by_name[op.inputs[0]].elements for op in slow)
-    return "their weights have to come from" if weights > maps else "their feature maps go through"
+    return "their layers wait for weights in" if weights > maps else "their feature maps go through"
 
 
 def _waits(bound: str) -> str:
