@@ -59,6 +59,8 @@ class Table(pd.DataFrame):
         self.changes, self.units, self.of_other_values = tuple(changes), dict(units or {}), False
         if isinstance(data, pd.DataFrame):
             self.attrs.update(data.attrs)
+        if isinstance(data, Table):
+            self.changes, self.units = (*data.changes, *self.changes), {**data.units, **self.units}
 
     @property
     def _constructor(self) -> Callable[..., "Table"]:

@@ -34,7 +34,7 @@ def peak_panel(graph: Graph, estimate: Estimate) -> Markup | None:
     head = el("p", f"Step {peak + 1} of {len(steps)}, the peak: ", el("code", _runs(graph, top)), " ",
               el("b", f"{metric_text('peak_activation_bytes', top.live_bytes)} alive"), class_="wb-step")  # fmt: skip
     data = json.dumps(_walk(graph, steps), separators=(",", ":"), ensure_ascii=False)
-    return el("div", head, el("ul", *rows), class_="wb-alive", data_steps=data, data_peak=peak, aria_live="polite")
+    return el("div", head, el("ul", *rows), class_="wb-alive", data_steps=data, data_peak=peak)
 
 
 def _walk(graph: Graph, steps: Sequence[Step]) -> dict[str, Any]:
