@@ -16,7 +16,8 @@ PACKAGE = Path(workbench.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 # A part may import from those before it, never from those after it.
 PARTS = (
-    "errors", "files", "progress", "background", "metrics", "choices", "graph", "hardware", "estimators", "transforms",
+    "errors", "files", "progress", "background", "metrics", "table", "choices", "graph", "hardware", "estimators",
+    "transforms",
     "recipe", "state", "space", "surgery", "advice", "training", "deploy", "forecast", "search", "mining", "report",
     "widgets", "session", "cli",
 )  # fmt: skip

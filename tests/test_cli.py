@@ -1,5 +1,6 @@
 """The shell: the same answers as the API; errors are one sentence on stderr and exit code 2."""
 
+import json
 import re
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import pytest
 
 import workbench as wb
 from workbench.cli import main
+from workbench.metrics import metric_text
+from workbench.recipe import from_step
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "wide-array-fuse-early.yaml"
 SMALL = ["--input-size", "3,64,64"]
@@ -90,15 +93,22 @@ def test_errors_are_one_sentence_and_exit_code_2(arguments, said, capsys):
         ("apply", "mobilenetv2_100", str(RECIPE), "-o", "tuned.pdf"),
         ("verify", "mobilenetv2_100", "-r", "missing.yaml"),
         ("verify", "missing.wb", "-t", "ethos-u65-521"),
+        ("estimate", "missing.wb"),
+        ("findings", "mobilenetv2_100", "--ini", "missing.ini"),
+        ("findings", "mobilenetv2_100", "--system-config", "Ethos_U65_Clients"),
+        ("suggest", "mobilenetv2_100", "-n", "0"),
+        ("meet", "mobilenetv2_100"),
+        ("meet", "mobilenetv2_100", "--latency-ms", "-1"),
+        ("meet", "mobilenetv2_100", "--latency-ms", "1", "-o", "nowhere/tuned.wb"),
+        ("compare", "missing.tflite", "mobilenetv2_100"),
+        ("compare", "missing.wb"),
+        ("verify", "mobilenetv2_100", "--timeout", "0"),
+        ("verify", "missing.zip"),
     ],
     ids=" ".join,
 )
 def test_a_wrong_option_is_refused_before_torch_is_imported(arguments):
-    code = (
-        "import sys; from workbench.cli import main\n"
-        "try: main(sys.argv[1:])\n"
-        "finally: print('torch' in sys.modules)"
-    )
+    code = "import sys; from workbench.cli import main\ntry: main(sys.argv[1:])\nfinally: print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout.strip() == "False"
     assert re.fullmatch(r"workbench: [^\n]+\n", done.stderr)
@@ -116,3 +126,76 @@ def test_a_wrong_option_is_refused_before_torch_is_imported(arguments):
 def test_options_are_those_of_the_target(capsys, arguments, words):
     assert run("calibrate", *arguments) == 2
     assert words in capsys.readouterr().err
+
+
+INI = """[System_Config.Ours]
+core_clock=500e6
+axi0_port=Sram
+axi1_port=Dram
+Sram_clock_scale=1.0
+Sram_burst_length=32
+Sram_read_latency=32
+Sram_write_latency=32
+Dram_clock_scale=0.25
+Dram_burst_length=128
+Dram_read_latency=500
+Dram_write_latency=250
+
+[Memory_Mode.Ours]
+const_mem_area=Axi1
+arena_mem_area=Axi1
+cache_mem_area=Axi0
+arena_cache_size=262144
+"""
+
+
+def answer(capsys, *arguments: str, code: int = 0) -> dict:
+    """What a command answers with --json, read as strictly as JSON is defined."""
+    assert run(*arguments, "--json") == code
+    return json.loads(capsys.readouterr().out, parse_constant=lambda text: pytest.fail(f"{text} is no JSON"))
+
+
+def test_json_is_the_sessions_numbers(tmp_path, capsys):
+    (tmp_path / "ours.ini").write_text(INI)
+    sections = {"ini": tmp_path / "ours.ini", "system_config": "Ours", "memory_mode": "Ours"}
+    options = [f for name, value in sections.items() for f in (f"--{name.replace('_', '-')}", str(value))]
+    on = wb.Target.ethos_u("ethos-u65-256", **sections)
+    session = wb.open("mobilenetv2_050", target=on, input_size=(3, 64, 64))
+    common = ("mobilenetv2_050", "-t", "ethos-u65-256", *options, *SMALL)
+    estimated = answer(capsys, "estimate", *common, "--blocks")
+    assert estimated["latency_ms"] == session.estimate.latency_ms
+    assert estimated["target_digest"] == on.digest != wb.Target.ethos_u("ethos-u65-256").digest
+    assert [block["name"] for block in estimated["blocks"]] == list(session.blocks["name"])
+    found = answer(capsys, "findings", *common)
+    table = session.findings()
+    assert [row["finding"] for row in found["findings"]] == list(table["finding"])
+    assert [row["mend"] and from_step(row["mend"]) for row in found["findings"]] == list(table["mend"])
+    assert found["headline"].startswith(metric_text("latency_ms", session.estimate.latency_ms))
+    proposed = answer(capsys, "suggest", *common, "-n", "3")
+    steps = [tuple(map(from_step, row["steps"])) for row in proposed["suggestions"]]
+    assert steps == list(session.suggest(3)["steps"]) and proposed["suggestions"][0]["loss"] is None
+    assert proposed["note"].startswith("the weights are untrained")
+
+
+def test_meet_writes_the_plan_or_shows_the_nearest(tmp_path, capsys):
+    out, common = tmp_path / "met.wb", ("mobilenetv2_050", "-t", "ethos-u65-512", *SMALL)
+    session = wb.open("mobilenetv2_050", target="ethos-u65-512", input_size=(3, 64, 64))
+    budget = 0.9 * session.estimate.latency_ms
+    met = answer(capsys, "meet", *common, "--latency-ms", str(budget), "-o", str(out))
+    assert met["met"] and met["reason"] == "" and wb.load(out).estimate.latency_ms <= budget
+    assert [from_step(step) for step in met["steps"]] == [step.transform for step in wb.load(out).steps]
+    assert run("meet", *common, "--latency-ms", "0.001") == 1
+    printed = capsys.readouterr()
+    assert "The nearest" in printed.out
+    assert re.fullmatch(r"workbench: no plan meets latency_ms=0\.001: the wall is [^\n]+\n", printed.err)
+    beside = answer(capsys, "compare", "mobilenetv2_050", str(out), *SMALL)
+    assert beside["figures"][0]["after"] == wb.load(out).estimate.latency_ms
+    assert beside["figures"][0]["before"] == session.estimate.latency_ms
+    assert run("compare", str(out)) == 0
+    assert metric_text("latency_ms", session.estimate.latency_ms) in capsys.readouterr().out
+
+
+def test_brackets_are_no_markup(tmp_path, capsys):
+    recipe = wb.Recipe("mine", (wb.FuseIBN(blocks="*[kind==ibn, resolution>=8]"),))
+    assert run("apply", "mobilenetv2_050", str(recipe.save(tmp_path / "mine.yaml")), *SMALL) == 0
+    assert "*[kind==ibn, resolution>=8]" in capsys.readouterr().out

@@ -1,17 +1,19 @@
 """Recipes: what a file says is what is applied, on any model; damage is told with its line."""
 
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
 
 import workbench as wb
 from workbench.errors import FileFormatError, InputError, NotApplicable, UnknownName, WorkbenchError
-from workbench.recipe import Recipe
-from workbench.transforms import describe
+from workbench.recipe import Recipe, from_step, to_step
+from workbench.transforms import TRANSFORMS, describe
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 STEPS = (wb.FuseIBN(blocks="blocks.[12].*"), wb.DepthMultiplier(ratio=0.75), wb.EvenChannels(multiple=16))
 VALUES = (wb.Sparsify(pattern="2:4"), wb.Sparsify(0.75, blocks="*[kind!=head]"), wb.ClusterWeights(32))
+OPTIONAL = {cls: {f.name for f in fields(cls) if f.default is not MISSING} for cls in TRANSFORMS.values()}
 HEAD = "version: 1\nname: mine\n"
 STEP = HEAD + "steps:\n- transform: "
 
@@ -118,3 +120,14 @@ def test_paths_are_checked_before_anything_is_written(tmp_path):
 def test_only_transforms_are_steps():
     with pytest.raises(InputError, match="'FuseIBN' is not one of the transforms"):
         Recipe("mine", ("FuseIBN",))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("step", [example for cls in TRANSFORMS.values() for example in cls.examples()], ids=describe)
+def test_a_recorded_step_holds_its_defaults(step):
+    """A default that changes one day changes no recipe that was written before."""
+    record = to_step(step)
+    assert set(record) == {"transform", *(field.name for field in fields(step))}
+    assert from_step(record) == step
+    assert all(f"{field.name}=" in describe(step) for field in fields(step))
+    short = {name: value for name, value in record.items() if name not in OPTIONAL[type(step)]}
+    assert type(from_step(short)) is type(step)  # files written without their defaults read on

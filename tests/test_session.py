@@ -149,7 +149,8 @@ def test_apply_takes_several_changes_and_undo_one_at_a_time(session, fused):
     assert list(both.history["transform"]) == [
         "opened",
         "FuseIBN(blocks='blocks.1.*')",
-        "EvenChannels(multiple=16)",
+        "EvenChannels(direction='nearest', multiple=16, blocks='*', importance='magnitude', "
+        "sram_kib=None, model_kib=None)",
     ]
     assert both.history["latency_ms"].iloc[-1] == both.estimate.latency_ms
     assert both.history["change_ms"].sum() == pytest.approx(both.estimate.latency_ms - session.estimate.latency_ms)
@@ -268,6 +269,7 @@ def test_a_loaded_session_is_the_saved_one(saved):
     assert again.estimate == session.estimate
     assert [step.transform for step in again.steps] == [step.transform for step in session.steps]
     assert again.annotations == session.annotations
+    assert list(again.notes.since) == list(session.notes.since) == ["as it was"]
     assert again.undo().graph == session.undo().graph
     assert again.undo().undo().estimate == session.baseline.estimate
     assert again.undo().redo() == again

@@ -75,8 +75,9 @@ def targets() -> "pd.DataFrame":
     """The targets known by name: multiply-accumulates a cycle, clock, compiler, whether estimates are calibrated."""
     from .estimators import is_calibrated
     from .hardware import list_targets, resolve
+    from .table import Table
 
-    table = list_targets()
+    table = Table(list_targets(), units={"macs": ""})
     usable = zip(table["name"], table["problem"], strict=True)
     return table.assign(calibrated=[not problem and is_calibrated(resolve(name)) for name, problem in usable])
 
@@ -89,5 +90,6 @@ def weights() -> "pd.DataFrame":
     `.attrs["note"]` says how the packages that are not installed are installed.
     """
     from .state import weights_at_hand
+    from .table import Table
 
-    return weights_at_hand()
+    return Table(weights_at_hand())

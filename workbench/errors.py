@@ -52,6 +52,16 @@ class BudgetError(WorkbenchError):
 
     nearest: object = None
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows: an honest no is no crash, so the sentence stands without a traceback."""
+        lines = [f"{type(self).__name__}: {self}"]
+        if self.nearest is not None:
+            lines += [
+                f"The nearest: {self.nearest!r}",
+                "Take it by: except wb.errors.BudgetError as no: session = no.nearest",
+            ]
+        return lines
+
 
 class FileFormatError(WorkbenchError, ValueError):
     """A recipe, session or measurement file that is damaged or of another version."""

@@ -8,7 +8,8 @@
       - transform: FuseIBN          # a name of `workbench.transforms.TRANSFORMS`
         blocks: "blocks.*[resolution>=28]"      # and that transform's parameters
 
-A file is data: it is read with a safe loader, every key is checked, nothing in it runs.
+A file that is written holds every parameter, so that a default that changes one day changes no recipe; one that is
+read may leave them out. A file is data: it is read with a safe loader, every key is checked, nothing in it runs.
 """
 
 from collections.abc import Mapping
@@ -107,14 +108,13 @@ class Recipe:
 
 
 def to_step(transform: Transform) -> dict[str, Any]:
-    """The transform as plain data, as recipe and session files hold it.
+    """The transform as plain data, as recipe and session files hold it: every parameter, those at their defaults, too.
 
     >>> from workbench.transforms import FuseIBN
     >>> to_step(FuseIBN(blocks="blocks.1.*"))
     {'transform': 'FuseIBN', 'blocks': 'blocks.1.*'}
     """
-    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in transform.non_defaults().items()}
-    return {"transform": type(transform).__name__, **plain}
+    return {"transform": type(transform).__name__, **transform.to_dict()}
 
 
 def from_step(step: Mapping[str, Any]) -> Transform:

@@ -40,6 +40,8 @@ def test_the_wall_is_named_and_how_near_one_gets(session):
     ) as caught:
         session.meet(latency_ms=0.001)
     nearest = caught.value.nearest
+    shown = caught.value._render_traceback_()  # what IPython shows instead of a traceback
+    assert shown[0] == f"BudgetError: {caught.value}" and repr(nearest) in shown[1] and len(shown) == 3
     assert nearest.estimate.latency_ms < session.estimate.latency_ms
     assert f"{nearest.estimate.latency_ms:.3f} ms" in str(caught.value)
     with pytest.raises(BudgetError, match="the wall is flash"):

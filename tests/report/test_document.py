@@ -1,8 +1,10 @@
 """The page and the picture: complete, self-contained, safe whatever the texts in it say."""
 
+import json
 import re
 import xml.etree.ElementTree as ET
 from base64 import b64encode
+from collections import OrderedDict
 from datetime import date
 from hashlib import sha256
 from html.parser import HTMLParser
@@ -11,8 +13,10 @@ import pytest
 import torch
 
 import workbench as wb
+from workbench.advice import headline, untrained_badge
+from workbench.estimators import Budgets
 from workbench.hardware.measurement import Measurement
-from workbench.metrics import metric_text
+from workbench.metrics import metric_text, percent_text
 from workbench.report import page, picture
 
 HOSTILE = "<script>alert('x')</script>\"><img src=http://example.com/x onerror=alert(1)>"
@@ -146,3 +150,51 @@ def test_without_an_estimate_the_page_says_so(uncalibrated):
 def test_the_same_session_gives_the_same_page(fused):
     day = date(2026, 11, 30)
     assert page(fused, made_on=day) == page(fused, made_on=day)
+
+
+def test_every_block_opens_into_its_operators(fused):
+    read = Document(page(fused))
+    spent = fused.estimate.detail.latency_ms
+    details = [attrs for tag, attrs in read.tags if tag == "details"]
+    assert len(details) == len(fused.graph.blocks)
+    timed = [op for op in fused.graph.ops if spent.get(op.name, 0.0) > 0]
+    assert sum("data-bound" in attrs for tag, attrs in read.tags if tag == "tr") == len(timed)
+    for op in timed:
+        assert metric_text("latency_ms", spent[op.name]) in read.text["td"]
+
+
+def test_every_step_of_the_memory_is_there(fused):
+    read = Document(page(fused))
+    (panel,) = [attrs for _, attrs in read.tags if "data-steps" in attrs]
+    data, timeline = json.loads(panel["data-steps"]), fused.estimate.memory_timeline
+    assert [live for _, _, live, _ in data["steps"]] == [metric_text("sram_bytes", v) for v in timeline["live_bytes"]]
+    assert [len(names) for *_, names in data["steps"]] == [len(t.split(", ")) for t in timeline["tensors"]]
+    assert all(0 < x < 1 for x, *_ in data["steps"])
+    assert int(panel["data-peak"]) == int(timeline["live_bytes"].argmax())
+    assert f"{metric_text('sram_bytes', fused.estimate.peak_activation_bytes)} alive" in read.text["b"]
+
+
+def test_target_code_budgets_and_notes(fused):
+    noted = fused.annotate("blocks.1.0", "it pays").apply(wb.ExpandRatio(ratio=2.0, blocks="blocks.1.0"))
+    budgets = Budgets(latency_ms=0.5 * noted.estimate.latency_ms, sram_kib=4096)
+    read = Document(page(noted, budgets=budgets))
+    assert noted.code() in read.text["code"] and "changed since" in read.text["td"]
+    assert f"missed, {percent_text(100)}" in read.words and "of 4096 KiB" in read.words
+    for fact in ("512 a cycle", "1000 MHz", "DRAM, 12 GB/s, read latency 500 cycles", "384 KiB"):
+        assert fact in read.text["dd"], read.text["dd"]
+    assert headline(noted) in read.text["p"] and untrained_badge(noted) in read.text["p"]
+
+
+def test_names_of_modules_are_data_in_the_steps():
+    cls = type("Net", (torch.nn.Sequential,), {})
+    session = wb.open(
+        cls(OrderedDict({HOSTILE.replace(".", ""): torch.nn.Conv2d(3, 8, 3), "b": torch.nn.ReLU()})),
+        input_size=(3, 16, 16),
+    )
+    source = page(session)
+    read = Document(source)
+    assert "<script>alert" not in source and "img" not in [tag for tag, _ in read.tags]
+
+
+def test_a_page_of_efficientnet_is_small():
+    assert len(page(wb.open("efficientnet_b0", target="ethos-u85-256")).encode()) < 300_000

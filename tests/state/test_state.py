@@ -1,5 +1,7 @@
 """A state is a value: changes are undone and redone one by one, whatever they are, and nothing else remembers."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import workbench as wb
-from workbench.errors import InputError, NotApplicable
+from workbench.errors import InputError, NotApplicable, UnknownName
 from workbench.state import Applied, Learned, State, open_base
 
 EDITS = (wb.DepthMultiplier(0.75), wb.EvenChannels("up", multiple=12), wb.Recipe("both", (wb.DenseDepthwise(),)))
@@ -70,9 +72,9 @@ def test_the_path_leads_from_the_opened_model_here(opened):
     assert [len(each.changes) for each in state.path] == [0, 1, 2, 3]
     assert state.path[0] == state.baseline == opened and state.path[-1] == state
     assert list(state.history["transform"])[1:] == [
-        "DepthMultiplier()",
+        "DepthMultiplier(ratio=0.75, blocks='*', importance='magnitude')",
         "weights of task 1",
-        "EvenChannels(direction='up', multiple=12)",
+        "EvenChannels(direction='up', multiple=12, blocks='*', importance='magnitude', sram_kib=None, model_kib=None)",
     ]
 
 
@@ -98,7 +100,7 @@ def test_plans_since_weights_were_learned(opened):
 
 
 def test_an_error_names_the_changes_before_it(opened):
-    with pytest.raises(NotApplicable, match=r"^after DenseDepthwise\(\), DepthMultiplier\(\): .*depthwise convolution"):
+    with pytest.raises(NotApplicable, match=r"^after DenseDepthwise\(.*, DepthMultiplier\(.*: .*depthwise convolution"):
         opened.apply(wb.DenseDepthwise(), wb.DepthMultiplier(0.75), wb.DenseDepthwise())
     with pytest.raises(NotApplicable, match=r"^step 2 of recipe 'twice', DenseDepthwise"):
         opened.apply(wb.Recipe("twice", (wb.DenseDepthwise(), wb.DenseDepthwise())))
@@ -124,3 +126,20 @@ def test_a_table_of_blocks_has_the_same_columns_calibrated_or_not():
         assert list(known[column]) == list(unknown[column])
     assert known["params"].sum() == session.graph.params
     assert unknown["latency_ms"].isna().all() and "not calibrated" in unknown.attrs["note"]
+
+
+def test_notes_say_when_what_they_speak_of_has_changed(opened):
+    stem, block = opened.graph.blocks[0], opened.graph.blocks[1]
+    operator = block.ops[0]
+    noted = opened.annotate(block.name, "wide").annotate(operator, "slow").annotate("", "the start")
+    assert list(noted.notes.columns) == ["where", "note", "since"]
+    assert list(noted.notes.since) == ["as it was"] * 3
+    narrowed = noted.apply(wb.DenseDepthwise(blocks=block.name))
+    assert list(narrowed.notes.since) == ["changed since", "changed since", "changed since"]
+    assert narrowed.annotations == noted.annotations
+    assert list(narrowed.undo().notes.since) == ["as it was"] * 3
+    elsewhere = noted.apply(wb.ReplaceActivation("hard_swish", ("relu",), stem.name))
+    assert list(elsewhere.notes.since) == ["as it was", "as it was", "changed since"]
+    assert list(replace(noted, noted_of=()).notes.since) == ["", "", ""]
+    with pytest.raises(UnknownName, match="unknown block or module"):
+        opened.annotate("nowhere", "x")

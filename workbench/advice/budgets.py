@@ -24,6 +24,7 @@ from ..choices import Bound, choose
 from ..errors import BudgetError, InputError
 from ..estimators import Budgets, Estimate, WeightValues, alone, delta_ms, estimate, weight_values
 from ..graph import Graph
+from ..metrics import metric_text, number_text
 from ..progress import Progress
 from ..space import Choice, Option, block_options, option
 from ..state import State
@@ -93,7 +94,7 @@ def meet(
         narrowed = option(graph, target, Choice("", () if ratio == 1 else (DepthMultiplier(ratio),)))
         if narrowed is not None:
             narrowings.append((edit_price(graph, narrowed, losses) if narrowed.steps else 0.0, narrowed))
-    return _cheapest(state, budgets, narrowings, prices, check, refusals)
+    return _cheapest(state, budgets, narrowings, prices, check, refusals, progress)
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ def _cheapest(
     prices: Mapping[tuple[str, str], float],
     check: Check,
     refusals: Refusals,
+    progress: Progress,
 ) -> Met:
     """The cheapest plan that holds when it is tried on the module and checked.
 
@@ -124,8 +126,12 @@ def _cheapest(
         (price, number, narrowed) for number, (price, narrowed) in enumerate(narrowings) if isfinite(price)
     ]
     heapify(queue)  # a network is in it once, so that its number decides between equal prices
+    looked_at = 0
     while queue:
         price, number, item = heappop(queue)
+        looked_at += 1
+        tried = "solving" if isinstance(item, Option) else "compiling"
+        progress(f"{tried} the plan of price {number_text(price)}", looked_at, looked_at + len(queue))
         if isinstance(item, Option):
             network = _network(state, item, price, prices, budgets.sram_kib is not None)
             candidate = _solved(state, network, budgets, budgets, 0, nearest)
@@ -276,9 +282,9 @@ def _wall(budgets: Budgets, nearest: list[Met], refusals: Refusals) -> BudgetErr
     missed = budgets.missed(near.estimate)
     name = max(missed, key=lambda key: missed[key]) if missed else "latency_ms"
     figures = {
-        "latency_ms": f"{near.estimate.latency_ms:.3f} ms",
-        "sram_kib": f"{near.estimate.sram_bytes / 1024:.0f} KiB of SRAM",
-        "model_kib": f"{near.estimate.weight_bytes / 1024:.0f} KiB of weights",
+        "latency_ms": metric_text("latency_ms", near.estimate.latency_ms),
+        "sram_kib": f"{metric_text('sram_bytes', near.estimate.sram_bytes)} of SRAM",
+        "model_kib": f"{metric_text('weight_bytes', near.estimate.weight_bytes)} of weights",
     }
     wall = _WALLS.get(name) or {"compute": "compute"}.get(near.estimate.bound, near.estimate.bound.upper())
     error = BudgetError(

@@ -2,9 +2,10 @@
 
 from ..graph import Graph
 from ..space import Option
+from ..state import State
 from ..surgery.losses import Losses
 
-__all__ = ["UNTRAINED", "edit_price"]
+__all__ = ["UNTRAINED", "edit_price", "untrained_badge"]
 
 UNTRAINED = "the weights are untrained, so no loss is predicted"
 _CHANGE = 1e-6  # of an edit that takes no arithmetic away: it is made only where it gains something
@@ -19,3 +20,8 @@ def edit_price(graph: Graph, option: Option, losses: Losses | None) -> float:
         return losses.of(option.plans, option.block)
     lost = 1 - option.graph.macs / max(graph.macs, 1)
     return float((max(lost, 0.0) + _CHANGE) ** 0.5)
+
+
+def untrained_badge(state: State) -> str:
+    """What stands beside a network whose weights never learned anything, in one sentence; "" for any other."""
+    return f"{UNTRAINED[:1].upper()}{UNTRAINED[1:]}; plans keep the most arithmetic." if state.untrained else ""

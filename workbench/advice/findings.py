@@ -1,190 +1,92 @@
 """A linter for networks: what costs a target more than it should, with the numbers and the step that mends it."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import lru_cache
 
 import pandas as pd
 
-from ..errors import NotApplicable
-from ..estimators import Estimate
-from ..graph import Block, Graph, Op
-from ..graph.kinds import PLAIN_LAYERS, SEPARATE_ACTIVATIONS
+from ..estimators import Estimate, WeightValues, delta_ms, estimate
+from ..graph import Graph
 from ..hardware import Target
+from ..metrics import change_text, metric_text
+from ..progress import Progress
+from ..space import Choice, option
 from ..state import State
-from ..transforms import (
-    DenseDepthwise,
-    DepthMultiplier,
-    EvenChannels,
-    ExpandRatio,
-    FuseIBN,
-    RemoveSE,
-    ReplaceActivation,
-    Transform,
-)
-from .live_bytes import live_bytes
+from ..table import Table
+from .finding import Finding, Suspicion
+from .rules import suspicions
 
-__all__ = ["findings"]
+__all__ = ["causes", "findings", "gain_text", "suspected"]
 
-_SEVERE = 0.1  # of the latency, or of the peak above the next block's
-_NOTABLE = 0.02
-_LOW_UTILISATION = 0.15
-_SMALL = 0.01  # of the multiply-accumulates
-_LITTLE = 0.002  # of the latency
+_GAIN = 1e-3  # of the latency: what a mend brings at least
+_LESS_MEMORY = 0.02  # of the peak
 
 
-@dataclass(frozen=True)
-class _Finding:
-    """share: of the latency (of the peak for memory), which makes the severity."""
-
-    rule: str
-    block: str
-    share: float
-    text: str
-    mends: tuple[Transform, ...] = ()
-
-
-def findings(state: State) -> pd.DataFrame:
+def findings(state: State, progress: Progress | None = None) -> pd.DataFrame:
     """One row per finding, the most severe first: severity, rule, block, share, finding, mend.
 
     severity: "high" from 10 % of the latency (of the memory peak) on, "medium" from 2 %, else "low". share: of the
-    latency, between 0 and 1. finding: the numbers in words. mend: the step (a Transform) that applies, or None.
+    latency, between 0 and 1. finding: the numbers in words, and what the mend gains. mend: the step (a Transform) that
+    applies and gains something, or None. progress: called with the block whose mends are tried.
     """
-    graph, target, estimate = state.graph, state.target, state.estimate
-    spent = dict(zip(estimate.blocks["name"], estimate.blocks["latency_ms"], strict=True))
-    raised = [
-        *_unaligned(graph, target, spent, estimate.latency_ms),
-        *_idle(graph, target, estimate),
-        *_gates(graph, estimate),
-        *_activations(graph, estimate),
-        *_peak(graph, estimate),
-        *_outside(estimate),
+    rows = [
+        (item.severity, item.rule, item.block, item.share, _sentence(state, item), item.mend)
+        for item in causes(state, progress=progress)
     ]
-    rows = []
-    for item in sorted(raised, key=lambda finding: -finding.share):
-        severity = "high" if item.share >= _SEVERE else "medium" if item.share >= _NOTABLE else "low"
-        mend = next((step for step in item.mends if _applies(step, graph, target)), None)
-        rows.append((severity, item.rule, item.block, item.share, item.text, mend))
-    return pd.DataFrame(rows, columns=["severity", "rule", "block", "share", "finding", "mend"])
+    return Table(rows, columns=["severity", "rule", "block", "share", "finding", "mend"])
 
 
-def _applies(step: Transform, graph: Graph, target: Target) -> bool:
-    try:
-        step.plan(graph, target)
-    except NotApplicable:
-        return False
-    return True
+def causes(state: State, block: str | None = None, progress: Progress | None = None) -> tuple[Finding, ...]:
+    """The same as values, with what every mend gains (estimated). block: None takes all of them."""
+    raised = [item for item in suspected(state) if block is None or item.block == block]
+    mended = []
+    for number, item in enumerate(raised):
+        if progress is not None:
+            progress(item.block, number, len(raised))
+        mended.append(_mended(item, state.graph, state.target, state.weight_values, state.estimate))
+    return tuple(mended)
 
 
-def _unaligned(graph: Graph, target: Target, spent: Mapping[str, float], total: float) -> Iterator[_Finding]:
-    """Widths that leave part of the array idle."""
-    multiple = target.channel_multiple
-    if multiple == 1:
-        return
-    for block in graph.blocks:
-        odd = {
-            (op.module, op.shape[1]): -(-op.shape[1] // multiple) * multiple
-            for op in _layers(graph, block)
-            if op.shape[1] % multiple and max(op.shape[2:]) > 1
-        }
-        if odd:
-            (layer, width), up = max(odd.items(), key=lambda item: item[1] / item[0][1])
-            idle = 1 - width / up
-            yield _Finding(
-                "uneven width",
-                block.name,
-                idle * spent.get(block.name, 0.0) / total,
-                f"{layer} makes {width} channels, the array works in {multiple}s: {idle:.0%} of it idles",
-                (EvenChannels("nearest", blocks=block.name), EvenChannels("up", blocks=block.name)),
-            )
+def suspected(state: State) -> Sequence[Suspicion]:
+    """What the rules find, the largest share first, before any mend is tried."""
+    return _suspected(state.graph, state.target, state.estimate)
 
 
-def _idle(graph: Graph, target: Target, estimate: Estimate) -> Iterator[_Finding]:
-    """Depthwise convolutions that take far longer than their arithmetic."""
-    array = target.mac_array
-    if array is None:
-        return
-    by_op = estimate.ops.set_index("name")["latency_ms"].to_dict()
-    for block in graph.blocks:
-        layers = [op for op in _layers(graph, block) if op.is_depthwise]
-        took = sum(by_op.get(op.name, 0.0) for op in layers)
-        macs = sum(op.macs for op in layers)
-        if not layers or not took:
+@lru_cache(maxsize=16)  # a notebook asks for a sentence, findings and the reasons of a block one after the other
+def _suspected(graph: Graph, target: Target, whole: Estimate) -> Sequence[Suspicion]:
+    return tuple(sorted(suspicions(graph, target, whole), key=lambda item: -item.share))
+
+
+@lru_cache(maxsize=512)
+def _mended(suspicion: Suspicion, graph: Graph, target: Target, values: WeightValues, whole: Estimate) -> Finding:
+    """The finding with the first mend that gains something."""
+    item = Finding(suspicion.rule, suspicion.block, suspicion.share, suspicion.text)
+    for step in suspicion.mends:
+        mended = option(graph, target, Choice("", (step,)))
+        if mended is None:
             continue
-        used = macs / (took * array.macs_per_ms)
-        if used < _LOW_UTILISATION:
-            yield _Finding(
-                "idle array",
-                block.name,
-                took / estimate.latency_ms,
-                f"its depthwise convolution takes {took:.3f} ms and uses {used:.1%} of the array",
-                (FuseIBN(block.name), DenseDepthwise(block.name)),
-            )
+        if suspicion.saves == "memory":
+            less = whole.peak_activation_bytes - estimate(mended.graph, target, values).peak_activation_bytes
+            if less > _LESS_MEMORY * whole.peak_activation_bytes:
+                return Finding(item.rule, item.block, item.share, item.text, step, 0.0, less, mended.graph)
+        else:
+            gain = -delta_ms(graph, mended.graph, target, values)
+            if gain > _GAIN * whole.latency_ms:
+                return Finding(item.rule, item.block, item.share, item.text, step, gain, 0, mended.graph)
+    return item
 
 
-def _gates(graph: Graph, estimate: Estimate) -> Iterator[_Finding]:
-    """Squeeze-excite whose layers hardly compute and still take time."""
-    by_op = estimate.ops.set_index("name")["latency_ms"].to_dict()
-    for block in graph.blocks:
-        if not block.se:
-            continue
-        ops = [graph.by_name[name] for name in block.ops]
-        tiny = [op for op in ops if op.kind in PLAIN_LAYERS and op.elements == max(op.shape)]
-        around = [op for op in ops if op.kind in ("mean", "mul", "sigmoid", "hard_sigmoid")]
-        took = sum(by_op.get(op.name, 0.0) for op in (*tiny, *around))
-        macs = sum(op.macs for op in tiny) / max(1, graph.macs)
-        if tiny and macs < _SMALL and took > 0:
-            yield _Finding(
-                "gate",
-                block.name,
-                took / estimate.latency_ms,
-                f"its squeeze-excite takes {took:.3f} ms for {macs:.2%} of the arithmetic",
-                (RemoveSE(block.name),),
-            )
+def gain_text(state: State, item: Finding) -> str:
+    """What the mend of a finding gains, in words; "" without a mend."""
+    if item.mend is None:
+        return ""
+    name = type(item.mend).__name__
+    if item.gain_bytes:
+        return f"{name} saves {metric_text('peak_activation_bytes', item.gain_bytes)} of the peak"
+    before = state.estimate.latency_ms
+    return f"{name} gains {metric_text('latency_ms', item.gain_ms)} ({change_text(before, before - item.gain_ms)})"
 
 
-def _activations(graph: Graph, estimate: Estimate) -> Iterator[_Finding]:
-    """Activations that are not folded into the layer before them: a pass over the map, or several."""
-    by_op = estimate.ops.set_index("name")["latency_ms"].to_dict()
-    for block in graph.blocks:
-        ops = [graph.by_name[name] for name in block.ops if by_op.get(name)]
-        ops = [op for op in ops if op.kind in SEPARATE_ACTIVATIONS]
-        took = sum(by_op[op.name] for op in ops)
-        if took > _LITTLE * estimate.latency_ms:
-            kind = ops[0].kind
-            yield _Finding(
-                "activation",
-                block.name,
-                took / estimate.latency_ms,
-                f"its {kind} is not folded into a layer and takes {took:.3f} ms",
-                (ReplaceActivation("relu6", (kind,), block.name), ReplaceActivation("relu", (kind,), block.name)),
-            )
-
-
-def _peak(graph: Graph, estimate: Estimate) -> Iterator[_Finding]:
-    """A memory peak one block owns: mending it alone lowers what the network needs."""
-    top = live_bytes(graph, estimate)
-    if len(top) < 2:
-        return
-    (name, most), (_, second) = sorted(top.items(), key=lambda item: -item[1])[:2]
-    above = 1 - second / most
-    if above > _NOTABLE:
-        block = next(b for b in graph.blocks if b.name == name)
-        narrower = [step for label, step in ExpandRatio.block_options(graph, block).items() if label == "narrow 0.75"]
-        yield _Finding(
-            "memory peak",
-            name,
-            above,
-            f"it alone needs {most / 1024:.0f} KiB of feature maps, any other block at most {second / 1024:.0f} KiB",
-            (FuseIBN(name), *narrower, DepthMultiplier(0.75, name)),
-        )
-
-
-def _outside(estimate: Estimate) -> Iterator[_Finding]:
-    """Operators the accelerator leaves to the CPU: what they cost is unknown."""
-    blocks = estimate.ops.set_index("name")["block"].to_dict()
-    for name in estimate.cpu_ops:
-        yield _Finding("left to the CPU", blocks.get(name, ""), 1.0, f"{name} runs on the CPU, its time is not counted")
-
-
-def _layers(graph: Graph, block: Block) -> list[Op]:
-    return [op for op in (graph.by_name[name] for name in block.ops) if op.kind == "conv2d"]
+def _sentence(state: State, item: Finding) -> str:
+    gain = gain_text(state, item)
+    return f"{item.text}; {gain}" if gain else item.text

@@ -9,6 +9,7 @@ from ..estimators import Estimate, delta_ms, estimate
 from ..space import Choice, Option, block_options, network_options, option
 from ..state import Images, State
 from ..surgery.losses import Losses
+from ..table import Table
 from ..transforms import Transform, describe
 from .edit_price import UNTRAINED
 from .losses import losses_of
@@ -51,7 +52,8 @@ def suggest(state: State, n: int, images: Images | None) -> pd.DataFrame:
         row = _row(both, base, estimate(both.graph, target, values), together)
         if -float(str(row["latency_ms"])) > _MORE * (gains[a] + gains[b]):
             rows.append(row)
-    table = pd.DataFrame([row for row in rows if row["complete"]], columns=list(_COLUMNS))
+    kept = [row for row in rows if row["complete"]]
+    table = Table(kept, columns=list(_COLUMNS), changes=("latency_ms", "sram_bytes", "params"))
     table = table.sort_values(by, ascending=ascending, ignore_index=True)
     rows_kept = islice((i for i, steps in enumerate(table["steps"]) if _applies(state, steps)), n)
     table = table.loc[list(rows_kept)].reset_index(drop=True).drop(columns="complete")

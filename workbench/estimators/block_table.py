@@ -6,6 +6,7 @@ from math import prod
 import pandas as pd
 
 from ..graph import Graph
+from ..table import Table
 
 __all__ = ["block_params", "block_table"]
 
@@ -53,4 +54,4 @@ def block_table(graph: Graph, latency_ms: Mapping[str, float] | None = None) -> 
                 "params": params,
             }
         )
-    return pd.DataFrame(rows)
+    return Table(rows)

@@ -8,6 +8,8 @@ import pandas as pd
 
 from ..graph import Graph
 from ..graph.kinds import SOURCES
+from ..metrics import latencies_text
+from ..table import Table
 from .block_table import block_table
 
 __all__ = ["Detail", "Estimate"]
@@ -18,18 +20,18 @@ class Detail:
     """An estimate by operator; the tables are computed on first access.
 
     latency_ms, bound: by graph operator, those that cost nothing left out. timeline() returns (operator, live bytes,
-    names of the live tensors) for every step.
+    the live tensors as (name, bytes)) for every step.
     """
 
     graph: Graph
     latency_ms: Mapping[str, float]
     bound: Mapping[str, str]
-    timeline: Callable[[], Sequence[tuple[str, int, tuple[str, ...]]]]
+    timeline: Callable[[], Sequence[tuple[str, int, tuple[tuple[str, int], ...]]]]
 
     @cached_property
     def ops(self) -> pd.DataFrame:
         block_of = {name: block.name for block in self.graph.blocks for name in block.ops}
-        return pd.DataFrame(
+        return Table(
             {
                 "name": op.name,
                 "module": op.module,
@@ -50,8 +52,9 @@ class Detail:
 
     @cached_property
     def memory_timeline(self) -> pd.DataFrame:
-        return pd.DataFrame(
-            {"op": op, "live_bytes": live, "tensors": ", ".join(names)} for op, live, names in self.timeline()
+        return Table(
+            {"op": op, "live_bytes": live, "tensors": ", ".join(name for name, _ in tensors)}
+            for op, live, tensors in self.timeline()
         )
 
 
@@ -111,8 +114,7 @@ class Estimate:
     @property
     def basis(self) -> str:
         """In words: the interval, the share that comes from your own compiles, and what widens the interval."""
-        low, high = self.latency_interval_ms
-        text = f"90 %: {low:.3f} to {high:.3f} ms"
+        text = f"90 %: {latencies_text(self.latency_interval_ms)}"
         if self.own >= 0.005:
             text += f"; {100 * self.own:.0f} % of it from your own compiles"
         if self.outside:

@@ -88,7 +88,7 @@ def _unlearned_share(graph: Graph, network: Modelled, values: WeightValues, boun
     return sum(added) / max(sum(network.cycles), 1.0)
 
 
-def _timeline(run: Sequence[HwOp], passes: Sequence[Pass]) -> list[tuple[str, int, tuple[str, ...]]]:
+def _timeline(run: Sequence[HwOp], passes: Sequence[Pass]) -> list[tuple[str, int, tuple[tuple[str, int], ...]]]:
     return [(run[m.op].sources[0], m.live_bytes, m.tensors) for m in replay(passes)]
 
 

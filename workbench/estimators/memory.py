@@ -19,12 +19,12 @@ __all__ = ["Moment", "peak_bytes", "replay"]
 @dataclass(frozen=True)
 class Moment:
     """While a pass runs: the number of the operator it works for, the bytes alive (what it reads and makes included)
-    and the tensors they are.
+    and the tensors they are: (name, bytes).
     """
 
     op: int
     live_bytes: int
-    tensors: tuple[str, ...]
+    tensors: tuple[tuple[str, int], ...]
 
 
 def replay(passes: Sequence[Pass]) -> tuple[Moment, ...]:
@@ -38,8 +38,10 @@ def replay(passes: Sequence[Pass]) -> tuple[Moment, ...]:
     for i, pass_ in enumerate(passes):
         alive = [r for r in ranges if r.start <= 2 * i <= r.end]
         # tensors that share a place follow each other
-        names = tuple(max((n for n in r.names if born.get(n, -1) <= i), key=lambda n: born.get(n, -1)) for r in alive)
-        moments.append(Moment(pass_.sources[0], sum(r.size for r in alive), names))
+        tensors = tuple(
+            (max((n for n in r.names if born.get(n, -1) <= i), key=lambda n: born.get(n, -1)), r.size) for r in alive
+        )
+        moments.append(Moment(pass_.sources[0], sum(size for _, size in tensors), tensors))
     return tuple(moments)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from ..estimators import Estimate
-from ..metrics import change_text, metric_text, shape_text
+from ..metrics import change_text, metric_text, quantity_text, shape_text
 from .markup import Markup, el, join
 from .palette import heat, scale_top
 
@@ -33,8 +33,9 @@ def block_figure(now: Estimate, before: Estimate | None = None, lane: bool = Tru
     height = below + _label_room(names)
 
     plot: list[Markup] = [_grid(y, chart) for y in (0.0, 0.5, 1.0)]
+    limits = _limits(now)
     for i, row in enumerate(now.blocks.to_dict("records")):
-        plot.append(_column(i, len(names), row, old.get(row["name"]), high, top, chart))
+        plot.append(_column(i, len(names), row, old.get(row["name"]), high, top, chart, limits[i]))
     axis = [_tick(_at(v, chart), f"{v * high:g}{' ms' if v == 1 else ''}") for v in (0.0, 0.5, 1.0)]
     if lane:
         peak = max(e.peak_activation_bytes for e in (now, before) if e is not None)
@@ -44,7 +45,7 @@ def block_figure(now: Estimate, before: Estimate | None = None, lane: bool = Tru
             _tick(chart + gap + lane_height, "0"),
         ]
     plot.append(_labels(names, below))
-    return _figure(axis, plot, height, f"Latency and memory of {len(names)} blocks")
+    return _figure(axis, plot, height, f"Latency and memory of {len(names)} blocks", "time")
 
 
 def memory_figure(now: Estimate, before: Estimate | None = None) -> Markup:
@@ -61,7 +62,7 @@ def memory_figure(now: Estimate, before: Estimate | None = None) -> Markup:
     plot += [_alive(i, len(names), name, live, chart) for i, (name, live) in enumerate(_peaks(now, names).items())]
     plot.append(_labels(names, chart + 10))
     axis = [_tick(_at(v, chart), f"{v * high / 1024:g}{' KiB' if v == 1 else ''}") for v in (0.0, 0.5, 1.0)]
-    return _figure(axis, plot, chart + 10 + _label_room(names), "Feature maps alive over one inference")
+    return _figure(axis, plot, chart + 10 + _label_room(names), "Feature maps alive over one inference", "memory")
 
 
 def nice_ceiling(value: float) -> float:
@@ -76,20 +77,34 @@ def nice_ceiling(value: float) -> float:
     return next(round(m * power, 12) for m in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if m * power >= value * (1 - 1e-9))
 
 
-def _figure(axis: Sequence[Markup], plot: Sequence[Markup], height: float, label: str) -> Markup:
+def _figure(axis: Sequence[Markup], plot: Sequence[Markup], height: float, label: str, name: str) -> Markup:
+    """name: what the page's script finds it by."""
     scale = el("svg", *axis, width=_AXIS, height=height, aria_hidden="true")
-    return el(
-        "div", scale, el("svg", *plot, width="100%", height=height, role="img", aria_label=label), class_="wb-figure"
-    )
+    drawing = el("svg", *plot, width="100%", height=height, role="img", aria_label=label)
+    return el("div", scale, drawing, class_="wb-figure", data_figure=name)
+
+
+def _limits(estimate: Estimate) -> list[str]:
+    """Per block what limits most of its time, and "" where it takes none."""
+    spent, bound = estimate.detail.latency_ms, estimate.detail.bound
+    limits = []
+    for block in estimate.detail.graph.blocks:
+        by_limit: dict[str, float] = {}
+        for name in block.ops:
+            if spent.get(name, 0.0) > 0:
+                limit = bound.get(name, "compute")
+                by_limit[limit] = by_limit.get(limit, 0.0) + spent[name]
+        limits.append(max(by_limit, key=by_limit.__getitem__, default=""))
+    return limits
 
 
 def _column(
-    i: int, n: int, row: Mapping[Hashable, Any], old: float | None, high: float, top: float, chart: int
+    i: int, n: int, row: Mapping[Hashable, Any], old: float | None, high: float, top: float, chart: int, limit: str
 ) -> Markup:
     latency, share = float(row["latency_ms"]), float(row["share"])
     old = latency if old is None else old
     facts = [str(row["name"]), str(row["kind"]), shape_text(row["shape"])]
-    facts.append(f"{metric_text('latency_ms', latency)} ({100 * share:.1f} %)")
+    facts.append(f"{metric_text('latency_ms', latency)} ({quantity_text(share, 'share')})")
     moved = old != latency
     if moved:
         facts.append(f"{change_text(old, latency)} from {metric_text('latency_ms', old)}")
@@ -102,7 +117,10 @@ def _column(
     if moved:
         y = _at(old / high, chart)
         parts.append(el("line", x1="6%", x2="94%", y1=y, y2=y, class_="wb-cap"))
-    return el("svg", *parts, x=_percent(i, n), width=_percent(1, n), height=chart, class_=f"wb-heat-{heat(share, top)}")
+    return el(
+        "svg", *parts, x=_percent(i, n), width=_percent(1, n), height=chart, class_=f"wb-heat-{heat(share, top)}",
+        data_block=i, data_bound=limit or None,
+    )  # fmt: skip
 
 
 def _lane(now: Estimate, before: Estimate | None, names: list[str], high: float, y: float, height: float) -> Markup:

@@ -13,10 +13,10 @@ import pandas as pd
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from ..graph.paths import is_inside
-from ..hardware import Target
 from ..metrics import change_text, metric_text
 from ..state import Change, Learned, State
-from ..transforms import describe
+from ..table import Table
+from .code import change_code, target_code
 from .overview import picture, title_text
 from .tables import compare_table
 
@@ -29,16 +29,16 @@ def notebook(session: State, file: str = "session.wb") -> str:
     cells = [
         _words(f"# {title_text(session)}", _summary(session), _notes(session, "")),
         _code(
-            "import pandas as pd\n\nimport workbench as wb\nfrom workbench.report import compare_table\n\n"
+            "import workbench as wb\nfrom workbench.report import compare_table\nfrom workbench.table import Table\n\n"
             f"session = wb.load({file!r})\nsession",
             _shown(repr(session), picture(session)),
         ),
         _words("## As it was opened"),
-        _code("now = session.baseline\nnow.blocks.round(3)", _table(session.baseline.blocks.round(3))),
+        _code("now = session.baseline\nnow.blocks", _table(session.baseline.blocks)),
     ]
     placed: set[str] = {""}
     for number, (before, after) in enumerate(pairwise(path), 1):
-        title, code = _change(after.changes[-1], session.target, number)
+        title, code = _change(after.changes[-1], session, number)
         touched = _touched(session, before, after) - placed
         placed |= touched
         look, frame = _result(before, after)
@@ -80,26 +80,21 @@ def _summary(state: State) -> str:
     return f"{text}. Target configuration {estimate.target_digest}, {estimate.compiler}.{weights}"
 
 
-def _change(change: Change, target: Target, number: int) -> tuple[str, str]:
-    """One change in words, and the code that makes it of `now`, on a session looked at on `target`."""
+def _change(change: Change, session: State, number: int) -> tuple[str, str]:
+    """One change in words, and the code that makes it of `now`, on the session's target."""
     if isinstance(change, Learned):
         # weights are no code: they come from the file
         return f"Weights of {escape(change.source)}", f"session.path[{number}]"
-    calls = [f"wb.{describe(step.transform)}" for step in change.steps]
-    where = "now" if change.planned_on == target else f"now.on({change.planned_on.name!r})"
-    if not change.recipe:
-        return f"`{calls[0]}`", f"{where}.apply({calls[0]})"
-    return (
-        f"Recipe {escape(change.recipe)}",
-        f"{where}.apply(wb.Recipe({change.recipe!r}, ({', '.join(calls)},)))",
-    )
+    where = "now" if change.planned_on == session.target else f"now.on({target_code(change.planned_on)})"
+    title = f"Recipe {escape(change.recipe)}" if change.recipe else f"`{change}`"
+    return title, change_code(change, where)
 
 
 def _result(before: State, after: State) -> tuple[str, pd.DataFrame]:
     """What to look at after a change: how it was learned, or what it costs now."""
     change = after.changes[-1]
     if isinstance(change, Learned) and change.epochs:
-        return "pd.DataFrame(now.learned.epochs).round(3)", pd.DataFrame(change.epochs).round(3)
+        return "Table(now.learned.epochs)", Table(change.epochs)
     return "compare_table(before, now)", compare_table(before, after)
 
 
@@ -113,7 +108,11 @@ def _touched(state: State, before: State, after: State) -> set[str]:
 
 def _notes(state: State, where: str) -> str:
     """What was noted of a block, as a quotation; text from a session is no markup."""
-    texts = [text for path, text in state.annotations if path == where]
+    notes = state.notes[state.notes["where"] == where]
+    texts = [
+        text + (f" ({since})" if since not in ("", "as it was") else "")
+        for text, since in zip(notes["note"], notes["since"], strict=True)
+    ]
     head = f"`{where}`: " if where else ""
     return "\n>\n".join(f"> {head}" + "\n> ".join(escape(text).splitlines()) for text in texts)
 

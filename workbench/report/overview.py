@@ -2,13 +2,25 @@
 
 from pathlib import Path
 
+from ..advice import untrained_badge
+from ..estimators import Estimate
 from ..metrics import METRICS, TIMES, change_text, incomplete_text, metric_text, uncalibrated_text
 from ..state import State
 from .figures import block_figure
 from .markup import Markup, el
 from .palette import STEPS, scale_top, theme_css
+from .time_section import bound_words
 
-__all__ = ["PICTURE_CSS", "incomplete_note", "incomplete_sentence", "legend", "picture", "title_text", "totals"]
+__all__ = [
+    "PICTURE_CSS",
+    "bound_legend",
+    "incomplete_note",
+    "incomplete_sentence",
+    "legend",
+    "picture",
+    "title_text",
+    "totals",
+]
 
 PICTURE_CSS = theme_css(".wb-report") + (Path(__file__).parent / "static" / "picture.css").read_text("utf-8")
 
@@ -67,6 +79,13 @@ def legend(state: State, memory: bool = True) -> Markup:
     return el("div", *keys, class_="wb-legend")
 
 
+def bound_legend(estimate: Estimate) -> Markup:
+    """What the colours mean where columns are coloured by what limits them."""
+    limits = dict.fromkeys(estimate.detail.bound.values())
+    keys = [el("span", el("i", class_=f"wb-key-{limit}"), bound_words(limit)) for limit in limits]
+    return el("div", el("span", "most of the time waits for"), *keys, class_="wb-legend")
+
+
 def incomplete_note(state: State) -> Markup | None:
     """What the figures leave out, where they leave something out."""
     text = incomplete_sentence(state)
@@ -83,6 +102,7 @@ def incomplete_sentence(state: State) -> str:
 
 def _head(state: State) -> Markup:
     estimate = state.try_estimate
+    badge = untrained_badge(state)
     steps = f"{len(state.steps)} step{'' if len(state.steps) == 1 else 's'}" if state.steps else "as opened"
     return el(
         "div",
@@ -90,6 +110,7 @@ def _head(state: State) -> Markup:
         " ",
         el("span", steps + ("" if estimate is None else f", estimated ({estimate.basis})"), class_="wb-muted"),
         *([" ", el("span", f"weights {state.weights_source}", class_="wb-muted")] if state.base.source else []),
+        *([" ", el("span", "untrained", title=badge, class_="wb-untrained")] if badge else []),
         class_="wb-head",
     )
 

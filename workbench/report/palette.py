@@ -27,6 +27,11 @@ _TOKENS = {
     "memory": ("", "#2a7f9e", "#5db8d6"),
     "better": ("", "#0f7040", "#5fd39a"),
     "worse": ("", "#b3261e", "#ff9389"),
+    "bound-compute": ("", "#5b6bb5", "#8f9de8"),
+    "bound-sram": ("", "#2a7f9e", "#5db8d6"),
+    "bound-dram": ("", "#c2571a", "#f2935c"),
+    "bound-flash": ("", "#8a3f8f", "#d58ad9"),
+    "bound-memory": ("", "#c2571a", "#f2935c"),
 }
 
 

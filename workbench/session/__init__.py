@@ -77,4 +77,4 @@ def load(path: str | Path, model: nn.Module | None = None, width_rules: WidthRul
     Raises FileFormatError for a damaged file, InputError where `model` is missing or another one.
     """
     state = files.load(path, model, width_rules)
-    return Session(state.base, state.target, state.changes, state.annotations)
+    return Session(state.base, state.target, state.changes, state.annotations, noted_of=state.noted_of)

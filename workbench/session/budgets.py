@@ -10,6 +10,7 @@ from .. import advice
 from ..advice import UNTRAINED, Met, Steps, losses_of
 from ..errors import BudgetError, NotApplicable
 from ..estimators import Budgets
+from ..metrics import number_text
 from ..progress import shown
 from ..recipe import Recipe
 from ..state import AnyState
@@ -75,4 +76,4 @@ class _Plans(Generic[AnyState]):
     def _name(self, met: Met) -> str:
         values = {f.name: getattr(self.budgets, f.name) for f in fields(self.budgets)}
         text = ", ".join(f"{name}={value:g}" for name, value in values.items() if value is not None)
-        return f"meet({text}): {UNTRAINED if self.state.untrained else f'predicted loss {met.price:.3f}'}"
+        return f"meet({text}): {UNTRAINED if self.state.untrained else f'predicted loss {number_text(met.price)}'}"

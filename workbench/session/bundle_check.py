@@ -12,6 +12,7 @@ from torch import nn
 from ..errors import InputError
 from ..state import WidthRules
 from ..surgery import build_state
+from ..table import Table
 from ..training import EMBEDDED, Task, resolve_task
 from .bundle import Bundle, read, versions
 from .figures import Figure, derive
@@ -61,7 +62,7 @@ def check(
         why = derived.left.get(claim.of, reason) if claim.how in ("compiled", "run") else ""
         claimed = Figure(claim.of, claim.figure, claim.how, claim.value)
         rows.append(_row(claimed, again.get((claim.of, claim.figure, claim.how)), why))
-    table = pd.DataFrame(rows, columns=["of", "figure", "how", "bundle", "here", "holds"])
+    table = Table(rows, columns=["of", "figure", "how", "bundle", "here", "holds"])
     table.attrs["versions"] = _differing(bundle)
     return table
 

@@ -98,6 +98,7 @@ class _Change(_Strict):
 class _Note(_Strict):
     path: str
     text: str
+    of: str = Field(default="", pattern="([0-9a-f]{16})?")
 
 
 class _File(_Strict):
@@ -170,7 +171,7 @@ def load(path: str | Path, model: nn.Module | None = None, width_rules: WidthRul
             stacklevel=3,
         )
     notes = tuple((note.path, note.text) for note in file.annotations)
-    return replace(state, target=target, annotations=notes)
+    return replace(state, target=target, annotations=notes, noted_of=tuple(note.of for note in file.annotations))
 
 
 def _read(path: Path) -> tuple[_File, Mapping[str, bytes]]:
@@ -275,8 +276,17 @@ def _describe(state: State, weights: bytes) -> dict[str, Any]:
         "graph": base.graph.digest,
         "versions": {**_versions(), "compiler": state.target.compiler},
         "changes": changes,
-        "annotations": [{"path": where, "text": text} for where, text in state.annotations],
+        "annotations": _describe_notes(state),
     }
+
+
+def _describe_notes(state: State) -> list[dict[str, str]]:
+    """Every note, with the digest of what it speaks of where that is known."""
+    digests = [*state.noted_of, *[""] * len(state.annotations)]
+    return [
+        {"path": where, "text": text} | ({"of": digest} if digest else {})
+        for (where, text), digest in zip(state.annotations, digests, strict=False)
+    ]
 
 
 def _describe_source(source: WeightSource, weights: bytes) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from .. import advice
 from ..errors import InputError
 from ..estimators import Budgets
 from ..hardware import Measurement
-from ..report import picture, write_page
+from ..report import code, picture, write_page
 from ..state import Applied, Change, State, Verification
 from ..surgery import build_state, require_buildable
+from ..table import Table
 from ..training import Part, Score, Task
 from ..widgets import Bench
 from .block_library import PICTURES, STEPS, built, filled
@@ -58,9 +59,16 @@ class Session(State):
         """What costs more than it should on this target, the most severe first.
 
         Columns: severity ("high", "medium", "low"), rule, block, share (of the latency), finding (the numbers in
-        words), mend (a transform to `apply`, None where there is none).
+        words, and what the mend gains), mend (a transform to `apply`, None where none gains anything).
         """
         return advice.findings(self)
+
+    def why(self, block: str) -> str:
+        """Why a block takes the time it takes, in words: what its time goes to, what limits that, what mends it.
+
+        block: its name, as in `blocks`. Raises UnknownName where there is none.
+        """
+        return advice.why(self, block)
 
     def suggest(self, n: int = 10, images: torch.Tensor | None = None) -> pd.DataFrame:
         """The n best steps, by percent of the latency gained per unit of fidelity lost (both predicted).
@@ -175,7 +183,7 @@ class Session(State):
     def recovery(self) -> pd.DataFrame:
         """What each stage of the last recovery brought: stage, score (validation pictures), seconds; else no row."""
         rows = [] if self.learned is None else list(self.learned.stages)
-        return pd.DataFrame(rows, columns=["stage", "score", "seconds"])
+        return Table(rows, columns=["stage", "score", "seconds"])
 
     def library(
         self, task: str | Path | Task, *, pictures: int = PICTURES, distil: int = STEPS, block: bool = True
@@ -198,7 +206,11 @@ class Session(State):
         it is, and with block=True goes on in its place. Raises InputError where the task is of another kind than what
         the network answers.
         """
+<<<<<<< HEAD
         return filled(self, task, pictures, distil, block)
+=======
+        return Table(filled(self, task, pictures, distil))
+>>>>>>> shell
 
     def with_weights(self, weights: nn.Module | str | Path) -> Self:
         """The session with the weights of a module, or a .safetensors file, that fit its network as it is now.
@@ -232,7 +244,7 @@ class Session(State):
         images: [N, C, H, W]. calibration: the images the blocks are fitted on, the same ones where not given
         (other images give the stricter figure). distil: as for `build`.
         """
-        return fidelity_of(self, images, calibration, distil)
+        return Table(fidelity_of(self, images, calibration, distil))
 
     def verify(self, timeout_s: float | None = None) -> Verification:
         """Compile the network for real and show it beside the estimate.
@@ -271,7 +283,7 @@ class Session(State):
         sram_kib, dram_kib, flash_kib, and left_to_cpu, the operators whose time no figure holds. The file is checked,
         and written whole or not at all.
         """
-        return export(self, Path(path), calibration, task, activations, int16_layers)
+        return Table(export(self, Path(path), calibration, task, activations, int16_layers))
 
     def int8_fidelity(
         self,
@@ -290,7 +302,7 @@ class Session(State):
         images: [N, C, H, W], a few are enough; own is of the first 8. The rest is as for `export`; ranges come from
         the same images where no others are given.
         """
-        return int8_fidelity(self, images, calibration, activations, int16_layers)
+        return Table(int8_fidelity(self, images, calibration, activations, int16_layers))
 
     def bundle(
         self,
@@ -311,14 +323,29 @@ class Session(State):
         return save(self, Path(path))
 
     def share(
-        self, path: str | Path, *, verified: Measurement | None = None, verified_before: Measurement | None = None
+        self,
+        path: str | Path,
+        *,
+        verified: Measurement | None = None,
+        verified_before: Measurement | None = None,
+        latency_ms: float | None = None,
+        sram_kib: float | None = None,
+        model_kib: float | None = None,
     ) -> Path:
-        """Write one HTML page that opens with no network.
+        """Write one HTML page that opens with no network: time by block and operator, memory at every step, the target,
+        steps, code and notes, to be explored offline.
 
         verified, verified_before: what `verify()` gave for this session and for its baseline; shown beside the
-        estimates.
+        estimates. latency_ms, sram_kib, model_kib: budgets, as for `meet`, drawn beside what the network takes.
         """
-        return write_page(self, Path(path), compiled=verified, compiled_before=verified_before)
+        budgets = Budgets(latency_ms, sram_kib, model_kib)
+        return write_page(self, Path(path), compiled=verified, compiled_before=verified_before, budgets=budgets or None)
+
+    def code(self) -> str:
+        """The whole branch as Python to paste into a cell: `session` is then this network, on this target, with these
+        notes. What code cannot bring (a module of your own, a task, learned weights) is named in comments.
+        """
+        return code(self)
 
     def bench(self) -> Bench:
         """The interactive widget on this session."""

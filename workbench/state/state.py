@@ -10,11 +10,12 @@ from ..errors import InputError, WorkbenchError, unknown
 from ..estimators import Estimate, WeightValues, block_table, estimate, is_calibrated
 from ..graph import Graph, Plan
 from ..hardware import Measurement, Target, resolve
-from ..metrics import METRICS
+from ..metrics import METRICS, metric_text
 from ..recipe import Recipe
 from ..transforms import Step, describe
 from .base import Base, Size
 from .changes import Applied, Change, Edit, Learned, LearnedScore, applied
+from .notes import digest_at, notes_table, places
 from .tables import Delta, comparison, delta, history
 
 __all__ = ["AnyState", "State"]
@@ -25,7 +26,8 @@ class State:
     """A model, the changes made to it, and a target. Every method gives back a new state; none is changed.
 
     changes: in the order they were made; `undo` takes the last one back. undone: what `redo` brings back, the next one
-    last; no part of what a state is. annotations: (block or module path, text) of every note, "" for the whole network.
+    last; no part of what a state is. annotations: (path of a block, a module or an operator, text) of every note, ""
+    for the whole network. noted_of: per note a digest of what it speaks of, as it was when it was noted.
     """
 
     base: Base
@@ -33,6 +35,7 @@ class State:
     changes: tuple[Change, ...] = ()
     annotations: tuple[tuple[str, str], ...] = ()
     undone: tuple[Change, ...] = field(default=(), compare=False)
+    noted_of: tuple[str, ...] = field(default=(), compare=False)
 
     # ---- what it is ---------------------------------------------------------------------------------------------
 
@@ -94,7 +97,7 @@ class State:
     @property
     def baseline(self) -> Self:
         """The model as it was opened, on this target."""
-        return replace(self, changes=(), annotations=(), undone=())
+        return replace(self, changes=(), annotations=(), undone=(), noted_of=())
 
     @property
     def path(self) -> tuple[Self, ...]:
@@ -207,14 +210,25 @@ class State:
         return replace(self, changes=(*self.changes, self.undone[-1]), undone=self.undone[:-1])
 
     def annotate(self, path: str, text: str) -> Self:
-        """A note on a block or module ("" for the whole network). Notes are what was learned: undo keeps them."""
-        names = [block.name for block in self.graph.blocks]
-        names += [name for graph in (self.graph, self.base.graph) for name, _ in graph.modules]
+        """A note on a block, a module or an operator ("" for the whole network, as it is on this branch).
+
+        Notes are what was learned: undo keeps them, and `notes` says which speak of what has changed since.
+        """
+        names = [name for graph in (self.graph, self.base.graph) for name in places(graph)]
         if path and path not in names:
-            raise unknown("block or module", path, [name for name in names if name])
+            raise unknown("block or module", path, names)
         if not isinstance(text, str) or not text.strip():
             raise InputError(f"a note needs a text, not {text!r}")
-        return replace(self, annotations=(*self.annotations, (path, text)))
+        noted_of = (*self.noted_of, *[""] * (len(self.annotations) - len(self.noted_of)), digest_at(self.graph, path))
+        return replace(self, annotations=(*self.annotations, (path, text)), noted_of=noted_of)
+
+    @property
+    def notes(self) -> pd.DataFrame:
+        """One row per note: where (a path, "" for the whole network), note, since.
+
+        since: "as it was" when it was noted, "changed since", "no longer there"; "" for notes of older files.
+        """
+        return notes_table(self.graph, self.annotations, self.noted_of)
 
     def on(self, target: str | Target) -> Self:
         """The same network on another target: the same plans, not planned again, so that only the target differs.
@@ -242,7 +256,8 @@ class State:
         if estimate is None:
             cost = "not calibrated"
         else:
-            cost = f"{estimate.latency_ms:.3f} ms estimated, SRAM {estimate.sram_bytes / 1024:.0f} KiB"
+            latency, sram = (metric_text(name, getattr(estimate, name)) for name in ("latency_ms", "sram_bytes"))
+            cost = f"{latency} estimated, SRAM {sram}"
             cost += "" if estimate.complete else f", incomplete ({len(estimate.cpu_ops)} operators not counted)"
         return f"<{type(self).__name__} {self.model_name} {size} on {self.target.name}: {cost}, {steps}{weights}>"
 

@@ -9,7 +9,8 @@ import pandas as pd
 from ..errors import InputError
 from ..estimators import Estimate
 from ..hardware import Measurement
-from ..metrics import METRICS, difference_text
+from ..metrics import METRICS, difference_text, metric_text, percent_text
+from ..table import Table
 from .changes import LearnedScore
 
 __all__ = ["Delta", "Verification", "comparison", "delta", "history", "percent", "verification"]
@@ -49,7 +50,7 @@ class Delta:
             difference = getattr(self, name)
             if difference is not None:
                 share = self.latency_percent if name == "latency_ms" else None
-                text = difference_text(name, difference) + (f" ({share:+.1f} %)" if share is not None else "")
+                text = difference_text(name, difference) + (f" ({percent_text(share)})" if share is not None else "")
                 rows.append((name.removesuffix("_ms").removesuffix("_bytes"), text))
         return rows
 
@@ -72,23 +73,24 @@ class Verification(Measurement):
         return 100 * (self.estimate.latency_ms / self.latency_ms - 1)
 
     @property
-    def table(self) -> pd.DataFrame:
+    def table(self) -> Table:
         """Estimated beside compiled (rows: metrics; NaN where one of them does not say)."""
         rows = []
         for name in ("latency_ms", "sram_bytes", "dram_bytes", "macs"):
             estimated, measured = getattr(self.estimate, name, None), getattr(self, name)
             rows.append((name, estimated, measured, percent(measured, estimated)))
-        frame = pd.DataFrame(rows, columns=["metric", "estimated", self.kind, "difference %"]).set_index("metric")
-        return frame.astype(float)
+        frame = Table(rows, columns=["metric", "estimated", self.kind, "difference %"]).set_index("metric")
+        return Table(frame.astype(float))
 
     def __repr__(self) -> str:
         if self.status not in ("compiled", "measured"):
             return f"{self.target}: {self.status}: {self.reason}"
-        text = f"{self.latency_ms:.3f} ms {self.kind}"
+        text = f"{metric_text('latency_ms', self.latency_ms)} {self.kind}"
         if self.estimate is not None:
-            text += f", {self.estimate.latency_ms:.3f} ms estimated ({self.error_percent:+.1f} %)"
+            error = "" if self.error_percent is None else f" ({percent_text(self.error_percent)})"
+            text += f", {metric_text('latency_ms', self.estimate.latency_ms)} estimated{error}"
         if self.sram_bytes is not None:
-            text += f"; SRAM {self.sram_bytes / 1024:.1f} KiB {self.kind}"
+            text += f"; SRAM {metric_text('sram_bytes', self.sram_bytes)} {self.kind}"
         if self.cpu_ops:
             names = ", ".join(self.cpu_ops[:3])
             text += f"; incomplete: {len(self.cpu_ops)} operators left to the CPU count one cycle each ({names})"
@@ -98,8 +100,7 @@ class Verification(Measurement):
     def _repr_html_(self) -> str:
         if self.status not in ("compiled", "measured"):
             return f"<p><b>{escape(self.target)}: {escape(self.status)}</b>: {escape(self.reason)}</p>"
-        table = self.table.to_html(float_format=lambda v: f"{v:,.3f}", na_rep="–")
-        return f"{table}<p>{escape(repr(self))}</p>"
+        return f"{self.table._repr_html_()}<p>{escape(repr(self))}</p>"
 
 
 def verification(measurement: Measurement, estimate: Estimate | None, weights: str) -> Verification:
@@ -144,7 +145,7 @@ def comparison(
     if scores:
         old, new = (None if score is None else score.value for score in (score_before, score_after))
         rows.append(("score", old, new, None, f"trained: {'; '.join(map(str, scores))}"))
-    frame = pd.DataFrame(rows, columns=["metric", "before", "after", "change %", "figures"]).set_index("metric")
+    frame = Table(rows, columns=["metric", "before", "after", "change %", "figures"]).set_index("metric")
     return frame.astype({"before": float, "after": float, "change %": float})
 
 
@@ -159,7 +160,7 @@ def history(steps: Iterable[tuple[str, str, float | None, str]]) -> pd.DataFrame
         rows.append((number, text, recipe, latency, change, percent(previous, latency), score))
         previous = latency
     columns = ["step", "transform", "recipe", "latency_ms", "change_ms", "change %", "score"]
-    frame = pd.DataFrame(rows, columns=columns).set_index("step")
+    frame = Table(rows, columns=columns).set_index("step")
     if not any(frame["score"]):
         frame = frame.drop(columns="score")
     return frame.astype({"latency_ms": float, "change_ms": float, "change %": float})

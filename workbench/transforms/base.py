@@ -62,11 +62,6 @@ class Transform(ABC):
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
-    def non_defaults(self) -> dict[str, Any]:
-        """The parameters that differ from their defaults; `blocks` always, because it says where."""
-        values = {f.name: (getattr(self, f.name), f.default) for f in fields(self)}
-        return {name: value for name, (value, default) in values.items() if name == "blocks" or value != default}
-
     @classmethod
     def from_dict(cls, options: Mapping[str, Any]) -> Self:
         """The transform with these parameters, lists as tuples.
@@ -79,11 +74,11 @@ class Transform(ABC):
 
 
 def describe(transform: Transform) -> str:
-    """The transform as code, without parameters left at their defaults.
+    """The transform as code, with every parameter: a default that changes one day changes no record of a step.
 
-    >>> from workbench.transforms import FuseIBN
-    >>> describe(FuseIBN(blocks="blocks.1.*"))
-    "FuseIBN(blocks='blocks.1.*')"
+    >>> from workbench.transforms import DepthMultiplier
+    >>> describe(DepthMultiplier(0.5))
+    "DepthMultiplier(ratio=0.5, blocks='*', importance='magnitude')"
     """
-    inside = ", ".join(f"{name}={value!r}" for name, value in transform.non_defaults().items() if value != "*")
+    inside = ", ".join(f"{f.name}={getattr(transform, f.name)!r}" for f in fields(transform))
     return f"{type(transform).__name__}({inside})"

@@ -87,11 +87,15 @@ def _largest_bound(latency_ms: Mapping[str, float], bound: Mapping[str, str]) ->
     return max(spent, key=spent.__getitem__, default="compute")
 
 
-def _timeline(graph: Graph, value_bytes: int) -> list[tuple[str, int, tuple[str, ...]]]:
+def _timeline(graph: Graph, value_bytes: int) -> list[tuple[str, int, tuple[tuple[str, int], ...]]]:
     """(operator, live bytes, live tensors) while every operator runs, each tensor in a place of its own."""
     ranges = live_ranges(graph)
     steps = []
     for i, op in enumerate(graph.ops):
-        alive = tuple(name for name, (start, end) in ranges.items() if start <= i <= end)
-        steps.append((op.name, value_bytes * sum(graph.by_name[name].elements for name in alive), alive))
+        alive = tuple(
+            (name, value_bytes * graph.by_name[name].elements)
+            for name, (start, end) in ranges.items()
+            if start <= i <= end
+        )
+        steps.append((op.name, sum(size for _, size in alive), alive))
     return steps
