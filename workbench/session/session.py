@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 import torch
@@ -13,6 +13,7 @@ from ..estimators import Budgets
 from ..hardware import Measurement
 from ..report import picture, write_page
 from ..state import Applied, Change, State, Verification
+from ..space import Losses, Offer, Space
 from ..surgery import build_state, require_buildable
 from ..training import Part, Score, Task
 from ..widgets import Bench
@@ -23,7 +24,11 @@ from .export import export, int8_fidelity
 from .files import save
 from .learning import evaluate, with_weights
 from .recovery import EPOCHS, PICTURES, STEPS, finetune, recover
+from .space import landscape_of, space_of
 from .verifying import fidelity_of, verify
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Session"]
 
@@ -93,6 +98,40 @@ class Session(State):
         flash) and how near one gets; its `nearest` is the session that comes nearest.
         """
         return meet(self, Budgets(latency_ms, sram_kib, model_kib), images)
+
+    def space(
+        self,
+        blocks: str | tuple[str, ...] = "*",
+        *,
+        edits: int = 2,
+        widths: int | None = 8,
+        sizes: tuple[int, ...] | None = None,
+        losses: Losses | pd.DataFrame | None = None,
+        curated: bool = True,
+    ) -> Space:
+        """What may be chosen on this network: a slot a block (fuse, dense, kernel, narrow, drop, gate, activation, and
+        what goes together), and the network's widths, input size and, where it makes a map, output stride.
+
+        Curated for the target, without an expert: widths are multiples of the channels it favours; a choice that is
+        slower for certain (with the interval), no smaller and no less lossy than another of its slot is pruned; choices
+        that make the same network are merged. `space.explain()` says what happened to each and why.
+
+        blocks: selector of the blocks that have a slot. edits: at most so many in a block's choice. widths: shares to
+        choose from, those of 8ths where it is 8; None: all widths that the target favours. sizes: of the input, in
+        pixels; two smaller multiples of 32 where not given. losses: what `library()` gave back, or (block, choice) ->
+        loss; without them parameters do not stand in: only steps that gain nothing and add nothing are pruned.
+        curated: False gives all there is, insides of blocks channel by channel, nothing estimated.
+        """
+        return space_of(self, Offer(blocks, edits, widths, sizes), curated, losses)
+
+    def landscape(self, path: Sequence[tuple[int, int]] | None = None) -> "Figure":
+        """The figure of what this network costs over channels and depth: counted in multiply-accumulates, on the target
+        channel by channel, and on the target at the widths it favours. Latencies are estimated.
+
+        path: (row, column) of networks a search visited, rows counting blocks from the shallowest network, columns
+        channels from half of them in 64ths; steepest descent where not given.
+        """
+        return landscape_of(self, path)
 
     # ---- make ---------------------------------------------------------------------------------------------------
 

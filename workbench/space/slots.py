@@ -55,7 +55,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Space:
-    """Slots in the order in which their choices are taken: those of the network, where there are any, stand first.
+    """Slots in the order in which their choices are taken.
 
     judgements: what curation kept, pruned and merged, and why; none where the space was not curated.
 

@@ -1,4 +1,8 @@
-"""The space of a network: curated for its target, or with every channel count that there is."""
+"""The space of a network: curated for its target, or with every channel count that there is.
+
+The network's choices are taken last: a narrower inside of a block is one of the network as it was opened, and evening
+has the last word on all widths.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -73,6 +77,10 @@ def uncurated(graph: Graph, target: Target, offer: Offer | None = None) -> Space
     """
     offer = offer or Offer()
     slots = []
+    for block in select(graph, offer.blocks):
+        choices = list(_every_choice(graph, target, block, offer.edits))
+        if choices:
+            slots.append(Slot(block.name, (AS_IT_IS, *choices)))
     if offer.network:
         multipliers = [
             Choice(f"multiplier {k}/{FINEST}", (DepthMultiplier(k / FINEST, multiple=1),))
@@ -82,11 +90,7 @@ def uncurated(graph: Graph, target: Target, offer: Offer | None = None) -> Space
         sizes = [o.choice for o in input_sizes(graph, target, offer.sizes)]
         strides = [o.choice for o in output_strides(graph, target)]
         aspects = {"widths": widths, "input size": sizes, "output stride": strides}
-        slots = [Slot("", (AS_IT_IS, *choices), aspect) for aspect, choices in aspects.items() if choices]
-    for block in select(graph, offer.blocks):
-        choices = list(_every_choice(graph, target, block, offer.edits))
-        if choices:
-            slots.append(Slot(block.name, (AS_IT_IS, *choices)))
+        slots += [Slot("", (AS_IT_IS, *choices), aspect) for aspect, choices in aspects.items() if choices]
     return Space(tuple(slots))
 
 
@@ -140,10 +144,10 @@ class _Curation:
 
     def slots(self) -> Iterator[tuple[Slot | None, Sequence[Judgement]]]:
         """Every slot and what was made of its choices; None where only one choice is left."""
-        if self.offer.network:
-            yield from self._of_network()
         for block in select(self.graph, self.offer.blocks):
             yield self._of_block(block)
+        if self.offer.network:
+            yield from self._of_network()
 
     def _of_network(self) -> Iterator[tuple[Slot | None, Sequence[Judgement]]]:
         graph, target = self.graph, self.target
