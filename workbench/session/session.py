@@ -124,12 +124,12 @@ class Session(State):
         """
         return space_of(self, Offer(blocks, edits, widths, sizes), curated, losses)
 
-    def landscape(self, path: Sequence[tuple[int, int]] | None = None) -> "Figure":
+    def landscape(self, path: Sequence[tuple[float, int]] | None = None) -> "Figure":
         """The figure of what this network costs over channels and depth: counted in multiply-accumulates, on the target
         channel by channel, and on the target at the widths it favours. Latencies are estimated.
 
-        path: (row, column) of networks a search visited, rows counting blocks from the shallowest network, columns
-        channels from half of them in 64ths; steepest descent where not given.
+        path: networks that a search visited, as (share of the channels, number of blocks); a descent that stops where
+        no smaller neighbour is faster, where not given.
         """
         return landscape_of(self, path)
 

@@ -26,9 +26,9 @@ def space_of(state: State, offer: Offer, curate: bool, losses: Losses | pd.DataF
     return curated(state.graph, state.target, offer, losses)
 
 
-def landscape_of(state: State, path: Sequence[tuple[int, int]] | None) -> "Figure":
+def landscape_of(state: State, path: Sequence[tuple[float, int]] | None) -> "Figure":
     """See `Session.landscape`."""
     graph, target = state.graph, state.target
-    every, favoured = landscape(graph, target), landscape(graph, target, target.channel_multiple)
-    title = f"{state.base.name} at {'x'.join(map(str, state.input_size or ()))} on {target.name}"
-    return landscape_figure(every, favoured, title, None if path is None else (path, path))
+    every, favoured = landscape(graph, target), landscape(graph, target, target.channel_multiple).favoured
+    title = f"{state.base.name} on {target.name}"
+    return landscape_figure(every, favoured, title, path)

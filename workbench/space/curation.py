@@ -9,15 +9,17 @@
     e        loss, as measured; none where it was not
 
 What lies outside the block is the same for two choices of a slot, and so is its error: the interval is that of the
-block alone. k is slower than j for certain where l t[k] > h t[j]. It is pruned where some j that is kept is faster for
-certain, has no more parameters, no more bytes alive, and
+block alone. k is slower than j for certain where l t[k] > h t[j]. A choice k is pruned where some j that is kept is
 
-    loses no more       e[j] <= e[k], where both are measured
-    holds no less       where one is not: k takes all of j's steps and more, p[k] = p[j] and m[k] <= m[j]. Parameters and
-                        arithmetic say nothing of a loss, so only steps that gain nothing, and add nothing, give way
+1.  faster for certain, has no more parameters, no more bytes alive, and loses no more (e[j] <= e[k], both measured); or
+2.  faster for certain, where k takes all of j's steps and more, and p[k] = p[j], m[k] <= m[j]: steps that neither gain
+    nor add anything; or
+3.  as fast or faster, where k's layers are j's, none wider (nested): j can compute whatever k computes. Such a k saves
+    bytes all the same; whoever must save them takes the next narrower choice that is faster, too.
 
-As costs and losses of slots add up, a candidate that takes k is beaten by the same candidate with j. Choices that make
-the same network are one: the least loss measured names it, else the first.
+Where losses were measured 2 and 3 need e[j] <= e[k], too; parameters and arithmetic never stand in for a loss. As costs
+and losses of slots add up, a candidate that takes k is beaten by the same candidate with j. Choices that make the same
+network are one: the least loss measured names it, else the first.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,7 +27,7 @@ from dataclasses import dataclass
 
 from ..estimators import delta_ms, estimate
 from ..estimators.edit_window import cut
-from ..graph import Graph
+from ..graph import Graph, Op
 from ..hardware import Target
 from ..transforms import Transform
 from .catalogue import Option
@@ -40,8 +42,8 @@ class Cost:
     """What a choice costs.
 
     ms: the block's latency with it (t). latency_ms, params, macs: what it changes. activation_bytes: alive at most.
-    steps: its transforms. cpu_ops: operators it brings that the accelerator leaves to the CPU. loss: None where it was
-    not measured.
+    steps: its transforms. layers, extents: operators of the block, and the sizes of all they make and hold. cpu_ops:
+    operators it brings that the accelerator leaves to the CPU. loss: None where it was not measured.
     """
 
     ms: float
@@ -50,8 +52,16 @@ class Cost:
     macs: int
     activation_bytes: int
     steps: frozenset[Transform] = frozenset()
+    layers: tuple[tuple[str, str], ...] = ()
+    extents: tuple[int, ...] = ()
     cpu_ops: tuple[str, ...] = ()
     loss: float | None = None
+
+
+    def holds(self, other: "Cost") -> bool:
+        """Whether the other's layers are these, none wider."""
+        alike = bool(self.layers) and self.layers == other.layers and len(self.extents) == len(other.extents)
+        return alike and all(a >= b for a, b in zip(self.extents, other.extents, strict=True))
 
 
 Measure = Callable[[Option], Cost]
@@ -76,7 +86,8 @@ def measure_of_block(graph: Graph, target: Target, block: str, losses: Mapping[t
         peak = 0 if part is None else part.peak_activation_bytes
         loss = losses.get(option.key) if option.steps else 0.0
         params, macs, steps = after.params - graph.params, after.macs - graph.macs, frozenset(option.transforms)
-        return Cost(max(own + change, 0.0), change, params, macs, peak, steps, cpu, loss)
+        ms = max(own + change, 0.0)
+        return Cost(ms, change, params, macs, peak, steps, *_extents(after.ops[start:end]), cpu, loss)
 
     return measure
 
@@ -91,9 +102,16 @@ def measure_of_network(graph: Graph, target: Target, losses: Mapping[tuple[str, 
         cpu = after.cpu_ops[len(base.cpu_ops) :]
         params, macs, steps = after.params - base.params, after.macs - base.macs, frozenset(option.transforms)
         loss = losses.get(option.key) if option.steps else 0.0
-        return Cost(after.latency_ms, change, params, macs, after.peak_activation_bytes, steps, cpu, loss)
+        peak, ops = after.peak_activation_bytes, option.graph.ops
+        return Cost(after.latency_ms, change, params, macs, peak, steps, *_extents(ops), cpu, loss)
 
     return measure
+
+
+def _extents(ops: Sequence[Op]) -> tuple[tuple[tuple[str, str], ...], tuple[int, ...]]:
+    """(layers, extents) of `Cost`."""
+    shapes = [shape for op in ops for shape in (op.shape, *(param.shape for param in op.params))]
+    return tuple((op.name, op.kind) for op in ops), tuple(size for shape in shapes for size in shape)
 
 
 def beaten_by(costs: Sequence[Cost], interval: tuple[float, float]) -> tuple[int | None, ...]:
@@ -107,22 +125,28 @@ def beaten_by(costs: Sequence[Cost], interval: tuple[float, float]) -> tuple[int
     """
     beaten: list[int | None] = [None] * len(costs)
     kept = [0] if costs else []
-    for k in sorted(range(1, len(costs)), key=lambda k: costs[k].ms):
-        beaten[k] = next((j for j in kept if _beats(costs[j], costs[k], interval)), None)
+    for k in sorted(range(1, len(costs)), key=lambda k: (costs[k].ms, -costs[k].params)):
+        beaten[k] = next((j for j in kept if _rule(costs[j], costs[k], interval)), None)
         if beaten[k] is None:
             kept.append(k)
     return tuple(beaten)
 
 
-def _beats(better: Cost, worse: Cost, interval: tuple[float, float]) -> bool:
+def _rule(better: Cost, worse: Cost, interval: tuple[float, float]) -> str:
+    """Why a choice gives way to another, as the end of a sentence; "" where it does not."""
+    measured = better.loss is not None and worse.loss is not None
+    if better.loss is not None and worse.loss is not None and better.loss > worse.loss:
+        return ""
     low, high = interval
-    if low * worse.ms <= high * better.ms:
-        return False
-    if better.params > worse.params or better.activation_bytes > worse.activation_bytes:
-        return False
-    if better.loss is not None and worse.loss is not None:
-        return better.loss <= worse.loss
-    return better.steps < worse.steps and better.params == worse.params and better.macs >= worse.macs
+    slower = low * worse.ms > high * better.ms
+    smaller = better.params <= worse.params and better.activation_bytes <= worse.activation_bytes
+    if slower and smaller and measured:
+        return "no smaller, and loses no less"
+    if slower and better.steps < worse.steps and better.params == worse.params and better.macs >= worse.macs:
+        return "for steps beyond its own that make it no smaller"
+    if better.ms <= worse.ms and better.holds(worse):
+        return "with the same layers, none wider"
+    return ""
 
 
 def curated_choices(
@@ -156,9 +180,8 @@ def curated_choices(
             judgements[option] = _judged(slot, option, costs[option], "kept", reason)
         else:
             better = distinct[by]
-            judgements[option] = _judged(
-                slot, option, costs[option], "pruned", _why(costs[option], better, costs[better])
-            )
+            why = _why(costs[option], better, costs[better], interval)
+            judgements[option] = _judged(slot, option, costs[option], "pruned", why)
     kept = tuple(option.choice for option, by in zip(distinct, beaten, strict=True) if by is None)
     return kept, tuple(judgements[option] for option in options)
 
@@ -168,11 +191,9 @@ def _rank(option: Option, as_it_is: Option, cost: Cost) -> tuple[bool, float]:
     return option is not as_it_is, float("inf") if cost.loss is None else cost.loss
 
 
-def _why(cost: Cost, better: Option, by: Cost) -> str:
+def _why(cost: Cost, better: Option, by: Cost, interval: tuple[float, float]) -> str:
     times = f"{cost.ms / by.ms:.2f} times as slow as" if by.ms else "slower than"
-    measured = cost.loss is not None and by.loss is not None
-    what = "no smaller, and loses no less" if measured else "for steps beyond its own that make it no smaller"
-    return f"{times} {_name(better)}, {what}"
+    return f"{times} {_name(better)}, {_rule(by, cost, interval)}"
 
 
 def _name(option: Option) -> str:

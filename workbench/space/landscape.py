@@ -73,14 +73,27 @@ class Landscape:
                 large.append(latency[second][smaller])
         return np.concatenate(small), np.concatenate(large)
 
+    @property
+    def favoured(self) -> "Landscape":
+        """Without the widths at which a network, of any depth, is no faster than at the next larger one that stays: what
+        curation does to the choices of a slot.
+        """
+        columns = [len(self.channels) - 1]
+        for x in range(len(self.channels) - 2, -1, -1):
+            if np.all(self.latency_ms[:, x] < self.latency_ms[:, columns[-1]]):
+                columns.append(x)
+        columns.reverse()
+        return Landscape(self.channels[columns], self.blocks, self.latency_ms[:, columns], self.macs[:, columns])
+
     def descent(self) -> tuple[tuple[int, int], ...]:
-        """(y, x) of the networks that steepest descent visits from the largest one: always the fastest of those a step
-        smaller; it ends where none is faster.
+        """(y, x) of the networks that a descent visits from the largest one: always to the neighbour a step smaller
+        that saves most time for the arithmetic it gives up; it ends where neither is faster.
         """
         place = len(self.blocks) - 1, len(self.channels) - 1
         path = [place]
         while steps := [step for step in self._smaller(*place) if self.latency_ms[step] < self.latency_ms[place]]:
-            place = min(steps, key=lambda step: self.latency_ms[step])
+            saved = {step: self.latency_ms[place] - self.latency_ms[step] for step in steps}
+            place = max(steps, key=lambda step: saved[step] / max(1.0, self.macs[path[-1]] - self.macs[step]))
             path.append(place)
         return tuple(path)
 
@@ -96,8 +109,8 @@ class Landscape:
 def landscape(graph: Graph, target: Target, multiple: int = 1) -> Landscape:
     """The landscape of a network on a target; 33 widths by up to six depths, each network estimated whole.
 
-    multiple: all widths are multiples of so many channels: `target.channel_multiple` gives the curated landscape, 1 goes
-    channel by channel. Residual blocks are left out from the last one on. Raises WorkbenchError for a target without
+    multiple: all widths are multiples of so many channels; of `target.channel_multiple`, `favoured` is the curated
+    landscape, 1 goes channel by channel. Residual blocks are left out from the last one on. Raises WorkbenchError for a target without
     estimates.
     """
     shapes = [(len(g.blocks), g) for g in _shallower(graph, target)][::-1]
