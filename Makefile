@@ -1,7 +1,7 @@
 # Two commands for a machine that has Python >= 3.11, make and git: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-deploy bench-devices bench-speed bench-surgery bench-fusion bench-training bench-memory bench-sweep bench-search bench-training-speed bench-recovery bench-field clean
+.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-deploy bench-devices bench-speed bench-surgery bench-fusion bench-training bench-memory bench-sweep bench-search bench-space bench-training-speed bench-recovery bench-field clean
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -85,6 +85,9 @@ bench-sweep: $(CORE)  ## every attribute of every kind of operator over its rang
 
 bench-search: $(CORE)  ## how much of the best front a search pays for, beside its peers, on tables whose values are known
 	$(BIN)/python benchmarks/search.py $(ARGS)
+
+bench-space: $(CORE)  ## what curation does to a space: ruggedness, what it loses, how a search gets along, prices a second
+	$(BIN)/python benchmarks/space.py $(ARGS)
 
 bench-field: $(CORE)  ## every transform on networks that are not timm's, and their estimates beside the compiler
 	$(BIN)/python benchmarks/field.py $(ARGS)
