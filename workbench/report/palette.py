@@ -7,7 +7,7 @@ that reads on it (contrast at least 4.5 to 1).
 
 import math
 
-__all__ = ["STEPS", "heat", "scale_top", "theme_css"]
+__all__ = ["LIGHT", "STEPS", "TOKENS", "heat", "scale_top", "theme_css"]
 
 LIGHT = ("#f9e0cd", "#f6bf9d", "#f69e75", "#f47a54", "#ed503e", "#dc2b46", "#bf1654", "#9a1b5b", "#761f58", "#541e4e")
 DARK = ("#3c1a42", "#611f53", "#871e5b", "#af1759", "#d2204c", "#ea443e", "#f3714d", "#f59970", "#f6be9b", "#f9e0cd")
@@ -15,7 +15,7 @@ STEPS = len(LIGHT)
 _FIRST_OTHER_INK = 5  # of both: black on the first five light steps, white on the first five dark ones
 
 # JupyterLab's own colours where there are any, else these.
-_TOKENS = {
+TOKENS = {
     "text": ("--jp-ui-font-color1", "#1d1b20", "#eceaf0"),
     "muted": ("--jp-ui-font-color2", "#5c5866", "#aaa5b5"),
     "surface": ("--jp-layout-color1", "#ffffff", "#18161c"),
@@ -72,7 +72,7 @@ def _variables(dark: int) -> str:
     first, then = ("#fff", "#000") if dark else ("#000", "#fff")
     declarations = [
         f"--wb-{name}:" + (f"var({theme},{values[dark]})" if theme else values[dark])
-        for name, (theme, *values) in _TOKENS.items()
+        for name, (theme, *values) in TOKENS.items()
     ]
     declarations += [f"--wb-heat-{i}:{colour}" for i, colour in enumerate(colours)]
     declarations += [f"--wb-ink-{i}:{first if i < _FIRST_OTHER_INK else then}" for i in range(STEPS)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 import torch
@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..estimators import Budgets
 from ..hardware import Measurement
 from ..report import code, picture, write_page
+from ..space import Losses, Offer, Space
 from ..state import Applied, Change, State, Verification
 from ..surgery import build_state, require_buildable
 from ..table import Table
@@ -25,7 +26,11 @@ from .export import export, int8_fidelity
 from .files import save
 from .learning import evaluate, with_weights
 from .recovery import EPOCHS, finetune, recover
+from .space import landscape_of, space_of
 from .verifying import fidelity_of, verify
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Session"]
 
@@ -102,6 +107,40 @@ class Session(State):
         flash) and how near one gets; its `nearest` is the session that comes nearest.
         """
         return meet(self, Budgets(latency_ms, sram_kib, model_kib), images)
+
+    def space(
+        self,
+        blocks: str | tuple[str, ...] = "*",
+        *,
+        edits: int = 2,
+        widths: int | None = 8,
+        sizes: tuple[int, ...] | None = None,
+        losses: Losses | pd.DataFrame | None = None,
+        curated: bool = True,
+    ) -> Space:
+        """What may be chosen on this network: a slot a block (fuse, dense, kernel, narrow, drop, gate, activation, and
+        what goes together), and the network's widths, input size and, where it makes a map, output stride.
+
+        Curated for the target, without an expert: widths are multiples of the channels it favours; a choice that is
+        slower for certain (with the interval), no smaller and no less lossy than another of its slot is pruned; choices
+        that make the same network are merged. `space.explain()` says what happened to each and why.
+
+        blocks: selector of the blocks that have a slot. edits: at most so many in a block's choice. widths: shares to
+        choose from, those of 8ths where it is 8; None: all widths that the target favours. sizes: of the input, in
+        pixels; two smaller multiples of 32 where not given. losses: what `library()` gave back, or (block, choice) ->
+        loss; without them parameters do not stand in: only steps that gain nothing and add nothing are pruned.
+        curated: False gives all there is, insides of blocks channel by channel, nothing estimated.
+        """
+        return space_of(self, Offer(blocks, edits, widths, sizes), curated, losses)
+
+    def landscape(self, path: Sequence[tuple[float, int]] | None = None) -> "Figure":
+        """The figure of what this network costs over channels and depth: counted in multiply-accumulates, on the target
+        channel by channel, and on the target at the widths it favours. Latencies are estimated.
+
+        path: networks that a search visited, as (share of the channels, number of blocks); a descent that stops where
+        no smaller neighbour is faster, where not given.
+        """
+        return landscape_of(self, path)
 
     # ---- make ---------------------------------------------------------------------------------------------------
 
@@ -206,11 +245,7 @@ class Session(State):
         it is, and with block=True goes on in its place. Raises InputError where the task is of another kind than what
         the network answers.
         """
-<<<<<<< HEAD
-        return filled(self, task, pictures, distil, block)
-=======
-        return Table(filled(self, task, pictures, distil))
->>>>>>> shell
+        return Table(filled(self, task, pictures, distil, block))
 
     def with_weights(self, weights: nn.Module | str | Path) -> Self:
         """The session with the weights of a module, or a .safetensors file, that fit its network as it is now.

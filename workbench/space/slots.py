@@ -2,13 +2,16 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
+
+import pandas as pd
 
 from ..errors import InputError
 from ..graph import Graph
 from ..hardware import Target
 from ..transforms import Step, Transform, compose
+from .judgement import Judgement, judgement_table
 
 __all__ = ["Candidate", "Choice", "Slot", "Space"]
 
@@ -28,11 +31,18 @@ class Choice:
 class Slot:
     """Where one of several choices is taken.
 
-    block: path of the block, "" for the network as a whole. choices: one at least.
+    block: path of the block, "" for the network as a whole. choices: one at least. aspect: what of the network is
+    chosen, where it has several slots: "widths", "input size", "output stride".
     """
 
     block: str
     choices: tuple[Choice, ...]
+    aspect: str = ""
+
+    @property
+    def name(self) -> str:
+        """The block's path, or what of the network is chosen."""
+        return self.block or self.aspect or "network"
 
     def __post_init__(self) -> None:
         where = f"block {self.block!r}" if self.block else "the network"
@@ -45,7 +55,9 @@ class Slot:
 
 @dataclass(frozen=True)
 class Space:
-    """Slots in the order in which their choices are taken: that of the network, where there is one, stands first.
+    """Slots in the order in which their choices are taken.
+
+    judgements: what curation kept, pruned and merged, and why; none where the space was not curated.
 
     >>> from workbench.transforms import FuseIBN
     >>> space = Space((Slot("blocks.1.0", (Choice("as it is"), Choice("fuse", (FuseIBN("blocks.1.0"),)))),))
@@ -54,11 +66,13 @@ class Space:
     """
 
     slots: tuple[Slot, ...]
+    judgements: tuple[Judgement, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        for block, count in Counter(slot.block for slot in self.slots).items():
+        for (block, aspect), count in Counter((slot.block, slot.aspect) for slot in self.slots).items():
             if count > 1:
-                raise InputError(f"{count} slots of {block or 'the network'!r}; a space has one for each block")
+                where = block or aspect or "the network"
+                raise InputError(f"{count} slots of {where!r}; a space has one for each block")
 
     @property
     def size(self) -> int:
@@ -69,6 +83,18 @@ class Space:
     def widths(self) -> tuple[int, ...]:
         """How many choices each slot has."""
         return tuple(len(slot.choices) for slot in self.slots)
+
+    def explain(self) -> pd.DataFrame:
+        """What curation made of every choice, and why: a row a choice, or a row for several alike.
+
+        Columns: slot (block, or what of the network is chosen), choice, verdict ("kept", "pruned", "merged"), reason,
+        choices (how many the row is about), latency_ms, params, macs (changes by the choice alone; latency estimated),
+        activation_bytes (alive at most in the block), loss. Of a space that was not curated every choice is kept.
+        """
+        if self.judgements:
+            return judgement_table(self.judgements)
+        choices = ((slot.name, choice.label) for slot in self.slots for choice in slot.choices)
+        return judgement_table(Judgement(name, label, "kept", "the space is not curated") for name, label in choices)
 
     def candidate(self, numbers: Sequence[int]) -> "Candidate":
         """The candidate that takes choice `numbers[s]`, counted from zero, in slot s; raises InputError."""

@@ -21,26 +21,30 @@ class DepthMultiplier(Transform):
     "Depth" is the article's and MobileNet's word for the channel dimension of a feature map (Howard et al. 2017,
     section 3.3: the width multiplier). It is not timm's `depth_multiplier`, which counts layers.
 
-    ratio: above 0, at most 4. Widths are rounded to a multiple of 8, never below 90 % of what was asked for
-    (MobileNetV2's rule) and never against the ratio's direction; widths under 8 are rounded to whole channels.
+    ratio: above 0, at most 4. Widths are rounded to `multiple`, never below 90 % of what was asked for
+    (MobileNetV2's rule) and never against the ratio's direction; widths under `multiple` are rounded to whole channels.
     blocks: selector; the widths the selected blocks make are scaled, not those they read, so that neighbouring
     ranges may have ratios of their own. Widths shared through residual additions move together.
     importance: by what narrowed widths keep channels: "magnitude" of the weights, "batch-norm" scales, or "taylor", the
     loss's first-order change on the images of `build(calibration=...)` (magnitude where there are none).
+    multiple: of channels; 1 gives whole channels.
 
     >>> DepthMultiplier(0.75)
-    DepthMultiplier(ratio=0.75, blocks='*', importance='magnitude')
+    DepthMultiplier(ratio=0.75, blocks='*', importance='magnitude', multiple=8)
     """
 
     ratio: float = 0.75
     blocks: Blocks = "*"
     importance: Importance = "magnitude"
+    multiple: int = 8
 
     def __post_init__(self) -> None:
         keep_by(self.importance)
         number = isinstance(self.ratio, (int, float)) and not isinstance(self.ratio, bool)
         if not number or not 0 < self.ratio <= 4:
             raise InputError(f"ratio is {self.ratio!r}; it must be above 0 and at most 4, such as 0.75")
+        if not isinstance(self.multiple, int) or isinstance(self.multiple, bool) or self.multiple < 1:
+            raise InputError(f"multiple is {self.multiple!r}; it must be a whole number of at least 1, such as 8")
         check_blocks(self.blocks)
 
     @classmethod
@@ -62,7 +66,7 @@ class DepthMultiplier(Transform):
 
     def _scaled(self, segment: Segment) -> int:
         scaled = segment.width * self.ratio
-        step = lcm(8 if segment.width >= 8 else 1, segment.multiple)
+        step = lcm(self.multiple if segment.width >= self.multiple else 1, segment.multiple)
         width = max(step, int(scaled + step / 2) // step * step)
         if width < 0.9 * scaled:
             width += step

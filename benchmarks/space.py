@@ -1,0 +1,262 @@
+"""What curation does to a space: how rugged it is, how fast a search gets along in it, and whether it loses anything.
+
+    make bench-space      some minutes on one core
+    make bench-space ARGS="--networks resnet18 --settings 2"
+
+ruggedness   share of the neighbours of one step (a 64th of the channels, or a residual block) whose smaller network is
+             slower, by whole estimates; `even` are widths at multiples of the target's favourable channels, `curated`
+             those of them that are faster than every wider one; the curated figure is zero by what is pruned
+front        losses of choices are drawn (no network is trained): a block has a sensitivity, a kind of edit a loss, and
+             narrowing loses sensitivity x (1 - share)^power. For budgets of latency the integer program of
+             `choices.py` finds the least loss among all choices, widths drawn channel by channel included, and among
+             those that curation, which is not told the losses, keeps. `kept`: settings whose optimum stays at all
+             budgets, exactly, and with the budget off by no more than the estimate's 90 % interval
+search       `wb.search.explore_table` on candidates drawn alike from either space. Their price is the estimate of the
+             space's prices, their value a stand-in for accuracy: the drawn losses, taken off a share of log parameters.
+             Evaluations after which the search of the curated space has the hypervolume that the other has at the end
+rate         candidates priced a second, the modelling of every choice included
+"""
+
+import argparse
+import platform
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import workbench as wb
+from workbench.choices import Bound, choose
+from workbench.estimators import estimate
+from workbench.files import write_atomic
+from workbench.graph import Graph
+from workbench.hardware import Target, resolve
+from workbench.search import explore_table
+from workbench.search.fronts import hypervolume
+from workbench.space import Offer, Slot, Space, curated, landscape, prices, uncurated
+
+NETWORKS = {"mobilenetv2_100": 96, "efficientnet_b0": 96, "resnet18": 96, "mobilenetv4_conv_small": 224}
+TARGETS = ("ethos-u55-128", "ethos-u65-512", "ethos-u85-1024")
+BUDGETS = (0.5, 0.65, 0.8, 0.95)  # of what the blocks can save, left
+ODD = 24  # widths drawn channel by channel, a block
+POOL = 1200  # candidates of a search
+EVALUATIONS = 48
+SEARCHED = {"mobilenetv2_100": "blocks.1.*, blocks.2.*", "resnet18": "layer1.*, layer2.*"}
+
+
+def rugged(graph: Graph, target: Target) -> tuple[float, float, float]:
+    """Ruggedness of all widths, of even ones, and curated."""
+    every, even = landscape(graph, target), landscape(graph, target, target.channel_multiple)
+    return every.ruggedness, even.ruggedness, even.favoured.ruggedness
+
+
+class Losses:
+    """Losses of choices, drawn: additive over blocks, and never less for a narrower inside."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.kinds: dict[str, float] = {}
+        self.blocks: dict[str, tuple[float, float]] = {}
+
+    def of(self, block: str, label: str, share: float) -> float:
+        """Of a choice. share: width of the block's inside over that of the block as it is."""
+        if block not in self.blocks:
+            self.blocks[block] = float(self.rng.lognormal(0, 0.7)), float(self.rng.uniform(1, 3))
+        sensitivity, power = self.blocks[block]
+        loss = sensitivity * (1 - share) ** power
+        for kind in label.split(", "):
+            if not kind.startswith("narrow") and kind != "as it is":
+                if kind not in self.kinds:
+                    self.kinds[kind] = float(self.rng.exponential(1.5 if kind == "drop" else 0.3))
+                loss += sensitivity * self.kinds[kind]
+        return loss
+
+
+def share_of(slot: Slot, number: int, graph: Graph, widths: Mapping[str, float]) -> float:
+    """The share of its inside that a choice leaves: the ratio of its last transform over the block's."""
+    choice = slot.choices[number]
+    if "narrow" not in choice.label:
+        return 1.0
+    return float(choice.transforms[-1].ratio) / widths[slot.block]  # type: ignore[attr-defined]
+
+
+def expansions(graph: Graph) -> dict[str, float]:
+    return {block.name: block.mid_width / max(1, block.width) for block in graph.blocks}
+
+
+def drawn_widths(space: Space, seed: int) -> Space:
+    """The uncurated space with some of the widths of each block, drawn."""
+    rng = np.random.default_rng(seed)
+    slots = []
+    for slot in space.slots:
+        narrow = [i for i, choice in enumerate(slot.choices) if "narrow" in choice.label]
+        drawn = set(rng.permutation(narrow)[:ODD].tolist())
+        choices = (c for i, c in enumerate(slot.choices) if i in drawn or "narrow" not in c.label)
+        slots.append(Slot(slot.block, tuple(choices), slot.aspect))
+    return Space(tuple(slots))
+
+
+def front_kept(graph: Graph, target: Target, settings: int, widths: int | None) -> tuple[float, float, float]:
+    """(share of settings whose optima stay exactly, within the interval, mean excess of the loss) of curation."""
+    ratios = expansions(graph)
+    blocks = tuple(block.name for block in graph.blocks if block.kind != "head" and block.mid_width)
+    offer = Offer(blocks, widths=widths, network=False)
+    kept = curated(graph, target, offer)
+    whole = drawn_widths(uncurated(graph, target, offer), 0)
+    base = estimate(graph, target)
+    low, high = (end / base.latency_ms for end in base.latency_interval_ms)
+    tables = []
+    for space in (whole, kept):
+        changes = prices(space, graph, target).changes[0]
+        tables.append({slot.block: (slot, changes[s][: len(slot.choices)]) for s, slot in enumerate(space.slots)})
+    exact, within, excess = [], [], []
+    for setting in range(settings):
+        losses = Losses(setting)
+        costs: list[list[list[float]]] = [[], []]
+        times: list[list[list[float]]] = [[], []]
+        for name in tables[0]:
+            of_kept = tables[1].get(name, (Slot(name, tables[0][name][0].choices[:1]), np.zeros(1)))
+            for i, (slot, change) in enumerate((tables[0][name], of_kept)):
+                shares = [share_of(slot, k, graph, ratios) for k in range(len(slot.choices))]
+                costs[i].append(
+                    [losses.of(name, c.label, s) for c, s in zip(slot.choices, shares, strict=True)]
+                )
+                times[i].append([float(ms) for ms in change])
+        # what is kept is part of what there is: the drawn widths do not hold it all
+        costs[0] = [a + b for a, b in zip(*costs, strict=True)]
+        times[0] = [a + b for a, b in zip(*times, strict=True)]
+        least = sum(map(min, times[0]))
+        optima = [
+            (least_loss(costs[0], times[0], share * least), least_loss(costs[1], times[1], share * least),
+             least_loss(costs[1], times[1], share * least + (high - low) * base.latency_ms))
+            for share in BUDGETS
+        ]  # fmt: skip
+        exact.append(all(best >= curated_best - 1e-4 * (1 + best) for best, curated_best, _ in optima))
+        within.append(all(best >= loose - 1e-4 * (1 + best) for best, _, loose in optima))
+        excess += [curated_best / best - 1 for best, curated_best, _ in optima if best > 0 and np.isfinite(curated_best)]
+    return float(np.mean(exact)), float(np.mean(within)), float(np.mean(excess))
+
+
+def least_loss(losses: Sequence[Sequence[float]], times: Sequence[Sequence[float]], most: float) -> float:
+    scale = max(1e-9, abs(most))
+    bound = Bound([[ms / scale for ms in row] for row in times], most / scale)
+    numbers = choose(losses, [bound], gap=1e-5)
+    return np.inf if numbers is None else sum(row[k] for row, k in zip(losses, numbers, strict=True))
+
+
+def candidates(space: Space, count: int, seed: int) -> np.ndarray:
+    """Numbers of choices [n, slots]: each candidate keeps a share of its slots as they are, drawn for it."""
+    rng = np.random.default_rng(seed)
+    kept = rng.random((count, len(space.slots))) < rng.random((count, 1))
+    return np.where(kept, 0, rng.integers(0, space.widths, (count, len(space.slots))))
+
+
+def searched(graph: Graph, target: Target, blocks: str, seeds: int) -> tuple[str, float, float]:
+    """(sizes of both spaces, evaluations, share of seeds that reach it) of the curated space for the hypervolume that
+    the uncurated one has after `EVALUATIONS`.
+    """
+    ratios = expansions(graph)
+    offer = Offer(tuple(blocks.split(", ")), network=False)
+    spaces = uncurated(graph, target, offer), curated(graph, target, offer)
+    costs = [prices(space, graph, target) for space in spaces]
+    shares = [
+        [np.array([share_of(slot, k, graph, ratios) for k in range(len(slot.choices))]) for slot in space.slots]
+        for space in spaces
+    ]
+    counts, reached = [], []
+    for seed in range(seeds):
+        losses = Losses(seed)
+        sides = []
+        for space, cost, share in zip(spaces, costs, shares, strict=True):
+            numbers = candidates(space, POOL, seed)
+            of_choice = [
+                np.array([losses.of(slot.block, c.label, part) for c, part in zip(slot.choices, parts, strict=True)])
+                for slot, parts in zip(space.slots, share, strict=True)
+            ]
+            lost = np.sum([of_choice[s][numbers[:, s]] for s in range(numbers.shape[1])], axis=0)
+            value = 2 * np.log(cost.params(numbers) / graph.params) - lost
+            columns: dict[str, object] = {}
+            for s, slot in enumerate(space.slots):
+                kinds = np.array([choice.label.rpartition("narrow")[0] or "-" for choice in slot.choices])
+                kinds = np.where(share[s] == 1, [choice.label for choice in slot.choices], kinds)
+                columns[f"{slot.block} kind"] = kinds[numbers[:, s]]
+                columns[f"{slot.block} width"] = share[s][numbers[:, s]]
+            sides.append((pd.DataFrame(columns), cost.latency_ms(numbers), value))
+        most = max(price.max() for _, price, _ in sides)
+        least = min(np.quantile(value, 0.1) for _, _, value in sides)
+        curves = []
+        for table, price, value in sides:
+            rows = explore_table(table, price, lambda row, value=value: float(value[row]), EVALUATIONS, seed)  # type: ignore[misc]
+            curves.append([hypervolume(price[rows[:n]], value[rows[:n]], most, least) for n in range(1, len(rows) + 1)])
+        enough = np.flatnonzero(np.array(curves[1]) >= curves[0][-1])
+        counts.append(int(enough[0]) + 1 if len(enough) else EVALUATIONS)
+        reached.append(bool(len(enough)))
+    return f"{float(spaces[0].size):.1e} -> {float(spaces[1].size):.1e}", float(np.mean(counts)), float(np.mean(reached))
+
+
+def rate(graph: Graph, target: Target) -> str:
+    started = time.perf_counter()
+    space = curated(graph, target)
+    judged = time.perf_counter()
+    costs = prices(space, graph, target)
+    numbers = candidates(space, 200_000, 0)
+    ready = time.perf_counter()
+    costs.latency_ms(numbers)
+    done = time.perf_counter()
+    return (
+        f"{len(numbers) / (done - judged):>12,.0f} a second, {len(numbers) / (done - ready):,.0f} once its "
+        f"{sum(space.widths)} choices are modelled ({ready - judged:.1f} s); curating them took {judged - started:.1f} s"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=NETWORKS)
+    parser.add_argument("--settings", type=int, default=10, help="of drawn losses")
+    parser.add_argument("--seeds", type=int, default=6, help="of searches")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "space.txt")
+    arguments = parser.parse_args()
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        lines.append(line)
+        print(line, flush=True)
+
+    say(f"python benchmarks/space.py {' '.join(sys.argv[1:])}" if sys.argv[1:] else "make bench-space")
+    say(f"{date.today()}, {platform.machine()}, Python {platform.python_version()}, numpy {version('numpy')}, "
+        f"scipy {version('scipy')}")  # fmt: skip
+    graphs = {
+        name: wb.open(name, input_size=(3, NETWORKS[name], NETWORKS[name])).graph for name in arguments.networks
+    }
+    say(f"\n{'ruggedness, estimated':<42}{'MACs':>8}{'all':>10}{'even':>10}{'curated':>10}")
+    for name, graph in graphs.items():
+        for target in TARGETS:
+            shares = rugged(graph, resolve(target))
+            figures = "".join(f"{100 * share:>8.1f} %" for share in (0.0, *shares))
+            say(f"{name}, {NETWORKS[name]} px, {target:<16}"[:42].ljust(40) + figures)
+    searched_names = [name for name in SEARCHED if name in graphs]
+    say(f"\n{'front kept, losses drawn':<42}{'exactly':>10}{'within':>10}{'more loss':>11}   "
+        f"{arguments.settings} settings x {len(BUDGETS)} budgets")  # fmt: skip
+    for name in searched_names:
+        for target in TARGETS:
+            for widths, words in ((None, "all even widths"), (8, "8ths")):
+                exact, within, excess = front_kept(graphs[name], resolve(target), arguments.settings, widths)
+                say(f"{f'{name}, {target}, {words}':<52}"[:52] + f"{exact:>6.0%}{within:>10.0%}{100 * excess:>9.2f} %")
+    say(f"\n{f'evaluations to what the uncurated space has at {EVALUATIONS}':<56}{'mean':>6}{'reached':>10}   "
+        f"{arguments.seeds} seeds")  # fmt: skip
+    for name in searched_names:
+        for target in TARGETS:
+            sizes, count, reached = searched(graphs[name], resolve(target), SEARCHED[name], arguments.seeds)
+            say(f"{f'{name}, {target}, {sizes}':<56}{count:>6.1f}{reached:>10.0%}")
+    say("\ncandidates priced")
+    for name, graph in graphs.items():
+        say(f"{f'{name}, ethos-u85-1024':<34}{rate(graph, resolve('ethos-u85-1024'))}")
+    write_atomic(arguments.out, ("\n".join(lines) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()
