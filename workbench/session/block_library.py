@@ -1,6 +1,5 @@
 """The block library of a session: of its network before the steps taken since weights were learned."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +12,7 @@ from ..surgery import build_state
 from ..surgery.library import BlockEntry, BlockLibrary, fill
 from ..surgery.local_choices import LeftOut, local_choices
 from ..training import Task, resolve_task
-from .learning import images_of
+from .learning import before_edits, images_of
 
 __all__ = ["filled", "library_of"]
 
@@ -23,7 +22,7 @@ def library_of(state: State, task: str | Path | Task, pictures: int, steps: int)
     for name, value, least in (("pictures", pictures, 8), ("distil", steps, 0)):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise InputError(f"{name} is {value!r}; it must be a whole number of at least {least}")
-    unedited = _unedited(state)
+    unedited = before_edits(state)
     return BlockLibrary(build_state(unedited), unedited.graph, images_of(unedited, resolve_task(task), pictures), steps)
 
 
@@ -35,13 +34,6 @@ def filled(state: State, task: str | Path | Task, pictures: int, steps: int) -> 
         entries = [_row(entry) for entry in fill(library, choices, progress)]
     columns = ["block", "choice", "loss_fitted", "loss_distilled", "seconds", "note"]
     return pd.DataFrame([*entries, *map(_row, others)], columns=columns)
-
-
-def _unedited(state: State) -> State:
-    """The state with the weights last learned, before the steps taken since."""
-    learned = state.learned
-    count = 0 if learned is None else state.changes.index(learned) + 1
-    return replace(state, changes=state.changes[:count], undone=())
 
 
 def _row(entry: BlockEntry | LeftOut) -> tuple[str, str, float | None, float | None, float | None, str]:

@@ -10,6 +10,7 @@ from torch import nn
 
 from .. import advice
 from ..estimators import Budgets
+from ..forecast import Forecast
 from ..hardware import Measurement
 from ..report import picture, write_page
 from ..state import Applied, Change, State, Verification
@@ -21,6 +22,7 @@ from .budgets import meet
 from .bundle import bundle
 from .export import export, int8_fidelity
 from .files import save
+from .forecast import forecast
 from .learning import evaluate, with_weights
 from .recovery import EPOCHS, PICTURES, STEPS, finetune, recover
 from .verifying import fidelity_of, verify
@@ -201,6 +203,21 @@ class Session(State):
         and the ranges of the file; pictures the task trains on where not given.
         """
         return evaluate(self, task, dtype, calibration, part)
+
+    def forecast(self, task: str | Path | Task) -> Forecast:
+        """The score on the task's pictures for validation that `recover` is expected to bring, without training.
+
+        What is measured takes seconds: how far the answers of the edited network, as built and fitted by least squares,
+        are from those of the network before the steps applied since weights were learned. What that means for the
+        score is learned from candidates that were trained: each `recover` and `finetune` on edited weights keeps one
+        under WORKBENCH_HOME, those of other tasks teach what is to be expected before. Measured figures are kept, so
+        that the same forecast takes no time. Where nothing was applied it is the network's own score.
+
+        `score`, `interval` (90 %), `parts` (change, loss), `based_on` and `complete`: False where the task has too few
+        trained candidates, or none like this one. Raises InputError where the weights before the steps never learned
+        the task: `finetune` them first.
+        """
+        return forecast(self, task)
 
     def fidelity(self, images: torch.Tensor, calibration: torch.Tensor | None = None, distil: int = 0) -> pd.DataFrame:
         """What every block's output became, against the original's; the last row is the whole network.
