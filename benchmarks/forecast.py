@@ -7,23 +7,13 @@ Each ledger: 20 candidates, drawn over and over, calibrate, the others are held 
 might rank them, from the same ledger. Between ledgers: 5 candidates of one task, taught by the others.
 """
 
-import argparse
 import json
-import platform
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
 
-from workbench.files import write_atomic
-from workbench.forecast.calibration import calibrate
-from workbench.forecast.evidence import COLUMNS, SHIPPED, write_evidence
-from workbench.forecast.features import CARRIED, FITTED
+from workbench.forecast.evidence import COLUMNS
 
 HERE = Path(__file__).parent
 
@@ -31,6 +21,8 @@ HERE = Path(__file__).parent
 def evidence_of(ledger: pd.DataFrame) -> pd.DataFrame:
     """The candidates of a ledger as the package keeps them, rows in the ledger's order; scores are of val."""
     baselines = ledger[ledger.kind == "baseline"].set_index("seed")
+    scores = pd.DataFrame([json.loads(text) for text in ledger.zero_shot])
+    unedited_scores = scores[ledger.kind == "baseline"].iloc[0]
     own = baselines.reindex(ledger.seed).reset_index(drop=True)  # of each row the unedited network of its seed
     rows = pd.DataFrame(
         {
@@ -46,8 +38,12 @@ def evidence_of(ledger: pd.DataFrame) -> pd.DataFrame:
             "unedited_loss": own.carried_loss,
             "unedited_params": own.params,
             "unedited_macs": own.macs,
+            "unedited_naswot": unedited_scores.naswot,
+            "unedited_zico": unedited_scores.zico,
             "params": ledger.params,
             "macs": ledger.macs,
+            "naswot": scores.naswot,
+            "zico": scores.zico,
             "carried_distance": ledger.carried_distance,
             "fitted_distance": ledger.fitted_distance,
             "fitted_loss": ledger.fitted_loss,

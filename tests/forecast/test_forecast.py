@@ -2,15 +2,13 @@
 
 import json
 
-import pandas as pd
 import pytest
 
 import workbench as wb
-from workbench.errors import InputError
 from workbench.forecast import evidence
 from workbench.forecast.evidence import SHIPPED, evidence_folder, read_evidence
 
-from ..training.networks import bottlenecks, small
+from ..training.networks import bottlenecks
 
 FAST = {"learning_rate": 1e-2, "batch_size": 32}
 

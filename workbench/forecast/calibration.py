@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from .features import damages
+from .features import SIZES, damages
 from .regression import Prior, Regression, regress
 
 __all__ = ["ENOUGH", "Calibration", "calibrate"]
@@ -58,7 +58,7 @@ def calibrate(own: pd.DataFrame, others: pd.DataFrame, names: tuple[str, ...]) -
     names: of the damages to go by; candidates that lack one are left out.
     """
     own, others = _measured(own, names), _measured(others, names)
-    prior = _prior(others, own, names)
+    prior = _prior(others, names)
     regression = regress(damages(own, names), _lost(own), prior)
     tried = damages(pd.concat([own, others]), names)
     largest = tried.max(axis=0) if len(tried) else np.zeros(len(names))
@@ -79,9 +79,9 @@ def _tasks(rows: pd.DataFrame) -> pd.Series:
     return rows["task"] + " " + rows["network"]
 
 
-def _prior(others: pd.DataFrame, own: pd.DataFrame, names: tuple[str, ...]) -> Prior:
+def _prior(others: pd.DataFrame, names: tuple[str, ...]) -> Prior:
     """What candidates of other tasks teach; none where there are none."""
-    none = Prior.none(damages(pd.concat([own, others]), names))
+    none = Prior.none(np.array([SIZES[name] for name in names]))
     if not len(others):
         return none
     taught = regress(damages(others, names), _lost(others), none)

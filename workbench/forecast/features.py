@@ -13,7 +13,7 @@ from math import isnan, nan
 import numpy as np
 import pandas as pd
 
-__all__ = ["CARRIED", "FIGURES", "FITTED", "Features", "damages", "level_of"]
+__all__ = ["CARRIED", "FIGURES", "FITTED", "SIZES", "Features", "damages", "level_of"]
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,20 @@ class Features:
 
     score, loss: on the pictures for validation (`Score`). distance: of the answers to training pictures from the
     unedited network's, mean over pictures (`Task.distances`). carried: of the network with its weights as `build()`
-    carries them; fitted: after least squares on training pictures, nan where that was not measured.
+    carries them; fitted: after least squares on training pictures, nan where that was not measured. naswot, zico: of
+    the architecture (`zero_shot`), nan where a network has no layers for them.
     """
 
     unedited_score: float
     unedited_loss: float
     unedited_params: float
     unedited_macs: float
+    unedited_naswot: float
+    unedited_zico: float
     params: float
     macs: float
+    naswot: float
+    zico: float
     carried_distance: float
     fitted_distance: float = nan
     fitted_loss: float = nan
@@ -40,8 +45,20 @@ class Features:
 FIGURES = tuple(figure.name for figure in fields(Features))
 
 # Damages of a network that is not fitted yet, and of one that is.
-CARRIED = ("carried_distance", "params", "macs")
+CARRIED = ("carried_distance", "naswot", "zico", "params", "macs")
 FITTED = ("fitted_distance", "fitted_loss", "fitted_score", *CARRIED)
+
+# A size of each damage that matters, as far as is known before any candidate was trained.
+SIZES = {
+    "carried_distance": 2.0,
+    "fitted_distance": 2.0,
+    "fitted_loss": 2.0,
+    "fitted_score": 0.2,
+    "naswot": 0.03,
+    "zico": 0.1,
+    "params": 0.5,
+    "macs": 0.5,
+}
 
 _NATS = 0.05  # distances and losses count by their logarithm above this
 
@@ -63,6 +80,8 @@ def damages(rows: pd.DataFrame, names: tuple[str, ...]) -> np.ndarray:
         "fitted_distance": _logarithmic(rows["fitted_distance"]),
         "fitted_loss": _logarithmic(rows["fitted_loss"] - rows["unedited_loss"]),
         "fitted_score": rows["unedited_score"] - rows["fitted_score"],
+        "naswot": (1 - rows["naswot"] / rows["unedited_naswot"]).fillna(0.0),
+        "zico": (1 - rows["zico"] / rows["unedited_zico"]).fillna(0.0),
         "params": np.log2(rows["unedited_params"] / rows["params"]),
         "macs": np.log2(rows["unedited_macs"] / rows["macs"]),
     }

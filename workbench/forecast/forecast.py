@@ -18,6 +18,8 @@ _WORDS = {
     "fitted_distance": "the distance of its answers as fitted",
     "fitted_loss": "the rise of its loss as fitted",
     "fitted_score": "the score it lacks as fitted",
+    "naswot": "the regions of its activations that are gone",
+    "zico": "the layers that are gone, by their gradients,",
     "params": "the share of parameters that is gone",
     "macs": "the share of multiply-accumulates that is gone",
 }
@@ -113,8 +115,8 @@ def _parts(question: Question, lost: float, steps: Sequence[tuple[str, Features]
     calibration = calibrate(question.own, question.others, CARRIED)
     rows = [asdict(features) for _, features in steps]
     unedited = rows[0] | {
-        "params": rows[0]["unedited_params"], "macs": rows[0]["unedited_macs"], "carried_distance": 0.0
-    }  # fmt: skip
+        name: rows[0][f"unedited_{name}"] for name in ("params", "macs", "naswot", "zico")
+    } | {"carried_distance": 0.0}
     added = np.diff(calibration.lost(pd.DataFrame([unedited, *rows])))
     share = np.abs(added) + 1e-9
     return _table([change for change, _ in steps], added + (lost - added.sum()) * share / share.sum())

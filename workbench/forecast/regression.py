@@ -5,7 +5,7 @@
     y[n]      share of the score that training left lost; w = log(y + c) is regressed, as large losses scatter more
     b[p + 1]  intercept and slopes; slopes >= 0: more damage never forecasts less loss
     m[p + 1]  prior mean of b: what other tasks taught
-    s[p + 1]  size of each damage: root mean square over what was tried; 1 of the intercept
+    s[p + 1]  size of each damage (`features.SIZES`); 1 of the intercept
     k         strength of the prior, in candidates
 
     b = argmin |w - [1 u] b|^2 + k |s (b - m)|^2,  slopes >= 0          (non-negative least squares)
@@ -27,7 +27,8 @@ from scipy.stats import t as student
 __all__ = ["Prior", "Regression", "regress"]
 
 LEVEL = 0.90
-_OFFSET = 0.05  # c: of the score; no training gains more
+_OFFSET = 0.1  # c: of the score; no training gains more
+_ERROR = 0.3  # r where nothing is known: three hundredths of the score around no loss
 _STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)
 _SHIFT = 50.0  # makes an intercept positive, as non-negative least squares wants it
 
@@ -44,11 +45,9 @@ class Prior:
     size: np.ndarray
 
     @classmethod
-    def none(cls, damages: np.ndarray) -> "Prior":
-        """Where no other task taught anything. damages: [n, p] of what was tried."""
-        size = np.sqrt(np.mean(np.square(damages), axis=0)) if len(damages) else np.ones(damages.shape[1])
-        mean = np.array([np.log(_OFFSET), *np.zeros(damages.shape[1])])
-        return cls(mean, 1.0, 1.0, np.array([1.0, *np.maximum(size, 1e-3)]))
+    def none(cls, size: np.ndarray) -> "Prior":
+        """Where no other task taught anything: nothing is lost, and no damage is known to matter. size: [p]."""
+        return cls(np.array([np.log(_OFFSET), *np.zeros(len(size))]), _ERROR, 1.0, np.array([1.0, *size]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from ..errors import InputError
 from ..files import home, write_atomic
 from ..forecast import Features
 from ..forecast.answers import Outputs, distance_between, outputs_of
+from ..forecast.zero_shot import quick_scores
 from ..progress import shown
 from ..state import Base, Change, Size, State, tensors_of
 from ..surgery import build_state
@@ -32,6 +33,7 @@ __all__ = ["Unedited", "unedited_of"]
 
 _FORMAT = 1  # figures of another one are measured again
 _PICTURES = 256  # that steps are fitted on
+_SCORED = 32  # of them, that zero-shot scores are of
 _MOST_KEPT = 2  # each holds a module
 _KEPT: "OrderedDict[tuple[Base, tuple[Change, ...], str], Unedited]" = OrderedDict()
 
@@ -61,6 +63,8 @@ class Unedited:
             unedited_loss=self._judged["loss"],
             unedited_params=graph.params,
             unedited_macs=graph.macs,
+            unedited_naswot=self._scores["naswot"],
+            unedited_zico=self._scores["zico"],
             params=edited.graph.params,
             macs=edited.graph.macs,
             **self._carried(edited),
@@ -77,6 +81,13 @@ class Unedited:
         return _kept(self._file("unedited"), lambda: _judged(self.module, self.data, size_of(self.state)))
 
     @cached_property
+    def _scores(self) -> Figures:
+        return _kept(self._file("unedited scores"), lambda: self._quick_scores(self.module, self.state))
+
+    def _quick_scores(self, module: nn.Module, state: State) -> Figures:
+        return quick_scores(module, images_of(state, self.data, _PICTURES)[:_SCORED])
+
+    @cached_property
     def _outputs(self) -> Outputs:
         return outputs_of(self.module, self.data, size_of(self.state))
 
@@ -84,7 +95,8 @@ class Unedited:
         def measured() -> Figures:
             module, rules = copy.deepcopy(self.module), edited.base.width_rules
             carry_out(module, self.state.graph, edited.plans_since_learned, None, width_rules=rules)
-            return {"carried_distance": self._distance(module, size_of(edited))}
+            distance = self._distance(module, size_of(edited))
+            return {"carried_distance": distance} | self._quick_scores(module, edited)
 
         return _kept(self._file("carried", edited), measured)
 
@@ -93,8 +105,9 @@ class Unedited:
             images = images_of_both(self.state, edited, self.data, _PICTURES)
             with shown("fitting") as progress:
                 module = fitted(edited, self.state, self.module, images, progress).module
-            distance, size = self._distance(module, size_of(edited)), size_of(edited)
-            return {"fitted_distance": distance} | {f"fitted_{k}": v for k, v in _judged(module, self.data, size).items()}
+            size = size_of(edited)
+            judged = {f"fitted_{name}": value for name, value in _judged(module, self.data, size).items()}
+            return {"fitted_distance": self._distance(module, size)} | judged
 
         file = self._file("fitted", edited)
         return _kept(file, measured) if fit else _read(file) or {}
@@ -131,7 +144,7 @@ def _check_learned(before: State, data: Task) -> None:
     if before.untrained:
         raise InputError(f"the weights are untrained, so there is no score to forecast; {call} makes one")
     if learned is not None and not learned_on(learned, data):
-        raise InputError(f"the weights are {learned}, so there is no score for {data.name} to forecast; {call} makes one")
+        raise InputError(f"the network has {learned}, so {data.name} has no score to forecast; {call} makes one")
     if learned is None and (base.weights == "pretrained" or (base.source is not None and base.source.anew)):
         raise InputError(
             f"the weights ({base.weights_source}) never learned {data.name}, so there is no score to forecast; {call} "
