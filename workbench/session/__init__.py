@@ -52,8 +52,8 @@ def open(
     """
     on = resolve(target)  # first: it is the cheapest of the answers
     head = None
-    if task is not None:
-        data = resolve_task(task)
+    data = None if task is None else resolve_task(task)
+    if data is not None:
         head = Head(len(data.classes), data.head, HEADS.get(data.head))
         if not isinstance(model, str):
             raise InputError("task= makes the head of a timm model; a module of your own brings its head")
@@ -66,7 +66,7 @@ def open(
         head=head,
         width_rules=width_rules,
     )
-    return Session(base, on)
+    return Session(base, on, task=data)
 
 
 def load(path: str | Path, model: nn.Module | None = None, width_rules: WidthRules | None = None) -> Session:

@@ -1,6 +1,5 @@
 """The block library of a session: of its network before the steps taken since weights were learned."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +17,7 @@ from ..surgery.library import BlockEntry, BlockLibrary, fill
 from ..surgery.local_choices import LeftOut, divided, local_choices
 from ..training import Task, resolve_task
 from ..training.scoring import logits
-from .learning import images_of, size_of
+from .learning import before_edits, images_of, size_of
 
 __all__ = ["PICTURES", "STEPS", "built", "filled", "library_of"]
 
@@ -34,7 +33,7 @@ def library_of(state: State, task: str | Path | Task, pictures: int, steps: int)
     for name, value, least in (("pictures", pictures, 8), ("distil", steps, 0)):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise InputError(f"{name} is {value!r}; it must be a whole number of at least {least}")
-    unedited, data = _unedited(state), resolve_task(task)
+    unedited, data = before_edits(state), resolve_task(task)
     model, size = build_state(unedited), size_of(unedited)
     data.check(logits(model, torch.zeros(2, *size)), unedited.model_name)
     return BlockLibrary(model, unedited.graph, images_of(unedited, data, pictures), steps)
@@ -70,16 +69,9 @@ def built(state: State, task: str | Path | Task) -> nn.Module:
             if isinstance(entry, LeftOut):
                 raise SurgeryError(entry.reason)
     module = assemble(library, choices, library.images) if choices else library.model
-    images = images_of(_unedited(state), resolve_task(task)) if further else None
+    images = images_of(before_edits(state), resolve_task(task)) if further else None
     base = state.base
     return build(module, graph, further, images, inputs=base.example_inputs, width_rules=base.width_rules)
-
-
-def _unedited(state: State) -> State:
-    """The state with the weights last learned, before the steps taken since."""
-    learned = state.learned
-    count = 0 if learned is None else state.changes.index(learned) + 1
-    return replace(state, changes=state.changes[:count], undone=())
 
 
 def _row(entry: BlockEntry | LeftOut) -> tuple[str, str, float | None, float | None, float | None, str]:

@@ -1,6 +1,7 @@
 """Weights that come to a network: learned on a task, or given; and how well it does."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,16 @@ from ..training import (
 )
 from ..training.scoring import training_pictures
 
-__all__ = ["evaluate", "images_of", "learn", "schedule_of", "size_of", "with_weights"]
+__all__ = [
+    "before_edits",
+    "evaluate",
+    "images_of",
+    "learn",
+    "learned_on",
+    "schedule_of",
+    "size_of",
+    "with_weights",
+]
 
 _IMAGES = 128  # pictures of a task on which replaced blocks are fitted and an int8 file's ranges are found
 
@@ -72,6 +82,18 @@ def learn(
         )  # fmt: skip
     epochs = f"{schedule.epochs} epoch{'' if schedule.epochs == 1 else 's'}"
     return state.after(Learned(graph, dict(trained.state), f"{data.name}, {epochs}", trained.epochs))
+
+
+def learned_on(weights: Learned, task: Task) -> bool:
+    """Whether weights were learned on a task; those that were given are taken to be."""
+    return not weights.epochs or weights.source.startswith(f"{task.name}, ")
+
+
+def before_edits(state: AnyState) -> AnyState:
+    """The state with the weights last learned, before the steps taken since."""
+    learned = state.learned
+    count = 0 if learned is None else state.changes.index(learned) + 1
+    return replace(state, changes=state.changes[:count], undone=())
 
 
 def schedule_of(task: Task, options: Mapping[str, Any], verb: str, **defaults: Any) -> Schedule:

@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +25,16 @@ from ..graph import as_built
 from ..progress import Progress, shown
 from ..state import AnyState, Learned, Size, State, tensors_of
 from ..surgery import build, build_state, recompress
-from ..surgery.counterparts import Counterpart, Edited, carry_out_reconstructing
+from ..surgery.counterparts import Counterpart, Edited
 from ..surgery.distil_units import distil_units
-from ..surgery.refit_units import refit_units
 from ..surgery.units import matched_points
 from ..training import Schedule, Task, Trained, fit, named, resolve_task, score
 from ..training.checkpoints import digest_of
 from ..training.imitation import Imitation, Point, Watched
 from ..training.scoring import logits
-from .learning import images_of, learn, schedule_of, size_of
+from .evidence import keep_trained
+from .fitting import fitted, images_of_both
+from .learning import before_edits, images_of, learn, learned_on, schedule_of, size_of
 
 __all__ = ["EPOCHS", "PICTURES", "STEPS", "Distilled", "finetune", "recover"]
 
@@ -55,14 +56,12 @@ def finetune(
     if teacher is None and state.plans_since_learned:
         if state.learned is None and state.base.weights in ("pretrained", "checkpoint"):
             return recover(state, data, {**options, "epochs": EPOCHS}, PICTURES, STEPS, options)
-        if state.learned is not None and _is_of(state.learned, data):
+        if state.learned is not None and learned_on(state.learned, data):
             return recover(state, data, options, PICTURES, STEPS)
-    return learn(state, data, options, teacher)
-
-
-def _is_of(learned: Learned, task: Task) -> bool:
-    """Whether weights were learned on the task; those that were given are taken to be."""
-    return not learned.epochs or learned.source.startswith(f"{task.name}, ")
+    trained = learn(state, data, options, teacher)
+    if state.plans_since_learned and state.learned is not None and learned_on(state.learned, data):
+        keep_trained(before_edits(state), trained, data, schedule_of(data, options, "finetune"))
+    return trained
 
 
 def recover(
@@ -84,7 +83,7 @@ def recover(
             raise InputError(f"{name} is {value!r}; it must be a whole number of at least {least}")
     if not state.plans_since_learned:
         raise InputError("nothing to recover: no step has been applied since weights were learned; finetune learns on")
-    before = _before_edits(state)
+    before = before_edits(state)
     if tuning is None:
         tuning = {name: value for name, value in options.items() if name != "epochs"}
     stages: list[dict[str, Any]] = []
@@ -105,14 +104,9 @@ def recover(
     stages[-1]["score"] = trained.epochs[-1]["score"]
     rows = (stages[0], *distilled.stages, stages[1])
     epochs = f"{schedule.epochs} epoch{'' if schedule.epochs == 1 else 's'}"
-    return state.after(Learned(state.graph, weights, f"{data.name}, {epochs}", trained.epochs, rows))
-
-
-def _before_edits(state: AnyState) -> AnyState:
-    """The state with the weights last learned, before the steps taken since."""
-    learned = state.learned
-    count = 0 if learned is None else state.changes.index(learned) + 1
-    return replace(state, changes=state.changes[:count], undone=())
+    recovered = state.after(Learned(state.graph, weights, f"{data.name}, {epochs}", trained.epochs, rows))
+    keep_trained(before, recovered, data, schedule)
+    return recovered
 
 
 @contextmanager
@@ -177,17 +171,14 @@ class Distilled:
     ) -> "Distilled":
         """Fitted and distilled, from where it was interrupted."""
         plans, size = state.plans_since_learned, size_of(state)
-        inputs = state.base.example_inputs
         digest = digest_of(
             _RECOVERY, data.digest, repr(plans), before.graph.digest, size, pictures, steps, teacher.state_dict()
         )
-        images = _images(before, state, data, pictures)
+        images = images_of_both(before, state, data, pictures)
         work = cls._read(home() / "recovery" / f"{digest}.safetensors", state, before, teacher)
         if work is None:
             start = time.monotonic()
-            edited = carry_out_reconstructing(teacher, before.graph, plans, images[1], inputs)
-            refit_units(teacher, before.graph, edited, images, progress)
-            recompress(edited.module, state.graph)
+            edited = fitted(state, before, teacher, images, progress)
             work = cls(home() / "recovery" / f"{digest}.safetensors", edited)
             work._end("fitted", time.monotonic() - start, data, size)
         if steps and len(work.stages) < 2:
@@ -243,12 +234,3 @@ class Distilled:
             for name, (tensor, number) in header["counterparts"].items()
         }
         return cls(file, Edited(module, state.graph, counterparts), header["units"], tuple(header["stages"]))
-
-
-def _images(before: State, state: State, data: Task, pictures: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The same training pictures as both networks read them, every other one mirrored where that may be."""
-    pair = tuple(images_of(network, data, pictures) for network in (before, state))
-    for images in pair:
-        images[1::2] = images[1::2].flip(-1)
-    first, second = (images.contiguous(memory_format=torch.channels_last) for images in pair)
-    return first, second

@@ -1,6 +1,7 @@
 """Sessions: a state of a network, and what people do with it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,19 +12,21 @@ from torch import nn
 from .. import advice
 from ..errors import InputError
 from ..estimators import Budgets
+from ..forecast import Forecast
 from ..hardware import Measurement
 from ..report import code, picture, write_page
 from ..space import Losses, Offer, Space
-from ..state import Applied, Change, State, Verification
+from ..state import Applied, Change, Delta, Edit, State, Verification
 from ..surgery import build_state, require_buildable
 from ..table import Table
-from ..training import Part, Score, Task
+from ..training import Part, Score, Task, resolve_task
 from ..widgets import Bench
 from .block_library import PICTURES, STEPS, built, filled
 from .budgets import meet
 from .bundle import bundle
 from .export import export, int8_fidelity
 from .files import save
+from .forecast import forecast, forecast_beside, with_forecasts
 from .learning import evaluate, with_weights
 from .recovery import EPOCHS, finetune, recover
 from .space import landscape_of, space_of
@@ -35,8 +38,12 @@ if TYPE_CHECKING:
 __all__ = ["Session"]
 
 
+@dataclass(frozen=True, repr=False)
 class Session(State):
     """A model, the changes made to it, and a target. Every method gives back something new; nothing is changed.
+
+    task: what the network is for, where `open`, `finetune` or `recover` named it: forecasts of its score stand beside
+    the milliseconds then. No part of what a session is, and in no file.
 
     >>> import workbench as wb
     >>> session = wb.open("mobilenetv2_050", target="ethos-u65-512", input_size=(3, 96, 96))
@@ -45,7 +52,25 @@ class Session(State):
     True
     """
 
+    task: Task | None = field(default=None, compare=False)
+
     # ---- change -------------------------------------------------------------------------------------------------
+
+    def preview(self, *edits: Edit) -> Delta:
+        """What `apply` would change (estimated), without applying; with a task named the score expected then, too."""
+        after = self.apply(*edits)
+        return self._difference(after, forecast_beside(after, self.task))
+
+    def compare(self, other: State | Measurement | None = None) -> pd.DataFrame:
+        """Before (`other`, or the model as it was opened) and after (this session), one row per metric.
+
+        other: a session, or a measured file as the baseline, such as `target.measure("deployed.tflite")`. The last rows
+        are the score, where weights were learned for a network as it is (`evaluate(...).against(...)` says whether two
+        differ, picture by picture), and the forecast of the score after recovery, where steps were applied since and a
+        task is named.
+        """
+        forecast = forecast_beside(self, self.task) if self.plans_since_learned else None
+        return self._comparison(other, forecast)
 
     def after(self, change: Change) -> Self:
         """The state after one more change; what was undone is gone.
@@ -85,8 +110,10 @@ class Session(State):
         images: [N, C, H, W] to measure the loss on, a few are enough; noise as rough as photographs where not given.
         Of untrained weights (as created, nothing learned) no edit loses anything that means something: loss and
         gain_per_loss are NaN, the steps that gain most stand first, and `.attrs["note"]` says so.
+        With a task named, whose score the network has: score, score_low and score_high, what each step is expected to
+        leave after recovery (forecast, 90 %).
         """
-        return advice.suggest(self, n, images)
+        return with_forecasts(self, advice.suggest(self, n, images), self.task)
 
     def meet(
         self,
@@ -194,7 +221,8 @@ class Session(State):
         A bar shows how far it is. The same call goes on where it was interrupted, from the last whole epoch. Raises
         InputError, before anything is learned, where the data is damaged or does not fit the network's head.
         """
-        return finetune(self, task, {"epochs": epochs, **schedule}, teacher)
+        data = resolve_task(task)
+        return replace(finetune(self, data, {"epochs": epochs, **schedule}, teacher), task=data)
 
     def recover(
         self,
@@ -216,7 +244,8 @@ class Session(State):
         task, schedule: as for `finetune`. `recovery` shows what each stage brought. A bar shows how far it is; the same
         call goes on where it was interrupted. Raises InputError where no step was applied since weights were learned.
         """
-        return recover(self, task, {"epochs": epochs, **schedule}, pictures, distil)
+        data = resolve_task(task)
+        return replace(recover(self, data, {"epochs": epochs, **schedule}, pictures, distil), task=data)
 
     @property
     def recovery(self) -> pd.DataFrame:
@@ -272,6 +301,21 @@ class Session(State):
         and the ranges of the file; pictures the task trains on where not given.
         """
         return evaluate(self, task, dtype, calibration, part)
+
+    def forecast(self, task: str | Path | Task | None = None) -> Forecast:
+        """The score on the task's pictures for validation that `recover` is expected to bring, without training.
+
+        What is measured takes seconds: how far the answers of the edited network, as built and fitted by least squares,
+        are from those of the network before the steps applied since weights were learned. What that means for the
+        score is learned from candidates that were trained: each `recover` and `finetune` on edited weights keeps one
+        under WORKBENCH_HOME, those of other tasks teach what is to be expected before. Measured figures are kept, so
+        that the same forecast takes no time. Where nothing was applied it is the network's own score.
+
+        `score`, `interval` (90 %), `parts` (change, loss), `based_on` and `complete`: False where the task has too few
+        trained candidates, or none like this one. task: the session's own where not given. Raises InputError where the
+        weights before the steps never learned the task: `finetune` them first.
+        """
+        return forecast(self, self.task if task is None else task)
 
     def fidelity(self, images: torch.Tensor, calibration: torch.Tensor | None = None, distil: int = 0) -> pd.DataFrame:
         """What every block's output became, against the original's; the last row is the whole network.

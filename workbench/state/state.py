@@ -16,7 +16,7 @@ from ..transforms import Step, describe
 from .base import Base, Size
 from .changes import Applied, Change, Edit, Learned, LearnedScore, applied
 from .notes import digest_at, notes_table, places
-from .tables import Delta, comparison, delta, history
+from .tables import Delta, ScoreForecast, comparison, delta, history
 
 __all__ = ["AnyState", "State"]
 
@@ -161,16 +161,21 @@ class State:
         is the score, where weights were learned for a network as it is: `evaluate(...).against(...)` says whether two
         differ, picture by picture.
         """
+        return self._comparison(other, None)
+
+    def _comparison(self, other: "State | Measurement | None", forecast: ScoreForecast | None) -> pd.DataFrame:
         before = self.baseline if other is None else other
         if not isinstance(before, State):
-            return comparison(before, self.figures, None, self.learned_score)
-        return comparison(before.figures, self.figures, before.learned_score, self.learned_score)
+            return comparison(before, self.figures, None, self.learned_score, forecast)
+        return comparison(before.figures, self.figures, before.learned_score, self.learned_score, forecast)
 
     def preview(self, *edits: Edit) -> Delta:
         """What `apply` would change (estimated), without applying."""
-        after = self.apply(*edits)
+        return self._difference(self.apply(*edits), None)
+
+    def _difference(self, after: "State", forecast: ScoreForecast | None) -> Delta:
         estimates = (self.try_estimate, after.try_estimate)
-        return delta(self.figures, after.figures, all(e is None or e.complete for e in estimates))
+        return delta(self.figures, after.figures, all(e is None or e.complete for e in estimates), forecast)
 
     # ---- change --------------------------------------------------------------------------------------------------
 

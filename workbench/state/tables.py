@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from html import escape
+from typing import Protocol
 
 import pandas as pd
 
@@ -13,9 +14,22 @@ from ..metrics import METRICS, difference_text, metric_text, percent_text
 from ..table import Table
 from .changes import LearnedScore
 
-__all__ = ["Delta", "Verification", "comparison", "delta", "history", "percent", "verification"]
+__all__ = ["Delta", "ScoreForecast", "Verification", "comparison", "delta", "history", "percent", "verification"]
 
 Figures = Mapping[str, float | None]  # by the names of METRICS; None where unknown
+
+
+class ScoreForecast(Protocol):
+    """A score that is expected after training (`forecast.Forecast`): with its 90 % interval, both shares."""
+
+    @property
+    def score(self) -> float: ...
+
+    @property
+    def interval(self) -> tuple[float, float]: ...
+
+    @property
+    def text(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -23,7 +37,8 @@ class Delta:
     """What a change would do: after minus before, estimated, batch 1.
 
     latency_percent: of the latency before. None where the target is not calibrated (params and macs are counts
-    and always there). complete: False where either estimate leaves operators out.
+    and always there). complete: False where either estimate leaves operators out. forecast: of the score after the
+    change and its recovery, where a task is named whose score the network before it has; else None.
     """
 
     latency_ms: float | None
@@ -34,14 +49,18 @@ class Delta:
     params: int
     macs: int
     complete: bool = True
+    forecast: ScoreForecast | None = None
 
     def __repr__(self) -> str:
         parts = [f"{name} {text}" for name, text in self._rows()]
-        return f"Delta(estimated: {', '.join(parts)}{'' if self.complete else '; incomplete'})"
+        score = "" if self.forecast is None else f"; forecast: score {self.forecast.text}"
+        return f"Delta(estimated: {', '.join(parts)}{'' if self.complete else '; incomplete'}{score})"
 
     def _repr_html_(self) -> str:
         cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in self._rows())
         note = "estimated" if self.complete else "estimated, incomplete"
+        if self.forecast is not None:
+            cells += f"<tr><th>score (forecast)</th><td>{escape(self.forecast.text)}</td></tr>"
         return f"<table><caption>Change ({note})</caption><tbody>{cells}</tbody></table>"
 
     def _rows(self) -> list[tuple[str, str]]:
@@ -109,8 +128,8 @@ def verification(measurement: Measurement, estimate: Estimate | None, weights: s
     return Verification(**values, estimate=estimate, weights=weights)
 
 
-def delta(before: Figures, after: Figures, complete: bool) -> Delta:
-    """After minus before. complete: whether both estimates count every operator."""
+def delta(before: Figures, after: Figures, complete: bool, forecast: ScoreForecast | None = None) -> Delta:
+    """After minus before. complete: whether both estimates count every operator. forecast: of the score after."""
     differences = {
         name: None if old is None or (new := after[name]) is None else new - old for name, old in before.items()
     }
@@ -118,6 +137,7 @@ def delta(before: Figures, after: Figures, complete: bool) -> Delta:
         **differences,  # type: ignore[arg-type]
         latency_percent=percent(before["latency_ms"], after["latency_ms"]),
         complete=complete,
+        forecast=forecast,
     )
 
 
@@ -126,11 +146,13 @@ def comparison(
     after: Figures,
     score_before: LearnedScore | None = None,
     score_after: LearnedScore | None = None,
+    forecast: ScoreForecast | None = None,
 ) -> pd.DataFrame:
     """One row per metric: before, after, change %, and the word each figure carries ("compiled, estimated": one each).
 
-    Scores, where there are any, are shares and make the last row, with their intervals; no change in percent is told
-    of them. Raises InputError for a measurement that measured nothing.
+    Scores, where there are any, are shares and make the last rows, with their intervals; no change in percent is told
+    of them. forecast: of the score after, where nothing was learned for the network as it is. Raises InputError for a
+    measurement that measured nothing.
     """
     measurement = before if isinstance(before, Measurement) else None
     if measurement is not None and measurement.status not in ("compiled", "measured"):
@@ -145,6 +167,8 @@ def comparison(
     if scores:
         old, new = (None if score is None else score.value for score in (score_before, score_after))
         rows.append(("score", old, new, None, f"trained: {'; '.join(map(str, scores))}"))
+    if forecast is not None:
+        rows.append(("forecast", None, forecast.score, None, f"forecast: {forecast.text}"))
     frame = Table(rows, columns=["metric", "before", "after", "change %", "figures"]).set_index("metric")
     return frame.astype({"before": float, "after": float, "change %": float})
 

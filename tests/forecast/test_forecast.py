@@ -1,0 +1,41 @@
+"""A forecast of a network that was edited, beside what training makes of it."""
+
+import json
+
+import pytest
+
+import workbench as wb
+from workbench.forecast import evidence
+from workbench.forecast.evidence import SHIPPED, evidence_folder, read_evidence
+
+from ..training.networks import bottlenecks
+
+FAST = {"learning_rate": 1e-2, "batch_size": 32}
+
+
+@pytest.fixture(scope="module")
+def learned():
+    return wb.open(bottlenecks(), input_size=(3, 16, 16)).finetune("digits", epochs=4, **FAST)
+
+
+def test_a_network_is_forecast_trained_and_the_next_one_is_forecast_by_it(learned):
+    own = learned.forecast("digits")
+    value = learned.evaluate("digits").value
+    assert (own.score, own.interval, own.complete, len(own.parts)) == (value, (value, value), True, 0)
+    edited = learned.apply(wb.FuseIBN("blocks.1"), wb.DepthMultiplier(0.5))
+    first = edited.forecast("digits")
+    assert not first.complete and "based on 0 candidates trained on digits and " in first.based_on
+    assert 0 <= first.interval[0] < first.score < first.interval[1] <= 1
+    assert list(first.parts.columns) == ["change", "loss"] and len(first.parts) == 2
+    assert first.parts.loss.sum() == pytest.approx(value - first.score, abs=1e-6)
+    recovered = edited.recover("digits", epochs=1, pictures=128, distil=0, batch_size=32)
+    (file,) = evidence_folder().glob("*.parquet")
+    row = read_evidence(file).iloc[0]
+    assert row.score == recovered.evaluate("digits").value and row.unedited_score == value
+    assert (row.graph, row.network) == (edited.graph.digest, learned.graph.digest)
+    assert [step["transform"] for step in json.loads(row.transforms)] == ["FuseIBN", "DepthMultiplier"]
+    second = edited.forecast("digits")
+    assert "based on 1 candidate trained on digits" in second.based_on
+    assert abs(second.score - row.score) < abs(first.score - row.score) + 1e-9
+    assert second.interval[1] - second.interval[0] < first.interval[1] - first.interval[0]
+    assert len(evidence()) == len(read_evidence(SHIPPED)) + 1

@@ -1,0 +1,126 @@
+"""The score that a network is expected to have once it is trained, from what is measured of it before."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from ..metrics import interval_text
+from .calibration import ENOUGH, Calibration, calibrate
+from .features import CARRIED, Features, level_of
+
+__all__ = ["Forecast", "Question", "forecast", "forecast_unedited"]
+
+# What damages are, in words.
+_WORDS = {
+    "carried_distance": "the distance of its answers as built",
+    "fitted_distance": "the distance of its answers as fitted",
+    "fitted_loss": "the rise of its loss as fitted",
+    "fitted_score": "the score it lacks as fitted",
+    "naswot": "the regions of its activations that are gone",
+    "zico": "the layers that are gone, by their gradients,",
+    "params": "the share of parameters that is gone",
+    "macs": "the share of multiply-accumulates that is gone",
+}
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The score on the pictures for validation that a network is expected to have after `Session.recover`, float.
+
+    score, interval: of `metric`, 0 to 1; the interval is of 90 %. parts: a row a change applied since weights were
+    learned: change (in words) and loss, the share of the score that is expected to be lost by it; they sum up to what
+    is lost in all. based_on: what the forecast rests on, in words. complete: False where too few candidates were
+    trained on this task, or none like this one; the interval is then wider, and based_on says why.
+    """
+
+    task: str
+    metric: str
+    score: float
+    interval: tuple[float, float]
+    based_on: str
+    complete: bool
+    parts: pd.DataFrame = field(repr=False, compare=False)
+
+    def __float__(self) -> float:
+        return self.score
+
+    @property
+    def text(self) -> str:
+        """The score with its interval, in percent."""
+        note = "" if self.complete else ", incomplete"
+        return f"{100 * self.score:.1f} % (90 %: {interval_text(self.interval)}{note})"
+
+    def __str__(self) -> str:
+        return f"{self.task}: {self.metric} {self.text} forecast, float; {self.based_on}"
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What is asked of which task. own: candidates trained on it from the same unedited network, rows as in
+    `evidence.py`; others: trained on other tasks, or from other networks.
+    """
+
+    task: str
+    metric: str
+    own: pd.DataFrame
+    others: pd.DataFrame
+
+
+def forecast(question: Question, features: Features, steps: Sequence[tuple[str, Features]] = ()) -> Forecast:
+    """The score expected of an edited network with these features.
+
+    steps: the changes that made it, in words, each with the features of the network after it; for `Forecast.parts`.
+    """
+    row = pd.DataFrame([asdict(features)])
+    calibration = calibrate(question.own, question.others, level_of(asdict(features)))
+    lost = float(calibration.lost(row)[0])
+    least, most = calibration.interval(row)[0]
+    beyond = calibration.beyond(row)[0]
+    score = features.unedited_score
+    return Forecast(
+        question.task,
+        question.metric,
+        float(np.clip(score - lost, 0, 1)),
+        (float(np.clip(score - most, 0, 1)), float(np.clip(score - least, 0, 1))),
+        _based_on(question, calibration, beyond),
+        calibration.own >= ENOUGH and not beyond,
+        _parts(question, lost, steps),
+    )
+
+
+def forecast_unedited(task: str, metric: str, score: float) -> Forecast:
+    """Of a network without edits, whose score is measured already."""
+    based_on = "its own score, as nothing was applied since weights were learned"
+    return Forecast(task, metric, score, (score, score), based_on, True, _table((), ()))
+
+
+def _based_on(question: Question, calibration: Calibration, beyond: Sequence[str]) -> str:
+    tasks = calibration.tasks
+    taught = f"{calibration.others} of {tasks} other task{'' if tasks == 1 else 's'} and networks"
+    own = f"{calibration.own} candidate{'' if calibration.own == 1 else 's'} trained on {question.task}"
+    text = f"based on {own} and {taught}" if calibration.others else f"based on {own}"
+    if calibration.own < ENOUGH:
+        text += f"; {ENOUGH} on {question.task} make it complete"
+    if beyond:
+        text += f"; {' and '.join(_WORDS[name] for name in beyond)} exceed{'s' if len(beyond) == 1 else ''} all tried"
+    return text
+
+
+def _parts(question: Question, lost: float, steps: Sequence[tuple[str, Features]]) -> pd.DataFrame:
+    """What each step adds to the loss; what this leaves of the loss in all is shared out in proportion."""
+    if not steps:
+        return _table((), ())
+    calibration = calibrate(question.own, question.others, CARRIED)
+    rows = [asdict(features) for _, features in steps]
+    unedited = rows[0] | {
+        name: rows[0][f"unedited_{name}"] for name in ("params", "macs", "naswot", "zico")
+    } | {"carried_distance": 0.0}
+    added = np.diff(calibration.lost(pd.DataFrame([unedited, *rows])))
+    share = np.abs(added) + 1e-9
+    return _table([change for change, _ in steps], added + (lost - added.sum()) * share / share.sum())
+
+
+def _table(changes: Sequence[str], losses: Sequence[float] | np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame({"change": list(changes), "loss": np.asarray(losses, float)})

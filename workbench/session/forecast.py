@@ -1,0 +1,80 @@
+"""What a session's network is expected to score once it is trained."""
+
+from dataclasses import replace
+from math import nan
+from pathlib import Path
+
+import pandas as pd
+
+from ..errors import InputError, WorkbenchError
+from ..forecast import Features, Forecast, Question, evidence, forecast_unedited
+from ..forecast import forecast as expected
+from ..progress import shown
+from ..state import AnyState, Applied, State
+from ..training import Task, resolve_task
+from ..transforms import describe
+from .learning import before_edits
+from .unedited import Unedited, unedited_of
+
+__all__ = ["forecast", "forecast_beside", "with_forecasts"]
+
+
+def forecast(state: State, task: str | Path | Task | None) -> Forecast:
+    """See `Session.forecast`."""
+    if task is None:
+        raise InputError("forecast needs a task, as this session was opened without one; forecast('digits') is one")
+    data = resolve_task(task)
+    unedited = unedited_of(before_edits(state), data)
+    if not state.plans_since_learned:
+        return forecast_unedited(data.name, data.metric, unedited.score)
+    features = unedited.features(state, fit=True)
+    return expected(_question(unedited), features, _steps(unedited, state))
+
+
+def forecast_beside(state: State, task: Task | None) -> Forecast | None:
+    """The same from what is measured in a second: nothing is fitted, and no part of the loss told.
+
+    None where no task is named, and where its score cannot be forecast (`forecast` says why).
+    """
+    if task is None or state.input_size is None or state.untrained:
+        return None
+    try:
+        unedited = unedited_of(before_edits(state), task)
+        if not state.plans_since_learned:
+            return forecast_unedited(task.name, task.metric, unedited.score)
+        return expected(_question(unedited), unedited.features(state, fit=False))
+    except WorkbenchError:
+        return None
+
+
+def with_forecasts(state: AnyState, suggestions: pd.DataFrame, task: Task | None) -> pd.DataFrame:
+    """Suggestions with what each is expected to leave of the score: score, score_low, score_high."""
+    if task is None or forecast_beside(before_edits(state), task) is None:
+        return suggestions
+    with shown("forecasting") as progress:
+        forecasts = []
+        for count, steps in enumerate(suggestions["steps"], 1):
+            forecasts.append(forecast_beside(state.apply(*steps), task))
+            progress("", count, len(suggestions))
+    nothing = (nan, nan, nan)
+    rows = [nothing if foretold is None else (foretold.score, *foretold.interval) for foretold in forecasts]
+    columns = pd.DataFrame(rows, columns=["score", "score_low", "score_high"], index=suggestions.index)
+    table = suggestions.join(columns)
+    table.attrs = suggestions.attrs
+    return table
+
+
+def _question(unedited: Unedited) -> Question:
+    data, candidates = unedited.data, evidence()
+    own = (candidates["data"] == data.digest) & (candidates["network"] == unedited.state.graph.digest)
+    return Question(data.name, data.metric, candidates[own], candidates[~own])
+
+
+def _steps(unedited: Unedited, state: State) -> list[tuple[str, Features]]:
+    """Each step since weights were learned, in words, and the features of the network after it."""
+    steps = state.steps[len(state.steps) - len(state.plans_since_learned) :]
+    rows = []
+    for count, step in enumerate(steps, 1):
+        after = replace(state, changes=(*unedited.state.changes, Applied(steps[:count])), undone=())
+        rows.append((describe(step.transform), unedited.features(after, fit=False)))
+    return rows
