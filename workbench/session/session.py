@@ -17,7 +17,7 @@ from ..surgery import build_state, require_buildable
 from ..training import Part, Score, Task
 from ..widgets import Bench
 from .block_library import filled
-from .budgets import meet
+from .budgets import meet, watched_meet
 from .bundle import bundle
 from .export import export, int8_fidelity
 from .files import save
@@ -298,7 +298,7 @@ class Session(State):
 
     def bench(self) -> Bench:
         """The interactive widget on this session."""
-        return Bench(self)
+        return Bench(self, watched_meet)
 
     def _repr_html_(self) -> str:
         return picture(self)
