@@ -8,7 +8,7 @@ import pytest
 import workbench as wb
 from workbench.transforms import TRANSFORMS
 from workbench.widgets import preview_view, session_view
-from workbench.widgets.view import transform_view
+from workbench.widgets.forms import transform_view
 
 
 def test_the_view_is_json(session, fused, uncalibrated):

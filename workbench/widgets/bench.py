@@ -36,6 +36,7 @@ _STATIC = Path(__file__).parent / "static"
 _ROWS = 24  # of the what-if table: so many are estimated whole
 _EVERY_S = 0.3  # so often a table on its way is sent
 _PAUSE_S = 0.12  # what is selected one after another is priced once
+_KEPT = 0.99  # of the multiply-accumulates
 _KIB = {"latency_ms": 1, "sram_bytes": 1024, "weight_bytes": 1024}  # budgets are typed in ms and KiB
 
 # state, budgets, progress, called with each plan that is tried -> the state that meets them
@@ -309,11 +310,13 @@ class Bench(anywidget.AnyWidget):
         left = f", the best {len(best)} shown; select blocks for theirs" if len(items) > len(best) else ""
         text = f"{len(items)} of {rest} steps apply{left}" if items else "No step applies to all that is selected"
         rows = [row(session, item) for item in best]
+        if not blocks and (number := _to_begin_with(session, best)) is not None:
+            rows[number]["first"] = True
         table(rows, text)
         if advice:
             yield from self._advising(session)
         for number, item in enumerate(best):
-            rows[number] = row(session, item, estimated(session, item))
+            rows[number] |= row(session, item, estimated(session, item))
             yield
             if monotonic() - sent > _EVERY_S:
                 table(rows, text)
@@ -452,6 +455,12 @@ _ACTIONS: Mapping[str, Callable[[Bench, dict[str, Any]], str]] = {
     "adopt": Bench._adopt,
     "compile": Bench._compile,
 }
+
+
+def _to_begin_with(session: State, items: list[PricedChoice]) -> int | None:
+    """The step that saves most of those that take no arithmetic away: it can be shown before losses are known."""
+    kept = [n for n, item in enumerate(items) if item.latency_ms < 0 and item.graph.macs >= _KEPT * session.graph.macs]
+    return min(kept, key=lambda n: items[n].latency_ms, default=None)
 
 
 def _edit(command: dict[str, Any]) -> tuple[Transform | Recipe, str]:

@@ -30,10 +30,15 @@ class _Colours:
     top: float
     array_macs_per_ms: float | None
 
-    def idle(self, macs: int, latency_ms: float) -> int | None:
+    def busy(self, macs: int, latency_ms: float) -> float | None:
+        """The share of the array that is used."""
         if self.array_macs_per_ms is None or latency_ms <= 0:
             return None
-        return heat(1 - min(1.0, macs / (latency_ms * self.array_macs_per_ms)), 1.0)
+        return round(min(1.0, macs / (latency_ms * self.array_macs_per_ms)), 4)
+
+    def idle(self, macs: int, latency_ms: float) -> int | None:
+        busy = self.busy(macs, latency_ms)
+        return None if busy is None else heat(1 - busy, 1.0)
 
 
 def tracks(graph: Graph, estimate: Estimate, before: Estimate, target: Target) -> dict[str, Any]:
@@ -74,6 +79,7 @@ def tracks(graph: Graph, estimate: Estimate, before: Estimate, target: Target) -
                 "steps": len(used),
                 "outside": sorted(op.name for op in ops if any(op.name in name.split() for name in outside)),
                 "use": _use_text(sum(op.macs for op in ops), float(row["latency_ms"]), colours.array_macs_per_ms),
+                "busy": colours.busy(sum(op.macs for op in ops), float(row["latency_ms"])),
                 "idle": colours.idle(sum(op.macs for op in ops), float(row["latency_ms"])),
             }
         )

@@ -61,7 +61,7 @@ def _blocks(state: State) -> list[dict[str, Any]]:
         {
             "name": str(row["name"]), "stage": stage, "label": block_label(str(row["name"]), stage),
             "kind": str(row["kind"]), "what": str(row["kind"]), "shape": shape_text(row["shape"]), "index": index,
-            "latency_ms": None, "before_ms": None, "share": None, "heat": None, "idle": None, "use": "",
+            "latency_ms": None, "before_ms": None, "share": None, "heat": None, "idle": None, "busy": None, "use": "",
             "latency_text": metric_text("latency_ms", None), "share_text": "", "change": "", "changed": 0,
             "bound": "", "steps": 0, "outside": [],
         }

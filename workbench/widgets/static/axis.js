@@ -50,3 +50,6 @@ export function placeAt(list, share) {
   }
   return low;
 }
+
+/** A number at the axis: no digits that say nothing. */
+export const tick = (value, unit = "") => `${Number(value.toPrecision(3))}${unit}`;

@@ -23,17 +23,17 @@ const TRAITS = {
   plan: "plan", compiling: "compiling", notes: "notes", code: "code", targets: "targets", transforms: "transforms",
   status: "status", failed: "status", preview: "ghost",
 };
-const PANELS = [["whatif", "What if"], ["operators", "Operators"], ["branches", "Branches"], ["code", "Code"]];
+const PANELS = [["whatif", "What if"], ["operators", "Operators"], ["form", "Any step"], ["branches", "Branches"], ["code", "Code"]];
 
 function render({ model, el }) {
   const context = makeContext(model);
   const root = h("div", { class: "workbench-bench", "data-lm-suppress-shortcuts": "true", role: "region", "aria-label": "Workbench", onkeydown: shortcuts });
   const tip = makeTip(root);
   const note = h("p", { class: "wb-note", role: "note", hidden: true });
-  const panels = { whatif: whatIf(context), operators: operators(context), branches: branches(context), code: code(context) };
+  const panels = { whatif: whatIf(context), operators: operators(context), form: form(context), branches: branches(context), code: code(context) };
   const parts = {
     head: head(context), gauges: gauges(context), toolbar: toolbar(context), time: timeTrack(context, tip),
-    memory: memoryTrack(context, tip), stages: stageRow(context), why: why(context), form: form(context), ...panels,
+    memory: memoryTrack(context, tip), stages: stageRow(context), why: why(context), ...panels,
   };
   parts.opening = opening(context, {
     budget: () => parts.gauges.edit("latency_ms"),
@@ -56,7 +56,7 @@ function render({ model, el }) {
       tab.setAttribute("aria-selected", String(each === name));
       if (each === name) rove(tabs.children, tab);
     }
-    panels[name].draw();
+    if (name !== "form") panels[name].draw(); // what is typed there stays
   }
 
   tabs.addEventListener("keydown", (event) => {
@@ -79,7 +79,7 @@ function render({ model, el }) {
     h("div", { class: "wb-tracks" }, parts.time.root, parts.memory.root, parts.stages.root),
     h("div", { class: "wb-body" },
       h("div", { class: "wb-left" }, tabs, ...PANELS.map(([name]) => panels[name].root)),
-      h("div", { class: "wb-right" }, parts.why.root, parts.form.root)),
+      h("div", { class: "wb-right" }, parts.why.root)),
   );
 
   function drawNote() {

@@ -1,6 +1,6 @@
 // Branches: every state this bench has been at, as a tree to go through and as points to compare.
 
-import { h, moodOf, rove } from "./dom.js";
+import { fill, h, moodOf, rove } from "./dom.js";
 
 export function branches(context) {
   const list = h("ul", { class: "wb-branches", role: "tree", "aria-label": "Branches" });
@@ -21,7 +21,7 @@ export function branches(context) {
       if (below.length) walk(below[0], level);
     };
     if (nodes.length) walk(nodes[0], 1);
-    list.replaceChildren(...lines.map(([node, level]) => line(node, level, current, against)));
+    fill(list, ...lines.map(([node, level]) => line(node, level, current, against)));
     const stop = [...list.children].find((node) => node.dataset.node === (had ?? String(current)));
     rove(list.children, stop);
     if (had !== undefined) stop?.focus();

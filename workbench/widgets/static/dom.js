@@ -14,8 +14,13 @@ export function h(tag, props = {}, ...children) {
     else node.setAttribute(name, value === true ? "" : String(value));
   }
   if (FOCUSABLE.has(tag) || "tabindex" in props) node.setAttribute("data-lm-suppress-shortcuts", "true");
-  node.append(...children.filter((child) => child !== null && child !== undefined));
+  fill(node, ...children);
   return node;
+}
+
+/** Put children (text or elements; null leaves one out) in the place of those an element has. */
+export function fill(node, ...children) {
+  node.replaceChildren(...children.filter((child) => child !== null && child !== undefined));
 }
 
 /** The class of a change written with its sign: of a cost, less is better. */

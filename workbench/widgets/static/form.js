@@ -1,6 +1,6 @@
 // The form for any step: a transform with all its options.
 
-import { h } from "./dom.js";
+import { fill, h } from "./dom.js";
 
 export function form(context) {
   const { uid } = context;
@@ -14,14 +14,15 @@ export function form(context) {
   const root = h(
     "form",
     { class: "wb-form", "aria-label": "Any step", onsubmit: (event) => event.preventDefault(), onkeydown: submitOnEnter, oninput: () => forget() },
-    h("h4", {}, "Any step"), h("label", { for: `t-${uid}`, class: "wb-hidden" }, "Transform"), choice, about, options,
-    h("div", { class: "wb-buttons" }, buttons.preview, buttons.apply),
+    h("div", { class: "wb-pick" }, h("label", { for: `t-${uid}` }, "Transform"), choice, about, h("div", { class: "wb-buttons" }, buttons.preview, buttons.apply)),
+    options,
   );
+  const panel = h("div", { class: "wb-panel", "data-panel": "form", hidden: true }, root);
 
   function draw() {
     const transforms = context.get("transforms");
     const before = choice.value;
-    choice.replaceChildren(...transforms.map((t) => h("option", { value: t.name }, t.label)));
+    fill(choice, ...transforms.map((t) => h("option", { value: t.name }, t.label)));
     if (transforms.some((t) => t.name === before)) choice.value = before;
     drawOptions();
     drawButtons();
@@ -32,7 +33,7 @@ export function form(context) {
     if (!transform) return;
     about.textContent = transform.help;
     const draft = (drafts[transform.name] ??= {});
-    options.replaceChildren(...transform.options.flatMap((o) => field(o, draft)));
+    fill(options, ...transform.options.flatMap((o) => field(o, draft)));
   }
 
   function field(o, draft) {
@@ -61,7 +62,7 @@ export function form(context) {
     input.dataset.option = o.name;
     input.dataset.type = o.type;
     input.setAttribute("aria-describedby", `${id}-help`);
-    return [h("label", { for: id }, o.label), h("div", {}, input, o.help ? h("small", { id: `${id}-help` }, o.help) : null)];
+    return [h("div", { class: "wb-field" }, h("label", { for: id }, o.label), input, o.help ? h("small", { id: `${id}-help` }, o.help) : null)];
   }
 
   function fillBlocks() {
@@ -108,5 +109,5 @@ export function form(context) {
   context.on("transforms", draw);
   context.on("connection", drawButtons);
   context.on("selection", () => { fillBlocks(); forget(); });
-  return { root, draw: () => { draw(); fillBlocks(); } };
+  return { root: panel, draw: () => { draw(); fillBlocks(); } };
 }

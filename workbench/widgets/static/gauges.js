@@ -1,6 +1,6 @@
 // Totals as gauges: the value with its interval, the budget as a mark, and what is pointed at as a ghost.
 
-import { h, percent } from "./dom.js";
+import { fill, h, percent } from "./dom.js";
 
 const BUDGETS = { latency_ms: ["ms", 1], sram_bytes: ["KiB", 1024], weight_bytes: ["KiB", 1024] };
 const COSTS = new Set(["latency_ms", "sram_bytes", "peak_activation_bytes", "weight_bytes"]);
@@ -12,7 +12,7 @@ export function gauges(context) {
   function draw() {
     const had = root.contains(document.activeElement) ? document.activeElement.dataset.budget : undefined;
     const totals = Object.entries(context.view().totals);
-    root.replaceChildren(...totals.map(([name, total]) => gauge(name, total)), accuracy());
+    fill(root, ...totals.map(([name, total]) => gauge(name, total)), accuracy());
     if (had && !edited) root.querySelector(`[data-budget="${had}"]`)?.focus();
     if (edited) root.querySelector("input")?.focus();
   }
@@ -43,7 +43,7 @@ export function gauges(context) {
       COSTS.has(name) && total.value !== null ? bar(name, total, ahead, budget, top) : h("div", { class: "wb-bar-none" }),
       h("div", { class: "wb-from" },
         moved ? h("span", { class: mood(name, total) }, total.change) : null,
-        moved ? ` from ${total.baseline_text}` : total.interval || (total.mood === "same" ? "unchanged" : "\u00a0")),
+        moved ? ` from ${total.baseline_text}` : total.interval || "\u00a0"),
       moved && total.interval ? h("div", { class: "wb-from" }, total.interval) : null,
       name in BUDGETS ? budgetLine(name, budget) : null,
     );

@@ -1,6 +1,6 @@
 // The head: what is shown, on which target, beside what; undo and redo; the kernel.
 
-import { h } from "./dom.js";
+import { fill, h } from "./dom.js";
 
 export function head(context) {
   const title = h("div", { class: "wb-title" });
@@ -35,16 +35,16 @@ export function head(context) {
 
   function draw() {
     const view = context.view();
-    title.replaceChildren(h("b", {}, view.model), h("span", {}, view.input));
+    fill(title, h("b", {}, view.model), h("span", {}, view.input));
     const names = context.get("targets").includes(view.target) ? context.get("targets") : [view.target, ...context.get("targets")];
-    target.replaceChildren(...names.map((name) => h("option", { value: name }, name)));
+    fill(target, ...names.map((name) => h("option", { value: name }, name)));
     target.value = view.target;
     drawButtons();
   }
 
   function drawBranches() {
     const { nodes, current, against: shown } = context.get("branches");
-    against.replaceChildren(...nodes.map((node) => h("option", { value: node.number }, node.number ? `${node.number} ${node.text}` : node.text)));
+    fill(against, ...nodes.map((node) => h("option", { value: node.number }, node.number ? `${node.number} ${node.text}` : node.text)));
     against.value = String(shown);
     drawVerdict(nodes.find((node) => node.number === current)?.verdict ?? "");
   }

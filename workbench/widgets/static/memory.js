@@ -1,7 +1,7 @@
 // The memory track, on the axis of time: bytes alive at every step, the tensors behind them, the peak, the budget.
 
-import { niceCeiling, placeAt, places } from "./axis.js";
-import { clamp, h, percent } from "./dom.js";
+import { niceCeiling, placeAt, places, tick } from "./axis.js";
+import { clamp, fill, h, percent } from "./dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -40,12 +40,12 @@ export function memoryTrack(context, tip) {
     const most = view.steps[view.peak][10];
     const ahead = Object.values(context.ghost()?.blocks ?? {}).flatMap((change) => change[2]);
     ceiling = 1024 * niceCeiling(Math.max(most, budget?.value ?? 0, ...ahead) / 1024);
-    axis.replaceChildren(
+    fill(axis,
       h("span", { class: "wb-axis-name" }, "Memory"),
-      h("span", { class: "wb-tick", style: "bottom:100%" }, `${ceiling / 1024} KiB`),
+      h("span", { class: "wb-tick", style: "bottom:100%" }, tick(ceiling / 1024, " KiB")),
     );
     const rects = view.steps.map((step, i) => rect("wb-alive", spots.steps[i].left, spots.steps[i].width, step[10]));
-    drawing.replaceChildren(...rects, ...ghostRects());
+    fill(drawing, ...rects, ...ghostRects());
     plot.setAttribute("aria-valuemax", String(view.steps.length - 1));
     limit.hidden = !budget;
     if (budget) limit.style.bottom = percent(budget.value / ceiling);

@@ -1,6 +1,6 @@
 // The first sentence, for who has never seen the network: what it costs, why, and three ways to begin; and the plan.
 
-import { h } from "./dom.js";
+import { fill, h } from "./dom.js";
 
 export function opening(context, show) {
   const root = h("div", { class: "wb-opening" });
@@ -9,14 +9,14 @@ export function opening(context, show) {
     const plan = context.get("plan");
     const { sentence } = context.get("advice");
     const budgets = Object.values(context.get("budgets"));
-    root.replaceChildren(...[plan.text ? planLine(plan) : null, sentence && !plan.text ? words(sentence, budgets) : null].filter(Boolean));
+    fill(root, ...[plan.text ? planLine(plan) : null, sentence && !plan.text ? words(sentence, budgets) : null].filter(Boolean));
     root.hidden = !root.children.length;
   }
 
   function words(sentence, budgets) {
     const missed = budgets.filter((budget) => budget.met === false);
-    const [best] = context.get("table").of?.length ? [] : (context.get("table").rows ?? []);
-    const over = best && best.cells.latency_ms.value < 0 ? best : null;
+    const best = context.get("table").of?.length ? null : (context.get("table").rows ?? []).find((row) => row.first);
+    const over = best ?? null;
     return h(
       "p", {}, h("span", {}, sentence), " ",
       h("span", { class: "wb-ways" },

@@ -1,6 +1,6 @@
 // Stages, blocks and operators as a tree of rows, to go down into.
 
-import { h, rove } from "./dom.js";
+import { fill, h, rove } from "./dom.js";
 
 const HEADS = ["Operator", "Kind", "Output", "Time", "Share", "Cycles", "Bound by", "Alive"];
 
@@ -57,7 +57,7 @@ export function operators(context) {
     const had = body.contains(document.activeElement);
     const list = rows();
     if (!list.some((row) => row.key === current)) current = list[0]?.key ?? null;
-    body.replaceChildren(...list.map((row) => {
+    fill(body, ...list.map((row) => {
       const expanded = row.forced || open.has(row.key);
       const node = h(
         "tr",

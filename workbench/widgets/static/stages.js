@@ -1,7 +1,7 @@
 // Below the tracks: the stages, and in them the blocks by what is left of their names; what does not fit is cut at the left.
 
 import { places } from "./axis.js";
-import { h, percent } from "./dom.js";
+import { fill, h, percent } from "./dom.js";
 
 export function stageRow(context) {
   const plot = h("div", { class: "wb-plot", role: "group", "aria-label": "Stages" });
@@ -16,7 +16,7 @@ export function stageRow(context) {
       if (last && last.name === block.stage) last.members.push(i);
       else stages.push({ name: block.stage, members: [i] });
     });
-    plot.replaceChildren(...stages.map(({ name, members }) => {
+    fill(plot, ...stages.map(({ name, members }) => {
       const left = spots[members[0]].left;
       const width = members.reduce((sum, i) => sum + spots[i].width, 0);
       const blocks = members.map((i) => view.blocks[i]);

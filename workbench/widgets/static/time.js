@@ -1,7 +1,7 @@
 // The time track: a column a block, its operators stacked in it, the ghost of what is pointed at as a cap.
 
-import { niceCeiling, places } from "./axis.js";
-import { h, percent, rove } from "./dom.js";
+import { niceCeiling, places, tick } from "./axis.js";
+import { fill, h, percent, rove } from "./dom.js";
 
 export function timeTrack(context, tip) {
   const axis = h("div", { class: "wb-axis", "aria-hidden": "true" });
@@ -23,11 +23,11 @@ export function timeTrack(context, tip) {
     const steps = view.blocks.map(() => []);
     for (const step of view.steps) steps[step[0]].push(step);
     ceiling = niceCeiling(view.highest_ms);
-    axis.replaceChildren(
+    fill(axis,
       h("span", { class: "wb-axis-name" }, "Time"),
-      ...(view.top ? [h("span", { class: "wb-tick", style: "bottom:100%" }, `${ceiling} ms`), h("span", { class: "wb-tick", style: "bottom:50%" }, `${ceiling / 2}`)] : []),
+      ...(context.width === "time" ? [h("span", { class: "wb-tick", style: "bottom:100%" }, "array"), h("span", { class: "wb-tick", style: "bottom:50%" }, "50 %")] : view.top ? [h("span", { class: "wb-tick", style: "bottom:100%" }, tick(ceiling, " ms")), h("span", { class: "wb-tick", style: "bottom:50%" }, tick(ceiling / 2))] : []),
     );
-    list.replaceChildren(...view.blocks.map((block, i) => column(block, steps[i], spots.blocks[i])));
+    fill(list, ...view.blocks.map((block, i) => column(block, steps[i], spots.blocks[i])));
     if (had) option(context.focused)?.focus();
     drawChosen();
     drawGhost();
@@ -35,7 +35,8 @@ export function timeTrack(context, tip) {
 
   function column(block, steps, { left, width }) {
     const known = block.latency_ms !== null;
-    const height = known ? block.latency_ms / ceiling : 0.5;
+    const wide = known && context.width === "time"; // then the width is the time, and the height what of the array is used
+    const height = wide ? 1 : known ? block.latency_ms / ceiling : 0.5;
     const label = [block.name, block.what, block.shape, block.latency_text, block.share_text, block.change].filter(Boolean).join(", ");
     return h(
       "div",
@@ -46,12 +47,13 @@ export function timeTrack(context, tip) {
         onpointermove: (event) => tip.show(block.name, lines(block), event.clientX, event.clientY),
         onpointerleave: tip.hide,
       },
-      known && block.before_ms !== null && block.before_ms !== block.latency_ms
+      known && !wide && block.before_ms !== null && block.before_ms !== block.latency_ms
         ? h("i", { class: "wb-before", style: `height:${percent(block.before_ms / ceiling)}` })
         : null,
-      h("span", { class: `wb-bar${block.outside.length ? " wb-hatched" : ""}${known ? "" : " wb-unknown"}`, style: `height:${percent(height)}` },
+      wide ? h("i", { class: "wb-idle" }) : null,
+      h("span", { class: `wb-bar${block.outside.length ? " wb-hatched" : ""}${known ? "" : " wb-unknown"}`, style: `height:${percent(wide ? (block.busy ?? 1) : height)}` },
         ...(known
-          ? steps.filter((step) => step[4] > 0).reverse().map((step) => h("i", { class: colour(block, step), style: `flex-grow:${step[4]}` }))
+          ? steps.filter((step) => step[4] > 0).reverse().map((step) => h("i", { class: colour(block, step), style: `flex-grow:${(1000 * step[4]).toFixed(3)}` }))
           : [])),
       h("i", { class: "wb-cap" }),
     );
@@ -84,7 +86,7 @@ export function timeTrack(context, tip) {
     [...list.children].forEach((node, i) => {
       const cap = node.lastElementChild;
       const change = changes[i];
-      if (!change || blocks[i].latency_ms === null) {
+      if (!change || blocks[i].latency_ms === null || context.width === "time") {
         if (cap.className !== "wb-cap") cap.className = "wb-cap";
         return;
       }

@@ -1,6 +1,6 @@
 // How the tracks are drawn, which blocks are selected: search, kinds, colours, widths.
 
-import { h } from "./dom.js";
+import { fill, h } from "./dom.js";
 
 const COLOURS = { share: "time", bound: "bound", change: "change", idle: "idle array" };
 const WIDTHS = { operators: "operators", time: "time" };
@@ -50,7 +50,7 @@ export function toolbar(context) {
   function draw() {
     const kinds = new Map();
     for (const block of context.view().blocks) kinds.set(block.kind, (kinds.get(block.kind) ?? 0) + 1);
-    kind.replaceChildren(
+    fill(kind,
       h("option", { value: "-", disabled: true, selected: true }, "Select \u2026"), h("option", { value: "*" }, "all blocks"), h("option", { value: "" }, "none"),
       ...[...kinds].map(([name, count]) => h("option", { value: `=${name}` }, `${name} (${count})`)),
     );
@@ -62,11 +62,11 @@ export function toolbar(context) {
     const view = context.view();
     const swatch = (cls, text) => h("span", {}, h("i", { class: cls }), text);
     const scale = (from, to) => [h("span", {}, from), h("span", { class: "wb-scale" }, ...Array.from({ length: STEPS }, (_, i) => h("i", { class: `wb-heat-${i}` }))), h("span", {}, to)];
-    if (!view.top) legend.replaceChildren();
-    else if (context.colour === "bound") legend.replaceChildren(...[...new Set(view.steps.map((step) => step[7]))].sort().map((bound) => swatch(`wb-bound-${bound}`, bound)));
-    else if (context.colour === "change") legend.replaceChildren(swatch("wb-change-less-3", "less"), swatch("wb-change-none-0", "as before"), swatch("wb-change-more-3", "more"));
-    else if (context.colour === "idle") legend.replaceChildren(...scale("array busy", "idle"));
-    else legend.replaceChildren(...scale("share of latency 0 %", view.top));
+    if (!view.top) fill(legend);
+    else if (context.colour === "bound") fill(legend, ...[...new Set(view.steps.map((step) => step[7]))].sort().map((bound) => swatch(`wb-bound-${bound}`, bound)));
+    else if (context.colour === "change") fill(legend, swatch("wb-change-less-3", "less"), swatch("wb-change-none-0", "as before"), swatch("wb-change-more-3", "more"));
+    else if (context.colour === "idle") fill(legend, ...scale("array busy", "idle"));
+    else fill(legend, ...scale("share of latency 0 %", view.top));
   }
 
   function drawChosen() {

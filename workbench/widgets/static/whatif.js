@@ -1,6 +1,6 @@
 // The what-if table: a row a step; pointing at a row, or its focus, draws it over everything; Enter takes it.
 
-import { h, percent, rove } from "./dom.js";
+import { fill, h, percent, rove } from "./dom.js";
 
 const COLUMNS = [["latency_ms", "\u0394 time"], ["sram_bytes", "\u0394 SRAM"], ["peak_activation_bytes", "\u0394 peak"], ["params", "\u0394 parameters"]];
 
@@ -24,7 +24,7 @@ export function whatIf(context) {
     const had = body.contains(document.activeElement) ? document.activeElement.dataset.row : undefined;
     const rows = [...(state.rows ?? [])].sort((a, b) => (a.cells[order]?.value ?? Infinity) - (b.cells[order]?.value ?? Infinity));
     const about = !state.of?.length ? "the network and its blocks" : state.of.length === 1 ? state.of[0] : `${state.of.length} blocks together`;
-    caption.replaceChildren(
+    fill(caption,
       h("b", {}, `What may be done to ${about}`), " ",
       h("span", { class: "wb-muted" }, state.text ?? (context.connected() ? "pricing \u2026" : "")),
       state.done === false ? h("i", { class: "wb-spinner", "aria-hidden": "true" }) : null,
@@ -32,7 +32,7 @@ export function whatIf(context) {
     for (const [name, node] of Object.entries(sorters)) node.setAttribute("aria-sort", name === order ? "ascending" : "none");
     const largest = Math.max(...rows.map((row) => Math.abs(row.cells.latency_ms.value)), 1e-9);
     if (!rows.some((row) => row.id === current)) current = rows[0]?.id ?? null;
-    body.replaceChildren(...rows.map((row) => line(row, largest)));
+    fill(body, ...rows.map((row) => line(row, largest)));
     rove(body.children, find(current));
     if (had !== undefined) find(had)?.focus();
     const again = rows.find((row) => row.id === pointed);

@@ -1,8 +1,8 @@
 // Why it costs what it costs, for the selected blocks: findings with the step that mends them, and notes.
 
-import { h } from "./dom.js";
+import { fill, h } from "./dom.js";
 
-const SHOWN = 6;
+const SHOWN = 4;
 
 export function why(context) {
   const list = h("ul", { class: "wb-findings" });
@@ -16,10 +16,11 @@ export function why(context) {
     const { findings = [] } = context.get("advice");
     const shown = findings.filter((finding) => !on.size || on.has(finding.block));
     title.textContent = on.size === 1 ? `Why: ${[...on][0]}` : on.size ? `Why: ${on.size} blocks` : "Why: the costliest first";
-    list.replaceChildren(...shown.slice(0, SHOWN).map(entry), shown.length ? null : h("li", { class: "wb-muted" }, findings.length ? "Nothing stands out here." : "\u2026"));
+    fill(list, ...shown.slice(0, SHOWN).map(entry), shown.length ? null : h("li", { class: "wb-muted" }, findings.length ? "Nothing stands out here." : "\u2026"),
+      shown.length > SHOWN ? h("li", { class: "wb-muted" }, `and ${shown.length - SHOWN} more: select a block for its own`) : null);
     const block = on.size === 1 ? [...on][0] : null;
     const own = context.get("notes").filter((note) => block === null || note.block === block);
-    notes.replaceChildren(...own.map((note) => h("li", {}, note.block ? h("code", {}, note.block) : null, note.block ? " " : null, note.text)));
+    fill(notes, ...own.map((note) => h("li", {}, note.block ? h("code", {}, note.block) : null, note.block ? " " : null, note.text)));
     text.placeholder = block ? `Add a note on ${block}` : "Add a note on the network";
   }
 
