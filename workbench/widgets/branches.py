@@ -72,7 +72,8 @@ def state_at(state: AnyState, changes: tuple[Change, ...]) -> AnyState:
 def branches_view(
     branches: Branches, state: AnyState, against: int, verdicts: Mapping[tuple[int, str], Measurement]
 ) -> dict[str, Any]:
-    """current and against: numbers of nodes. nodes: number, parent, text, latency, its change since opened, verdict.
+    """Numbers of the current node and the one beside it (against), and all nodes, each with its parent, text,
+    latency, change since opened, and verdict.
 
     verdicts: what the compiler said, by node and digest of the target.
     """

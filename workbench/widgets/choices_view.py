@@ -63,7 +63,7 @@ def _joined(each: Sequence[tuple[Transform, ...]]) -> tuple[Transform, ...]:
     """The transforms of several blocks' choices: one for all blocks where they differ in the block alone."""
     joined: list[Transform] = []
     for alike in zip(*each, strict=True):
-        names = tuple(str(t.blocks) for t in alike)  # type: ignore[attr-defined]
+        names = tuple(str(t.blocks) for t in alike)
         one = replace(alike[0], blocks=names)
         joined += [one] if all(replace(t, blocks=names) == one for t in alike) else alike
     return tuple(joined)

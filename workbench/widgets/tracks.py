@@ -46,7 +46,7 @@ def tracks(graph: Graph, estimate: Estimate, before: Estimate, target: Target) -
 
     blocks: one dict each, see `_block`. steps: one list each, in execution order: number of its block, label, kind,
     shape, latency_ms, its text, cycles (text, "" where the target has no clock), bound, heat, idle (a heat, None where
-    unknown), bytes alive, their text, numbers of the tensors alive. tensors: their texts. top: the hot end of the scale.
+    unknown), bytes alive, their text, numbers of the tensors alive. tensors: their texts. top: where colours end.
     """
     old = dict(zip(before.blocks["name"], before.blocks["latency_ms"], strict=True))
     array = target.mac_array

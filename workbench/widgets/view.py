@@ -92,7 +92,7 @@ def _accuracy(state: State) -> dict[str, str]:
 def _totals(before: State, after: State) -> dict[str, Any]:
     old, new = before.figures, after.figures
     estimate = after.try_estimate
-    totals = {}
+    totals: dict[str, dict[str, Any]] = {}
     for name, metric in METRICS.items():
         a, b = _number(old[name]), _number(new[name])
         mood = "" if a is None or b is None else "same" if a == b else "better" if b < a else "worse"

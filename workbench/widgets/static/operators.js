@@ -39,8 +39,9 @@ export function operators(context) {
         const block = view.blocks[i];
         const level = alone ? 1 : 2;
         const name = `block ${block.name}`;
-        const expanded = open.has(name) || (on.size === 1);
-        list.push({ key: name, level, branch: block.steps > 0, forced: on.size === 1, block: block.name, cells: [block.name, block.what, block.shape, block.latency_text, block.share_text, "", block.bound, ""] });
+        const shown = on.size > 0 && on.size <= 3; // what is selected stands open
+        const expanded = open.has(name) || shown;
+        list.push({ key: name, level, branch: block.steps > 0, forced: shown, block: block.name, cells: [block.name, block.what, block.shape, block.latency_text, block.share_text, "", block.bound, ""] });
         if (!expanded) continue;
         view.steps.forEach((step, number) => {
           if (step[0] !== i) return;
