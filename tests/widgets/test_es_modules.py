@@ -45,7 +45,13 @@ def test_text_enters_as_text(file):
 
 @node
 def test_joined_they_are_a_module():
-    assert run(joined(STATIC, "bench.js").replace("export default", "const exported =") + "console.log(typeof exported.render)") == "function"
+    assert (
+        run(
+            joined(STATIC, "bench.js").replace("export default", "const exported =")
+            + "console.log(typeof exported.render)"
+        )
+        == "function"
+    )
 
 
 @node
@@ -58,7 +64,8 @@ def test_columns_fill_the_axis_and_small_blocks_can_be_hit():
       const { blocks, steps } = places(view, mode);
       const last = blocks[blocks.length - 1];
       const least = Math.min(...blocks.map((block) => block.width));
-      console.log(Math.abs(last.left + last.width - 1) < 1e-9, least > 0.01, placeAt(steps, 1e-6), placeAt(steps, 0.97) > 100);
+      const whole = Math.abs(last.left + last.width - 1) < 1e-9;
+      console.log(whole, least > 0.01, placeAt(steps, 1e-6), placeAt(steps, 0.97) > 100);
     }
     console.log(niceCeiling(0.43), niceCeiling(1470));"""
     assert run(code).splitlines() == ["true true 0 true", "true true 0 true", "0.5 1500"]
