@@ -44,6 +44,7 @@ export function timeTrack(context, tip) {
         role: "option", class: "wb-column", "data-block": block.name, "aria-selected": "false", "aria-label": label,
         tabindex: "-1", style: `left:${percent(left)};width:${percent(width)}`,
         onclick: (event) => click(block.name, event),
+        onfocus: () => { context.focused = block.name; rove(list.children, option(block.name)); },
         onpointermove: (event) => tip.show(block.name, lines(block), event.clientX, event.clientY),
         onpointerleave: tip.hide,
       },
