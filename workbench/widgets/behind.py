@@ -14,6 +14,7 @@ from ..estimators import Budgets
 from ..progress import Progress
 from ..state import State
 from .choices_view import PricedChoice, choices_for, estimated, ghost, priced, row
+from .curves import points, widths, with_knees
 from .gestures import sentence
 from .sentences import findings_view, first_sentence
 
@@ -21,6 +22,7 @@ __all__ = ["Meet", "Publish", "Stopped", "advising", "choosing", "planning"]
 
 _ROWS = 24  # of the table: so many are estimated whole
 _EVERY_S = 0.3  # so often a table on its way is sent
+_NOTABLE = 0.01  # of the latency
 _KEPT = 0.99  # of the multiply-accumulates
 
 # state, budgets, progress, called with each plan that is tried -> the state that meets them
@@ -76,6 +78,19 @@ def choosing(
         table.send(text)
         yield from _losing(session, best, table)
     table.send(text, done=True)
+    if len(blocks) <= 1:
+        yield from _bending(session, blocks, publish)
+
+
+def _bending(session: State, blocks: tuple[str, ...], publish: Publish) -> Iterator[None]:
+    """The curve behind the slider, sent once it is whole."""
+    label, places = widths(session, blocks)
+    curve = []
+    for point in points(session, places):
+        yield
+        if point is not None:
+            curve.append(point)
+    publish(curve={"label": label, "points": with_knees(curve)})
 
 
 def advising(session: State, publish: Publish) -> Iterator[None]:
@@ -152,8 +167,13 @@ def _losing(session: State, items: list[PricedChoice], table: _Table) -> Iterato
 
 def _to_begin_with(session: State, items: list[PricedChoice]) -> int | None:
     """The step that saves most of those that take no arithmetic away: it can be shown before losses are known."""
-    kept = [n for n, item in enumerate(items) if item.latency_ms < 0 and item.graph.macs >= _KEPT * session.graph.macs]
+    kept = [n for n, item in enumerate(items) if _worth(session, item)]
     return min(kept, key=lambda n: items[n].latency_ms, default=None)
+
+
+def _worth(session: State, item: PricedChoice) -> bool:
+    saved = -item.latency_ms / session.estimate.latency_ms
+    return saved >= _NOTABLE and item.graph.macs >= _KEPT * session.graph.macs
 
 
 def _latency(item: PricedChoice) -> float:

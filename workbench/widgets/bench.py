@@ -60,6 +60,7 @@ class Bench(anywidget.AnyWidget):
     looked = traitlets.Bool(help="Whether a browser shows it: then choices are priced ahead.").tag(sync=True)
     selection = traitlets.List(traitlets.Unicode(), help="Names of the selected blocks.").tag(sync=True)
     table = traitlets.Dict(help="The what-if table: of (blocks), rows, text, done.").tag(sync=True)
+    curve = traitlets.Dict(help="Behind the slider: label, points, see `curves.points`.").tag(sync=True)
     advice = traitlets.Dict(help="sentence and findings.").tag(sync=True)
     branches = traitlets.Dict(help="See `branches_view`.").tag(sync=True)
     budgets = traitlets.Dict(help="See `budget_view`.").tag(sync=True)
@@ -282,6 +283,7 @@ class Bench(anywidget.AnyWidget):
             return
         publish = partial(self._publish, session)
         self._advised = self._advised and not advice
+        self.curve = {}
         if advice:
             self.advice = {}
 

@@ -19,7 +19,7 @@ import { why } from "./why.js";
 
 // traits of the model -> what the parts are told
 const TRAITS = {
-  view: "view", selection: "selection", table: "table", advice: "advice", branches: "branches", budgets: "budgets",
+  view: "view", selection: "selection", table: "table", curve: "curve", advice: "advice", branches: "branches", budgets: "budgets",
   plan: "plan", compiling: "compiling", notes: "notes", code: "code", targets: "targets", transforms: "transforms",
   status: "status", failed: "status", preview: "ghost",
 };

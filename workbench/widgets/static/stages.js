@@ -25,7 +25,7 @@ export function stageRow(context) {
         "div", { class: "wb-stage", style: `left:${percent(left)};width:${percent(width)}` },
         h("div", { class: "wb-members" },
           ...blocks.map((block, j) => h("span", { class: "wb-cut", style: `width:${percent(spots[members[j]].width / width)}`, "aria-hidden": "true" },
-            grouped ? h("bdi", {}, block.label.replace(/^\./, "")) : "\u00a0"))),
+            grouped ? h("bdi", {}, block.label.match(/\d+$/)?.[0] ?? block.label.replace(/^\./, "")) : "\u00a0"))),
         h("button", {
           type: "button", class: "wb-cut", tabindex: "-1", title: `${name}: ${blocks.length} block${blocks.length === 1 ? "" : "s"}`,
           "aria-label": `Select ${name}`, onclick: () => context.select(blocks.map((block) => block.name)),

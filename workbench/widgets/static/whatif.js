@@ -1,5 +1,6 @@
 // The what-if table: a row a step; pointing at a row, or its focus, draws it over everything; Enter takes it.
 
+import { curve } from "./curve.js";
 import { fill, h, percent, rove } from "./dom.js";
 
 const COLUMNS = [["latency_ms", "\u0394 time"], ["sram_bytes", "\u0394 SRAM"], ["peak_activation_bytes", "\u0394 peak"], ["params", "\u0394 parameters"]];
@@ -7,6 +8,7 @@ const COLUMNS = [["latency_ms", "\u0394 time"], ["sram_bytes", "\u0394 SRAM"], [
 export function whatIf(context) {
   const caption = h("p", { class: "wb-caption", "aria-live": "polite" });
   const body = h("tbody", {});
+  const slider = curve(context);
   const sorters = Object.fromEntries(COLUMNS.map(([name, text]) => [name, h("th", { scope: "col" },
     h("button", { type: "button", onclick: () => { order = name; draw(); } }, text))]));
   const table = h(
@@ -14,7 +16,7 @@ export function whatIf(context) {
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Step"), ...Object.values(sorters), h("th", { scope: "col" }, "Loss"), h("th", { scope: "col" }, h("span", { class: "wb-hidden" }, "Take it")))),
     body,
   );
-  const root = h("div", { class: "wb-panel", "data-panel": "whatif" }, caption, h("div", { class: "wb-scroll" }, table));
+  const root = h("div", { class: "wb-panel", "data-panel": "whatif" }, caption, slider.root, h("div", { class: "wb-scroll" }, table));
   let order = "latency_ms";
   let current = null; // id of the row with the tab stop
   let pointed = null; // id of the row that is drawn over everything
@@ -35,6 +37,7 @@ export function whatIf(context) {
     fill(body, ...rows.map((row) => line(row, largest)));
     rove(body.children, find(current));
     if (had !== undefined) find(had)?.focus();
+    slider.draw();
     const again = rows.find((row) => row.id === pointed);
     if (pointed !== null) context.point(again?.ghost ?? null);
   }
