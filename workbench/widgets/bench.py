@@ -284,6 +284,7 @@ class Bench(anywidget.AnyWidget):
         publish = partial(self._publish, session)
         self._advised = self._advised and not advice
         self.curve = {}
+        self.table = {"of": list(blocks), "rows": [], "text": "pricing \N{HORIZONTAL ELLIPSIS}", "done": False}
         if advice:
             self.advice = {}
 

@@ -16,7 +16,7 @@ export function whatIf(context) {
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Step"), ...Object.values(sorters), h("th", { scope: "col" }, "Loss"), h("th", { scope: "col" }, h("span", { class: "wb-hidden" }, "Take it")))),
     body,
   );
-  const root = h("div", { class: "wb-panel", "data-panel": "whatif" }, caption, slider.root, h("div", { class: "wb-scroll" }, table));
+  const root = h("div", { class: "wb-panel", "data-panel": "whatif", tabindex: "-1" }, caption, slider.root, h("div", { class: "wb-scroll" }, table));
   let order = "latency_ms";
   let current = null; // id of the row with the tab stop
   let pointed = null; // id of the row that is drawn over everything
@@ -36,10 +36,16 @@ export function whatIf(context) {
     if (!rows.some((row) => row.id === current)) current = rows[0]?.id ?? null;
     fill(body, ...rows.map((row) => line(row, largest)));
     rove(body.children, find(current));
-    if (had !== undefined) find(had)?.focus();
+    keepFocus(had);
     slider.draw();
     const again = rows.find((row) => row.id === pointed);
     if (pointed !== null) context.point(again?.ghost ?? null);
+  }
+
+  /** Where the row that had the focus is gone, the panel keeps it until there are rows again. */
+  function keepFocus(had) {
+    if (had === undefined && document.activeElement !== root) return;
+    (find(had) ?? find(current) ?? root).focus({ preventScroll: true });
   }
 
   const find = (id) => [...body.children].find((node) => node.dataset.row === id);
