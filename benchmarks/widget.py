@@ -61,7 +61,8 @@ LEAVE = "(root, i) => root.querySelectorAll('tr[data-row]')[i].dispatchEvent(new
 SELECT = """(root, i) => { const block = root.querySelectorAll('[data-block]')[i];
   return clock(root, () => block.click(),
     (r) => r.querySelector('.wb-caption b').textContent.endsWith(` ${block.dataset.block}`)
-      && (r.querySelector('tr[data-row]') || /No step/.test(r.querySelector('.wb-caption .wb-muted').textContent))); }"""
+      && (r.querySelector('tr[data-row]')
+        || /No step/.test(r.querySelector('.wb-caption .wb-muted').textContent))); }"""
 APPLY = """(root, i) => { const before = root.querySelector('[data-status]').textContent;
   return clock(root, (r) => r.querySelectorAll('[data-take=apply]')[i].click(),
     (r) => r.querySelector('[data-status]').textContent !== before

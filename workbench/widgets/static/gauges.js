@@ -103,6 +103,7 @@ export function gauges(context) {
     );
   }
 
-  for (const event of ["view", "ghost", "budgets"]) context.on(event, draw);
+  for (const event of ["view", "budgets"]) context.on(event, draw);
+  context.on("ghost", () => { if (!edited) draw(); }); // what is being typed stays
   return { root, draw, edit: (name) => { edited = name; draw(); } };
 }

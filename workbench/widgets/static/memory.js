@@ -29,6 +29,8 @@ export function memoryTrack(context, tip) {
   const root = h("div", { class: "wb-track wb-memory" }, axis, plot);
   let spots = null;
   let ceiling = 1;
+  const [now, then] = [shape("g", {}), shape("g", {})];
+  drawing.append(now, then);
   let at = 0; // the step the keyboard is on
 
   function draw() {
@@ -38,14 +40,13 @@ export function memoryTrack(context, tip) {
     spots = places(view, context.width);
     const budget = context.get("budgets").sram_bytes;
     const most = view.steps[view.peak][10];
-    const ahead = Object.values(context.ghost()?.blocks ?? {}).flatMap((change) => change[2]);
-    ceiling = 1024 * niceCeiling(Math.max(most, budget?.value ?? 0, ...ahead) / 1024);
+    ceiling = highest();
     fill(axis,
       h("span", { class: "wb-axis-name" }, "Memory"),
       h("span", { class: "wb-tick", style: "bottom:100%" }, tick(ceiling / 1024, " KiB")),
     );
-    const rects = view.steps.map((step, i) => rect("wb-alive", spots.steps[i].left, spots.steps[i].width, step[10]));
-    fill(drawing, ...rects, ...ghostRects());
+    fill(now, ...view.steps.map((step, i) => rect("wb-alive", spots.steps[i].left, spots.steps[i].width, step[10])));
+    fill(then, ...ghostRects());
     plot.setAttribute("aria-valuemax", String(view.steps.length - 1));
     limit.hidden = !budget;
     if (budget) limit.style.bottom = percent(budget.value / ceiling);
@@ -56,6 +57,20 @@ export function memoryTrack(context, tip) {
     peak.textContent = `peak ${view.steps[view.peak][11]}`;
     peak.setAttribute("aria-label", `Peak of ${view.steps[view.peak][11]} in ${view.blocks[view.steps[view.peak][0]].name}; select it`);
     at = clamp(at, 0, view.steps.length - 1);
+  }
+
+  /** The top of the axis, in bytes. */
+  function highest() {
+    const view = context.view();
+    const ahead = Object.values(context.ghost()?.blocks ?? {}).flatMap((change) => change[2]);
+    return 1024 * niceCeiling(Math.max(view.steps[view.peak][10], context.get("budgets").sram_bytes?.value ?? 0, ...ahead) / 1024);
+  }
+
+  /** While somebody points along the table only the ghost is drawn anew, unless it is higher than the axis. */
+  function drawGhost() {
+    if (root.hidden) return;
+    if (highest() === ceiling) fill(then, ...ghostRects());
+    else draw();
   }
 
   function rect(kind, left, width, bytes) {
@@ -134,6 +149,7 @@ export function memoryTrack(context, tip) {
     event.stopPropagation();
   }
 
-  for (const name of ["view", "look", "ghost", "budgets"]) context.on(name, draw);
+  for (const name of ["view", "look", "budgets"]) context.on(name, draw);
+  context.on("ghost", drawGhost);
   return { root, draw };
 }
