@@ -1,7 +1,7 @@
 # Two commands for a machine that has Python >= 3.11, make and git: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-deploy bench-devices bench-speed bench-surgery bench-fusion bench-training bench-memory bench-sweep bench-search bench-training-speed bench-recovery bench-field bench-ledger bench-evidence bench-space clean
+.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-deploy bench-devices bench-speed bench-surgery bench-fusion bench-training bench-memory bench-sweep bench-search bench-training-speed bench-recovery bench-field bench-ledger bench-evidence bench-space bench-widget clean
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -97,6 +97,9 @@ bench-space: $(CORE)  ## what curation does to a space: ruggedness, what it lose
 
 bench-field: $(CORE)  ## every transform on networks that are not timm's, and their estimates beside the compiler
 	$(BIN)/python benchmarks/field.py $(ARGS)
+
+bench-widget: $(FULL) chromium  ## how long the bench takes to answer in a browser
+	PYTHONPATH=tools:tests/browser $(BIN)/python benchmarks/widget.py $(ARGS)
 
 chromium: $(FULL)  ## find a Chromium for the browser tests, or install one
 	@$(BIN)/python tools/chromium.py

@@ -30,6 +30,7 @@ def latency(bench: Locator) -> str:
 
 def test_enter_submits_and_the_focus_stays(bench: Locator, page: Page) -> None:
     before = latency(bench)
+    bench.locator("[data-tab=form]").click()
     bench.locator("[data-field=transform]").select_option("DepthMultiplier")
     ratio = bench.locator("[data-option=ratio]")
     ratio.fill("0.5")
@@ -51,6 +52,7 @@ def test_a_restarted_kernel_leaves_it_readable_and_says_how_to_go_on(bench: Loca
     page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
     status = bench.locator("[data-status]")
     expect(status).to_contain_text("run the cell again", timeout=30_000)
+    bench.locator("[data-tab=form]").click()
     for action in ("apply", "preview", "undo", "redo"):
         expect(bench.locator(f"[data-action={action}]")).to_have_attribute("aria-disabled", "true")
     bench.locator("[data-action=apply]").click(force=True)
@@ -60,6 +62,7 @@ def test_a_restarted_kernel_leaves_it_readable_and_says_how_to_go_on(bench: Loca
     lab.run_all(page)
     again = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .workbench-bench")
     expect(again).to_be_visible(timeout=30_000)
+    again.locator("[data-tab=form]").click()
     again.locator("[data-field=transform]").select_option("DepthMultiplier")
     again.locator("[data-action=apply]").click()
     expect(again.locator("[data-status]")).to_contain_text("DepthMultiplier() gave")

@@ -40,6 +40,7 @@ def test_the_quickstart_runs_and_its_bench_answers(lab: Lab, page: Page, picture
     expect(first).to_have_attribute("aria-selected", "true")
     expect(second).to_have_attribute("aria-selected", "true")
 
+    bench.locator("[data-tab=form]").click()
     bench.locator("[data-field=transform]").select_option("FuseIBN")
     bench.screenshot(path=pictures / "bench-selected.png")
     bench.locator("[data-action=apply]").click()

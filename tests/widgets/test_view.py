@@ -6,9 +6,10 @@ from dataclasses import fields
 import pytest
 
 import workbench as wb
+from workbench.metrics import metric_text
 from workbench.transforms import TRANSFORMS
 from workbench.widgets import preview_view, session_view
-from workbench.widgets.view import transform_view
+from workbench.widgets.forms import transform_view
 
 
 def test_the_view_is_json(session, fused, uncalibrated):
@@ -78,3 +79,13 @@ def test_what_is_not_known_is_none(uncalibrated):
     assert {b["latency_ms"] for b in view["blocks"]} == {None}
     assert "not calibrated" in view["note"]
     assert view["totals"]["macs"]["value"] == uncalibrated.graph.macs
+
+
+def test_the_history_is_the_session_s(fused):
+    """Without pandas it holds what the table holds."""
+    recipe = wb.Recipe("mine", (wb.DepthMultiplier(0.75), wb.EvenChannels()))
+    state = fused.apply(recipe)
+    rows, table = session_view(state)["history"], state.history
+    assert [row["text"] for row in rows] == list(table["transform"])
+    assert [row["recipe"] for row in rows] == list(table["recipe"])
+    assert [row["latency_text"] for row in rows] == [metric_text("latency_ms", value) for value in table["latency_ms"]]

@@ -1,6 +1,6 @@
 """The plan that meets budgets, tried on the module and checked by the compiler where the target has one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Generic
 
@@ -11,21 +11,37 @@ from ..advice import UNTRAINED, Met, Steps, losses_of
 from ..errors import BudgetError, NotApplicable
 from ..estimators import Budgets
 from ..metrics import number_text
-from ..progress import shown
+from ..progress import Progress, shown
 from ..recipe import Recipe
 from ..state import AnyState
 from .verifying import verify
 
-__all__ = ["meet"]
+__all__ = ["meet", "watched_meet"]
 
 
 def meet(state: AnyState, budgets: Budgets, images: torch.Tensor | None) -> AnyState:
     """See `Session.meet`."""
+    with shown("meeting budgets:") as progress:
+        return watched_meet(state, budgets, progress, lambda state: None, images)
+
+
+def watched_meet(
+    state: AnyState,
+    budgets: Budgets,
+    progress: Progress,
+    candidate: Callable[[AnyState | None], None],
+    images: torch.Tensor | None = None,
+) -> AnyState:
+    """The same without a bar. candidate: called with the state after each plan, before it is compiled."""
     plans = _Plans(state, budgets)
     losses = losses_of(state, images)
+
+    def check(met: Met) -> Mapping[str, float]:
+        candidate(plans.after(met))
+        return plans.missed_when_compiled(met)
+
     try:
-        with shown("meeting budgets:") as progress:
-            met = advice.meet(state, losses, budgets, plans.missed_when_compiled, plans.refusals, progress)
+        met = advice.meet(state, losses, budgets, check, plans.refusals, progress)
     except BudgetError as error:
         if isinstance(error.nearest, Met):
             error.nearest = plans.after(error.nearest)

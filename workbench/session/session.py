@@ -22,7 +22,7 @@ from ..table import Table
 from ..training import Part, Score, Task, resolve_task
 from ..widgets import Bench
 from .block_library import PICTURES, STEPS, built, filled
-from .budgets import meet
+from .budgets import meet, watched_meet
 from .bundle import bundle
 from .export import export, int8_fidelity
 from .files import save
@@ -428,7 +428,7 @@ class Session(State):
 
     def bench(self) -> Bench:
         """The interactive widget on this session."""
-        return Bench(self)
+        return Bench(self, watched_meet)
 
     def _repr_html_(self) -> str:
         return picture(self)

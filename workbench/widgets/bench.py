@@ -1,32 +1,47 @@
 """The interactive bench: a session that changes by clicking."""
 
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from threading import Event, RLock
 from typing import Any
 from uuid import uuid4
 
 import anywidget
 import traitlets
 
-from ..errors import WorkbenchError, unknown
-from ..metrics import change_text
-from ..recipe import from_step
+from ..errors import InputError, WorkbenchError, unknown
+from ..estimators import Budgets
+from ..hardware import Measurement, list_targets
+from ..metrics import METRICS
 from ..report import picture
 from ..report.palette import theme_css
 from ..state import State
-from ..transforms import describe
+from ..surgery import measured_weights
+from ..transforms import TRANSFORMS
+from .behind import Meet, Publish, Stopped, advising, choosing, planning
+from .branches import Branches, branches_view, state_at
+from .choices_view import ghost
+from .es_modules import joined
+from .forms import transform_view
+from .gestures import edit_of, effect_text, sentence, whole_number
+from .lanes import Lane
+from .sentences import branch_code, budget_view
 from .view import preview_view, session_view
 
 __all__ = ["Bench"]
 
 _STATIC = Path(__file__).parent / "static"
-_ACTIONS = ("apply", "preview", "undo", "redo")
+_PAUSE_S = 0.12  # what is selected one after another is priced once
+_KIB = {"latency_ms": 1, "sram_bytes": 1024, "weight_bytes": 1024}  # budgets are typed in ms and KiB
 
 
 class Bench(anywidget.AnyWidget):
-    """Blocks coloured by their share of the latency, a form for the transforms, totals that follow every step.
+    """Where time and memory go, what may be done about it, and what every step would change, before it is taken.
 
     `bench.session` is the session as it stands after the last click, to go on with in code; assigning another one
-    shows that. What cannot be done is said in the status line, and the session stays as it was.
+    shows that. What cannot be done is said in the status line, and the session stays as it was. Steps taken are kept as
+    branches: undo, and another step, lose none of them.
 
     >>> import workbench as wb
     >>> bench = wb.open("mobilenetv2_050", target="ethos-u65-512", input_size=(3, 96, 96)).bench()
@@ -35,68 +50,292 @@ class Bench(anywidget.AnyWidget):
     1
     """
 
-    _esm = _STATIC / "bench.js"
+    _esm = joined(_STATIC, "bench.js")
     _css = theme_css(".workbench-bench") + (_STATIC / "bench.css").read_text("utf-8")
 
     session = traitlets.Any(help="The session shown; not sent to the browser.")
     view = traitlets.Dict(help="What is drawn, see `session_view`.").tag(sync=True)
+    transforms: Any = traitlets.List(help="The forms for any step, see `transform_view`.").tag(sync=True)
+    targets = traitlets.List(traitlets.Unicode(), help="Names to choose from.").tag(sync=True)
+    looked = traitlets.Bool(help="Whether a browser shows it: then choices are priced ahead.").tag(sync=True)
     selection = traitlets.List(traitlets.Unicode(), help="Names of the selected blocks.").tag(sync=True)
-    preview = traitlets.Dict(help="`id` of the command and `totals`; empty without a preview.").tag(sync=True)
-    command = traitlets.Dict(help="From the browser: id, action, transform, params.").tag(sync=True)
+    table = traitlets.Dict(help="The what-if table: of (blocks), rows, text, done.").tag(sync=True)
+    curve = traitlets.Dict(help="Behind the slider: label, points, see `curves.points`.").tag(sync=True)
+    advice = traitlets.Dict(help="sentence and findings.").tag(sync=True)
+    branches = traitlets.Dict(help="See `branches_view`.").tag(sync=True)
+    budgets = traitlets.Dict(help="See `budget_view`.").tag(sync=True)
+    plan = traitlets.Dict(help="The plan for the budgets: running, text, share, ghost.").tag(sync=True)
+    compiling = traitlets.Bool(help="Whether the compiler is at work.").tag(sync=True)
+    notes: Any = traitlets.List(help="block, text of each.").tag(sync=True)
+    code = traitlets.Unicode(help="The branch as a cell of Python.").tag(sync=True)
+    preview = traitlets.Dict(help="`id` of the command, `totals` and `ghost`; empty without a preview.").tag(sync=True)
+    command = traitlets.Dict(help="From the browser: id, action, and what that takes.").tag(sync=True)
     done = traitlets.Int(help="`id` of the last command that was answered.").tag(sync=True)
     status = traitlets.Unicode(help="One sentence about the last command.").tag(sync=True)
     picture = traitlets.Unicode(help="Which stored picture stands in for it where no kernel runs.").tag(sync=True)
     failed = traitlets.Bool(help="Whether that sentence is an error.").tag(sync=True)
 
-    def __init__(self, session: State) -> None:
-        super().__init__(session=session, view=session_view(session), picture=uuid4().hex[:12])
+    def __init__(self, session: State, meet: Meet | None = None) -> None:
+        """meet: finds the plan for budgets; without it there is no such button."""
+        self._meet = meet
+        self._lock, self._free = RLock(), Event()
+        self._free.set()
+        self._lanes = {name: Lane(name, self._free) for name in ("choices", "plan", "compiler")}
+        self._tree = Branches().grown((*session.changes, *reversed(session.undone)))
+        self._against = 0
+        self._verdicts: dict[tuple[int, str], Measurement] = {}
+        self._budgets: dict[str, float] = {}
+        self._planned: State | None = None
+        self._advised = False
+        super().__init__(
+            session=session,
+            transforms=[transform_view(cls) for cls in TRANSFORMS.values()],
+            picture=uuid4().hex[:12],
+            **self._traits_of(session),
+        )
+
+    # ---- what is shown -------------------------------------------------------------------------------------------
+
+    def _traits_of(self, session: State) -> dict[str, Any]:
+        against = state_at(session, self._tree.changes(self._against))
+        return {
+            "view": session_view(session, against),
+            "branches": branches_view(self._tree, session, self._against, self._verdicts),
+            "budgets": budget_view(self._budgets, session),
+            "notes": [{"block": path, "text": text} for path, text in session.annotations],
+            "code": branch_code(session),
+        }
 
     @traitlets.observe("session")
     def _show(self, change: Any) -> None:
         if change["old"] is traitlets.Undefined or change["old"] is None:
             return
-        with self.hold_sync():
-            self.view = session_view(self.session)
+        if change["old"].base is not self.session.base:
+            self._tree, self._against, self._verdicts = Branches(), 0, {}
+        self._tree = self._tree.grown((*self.session.changes, *reversed(self.session.undone)))
+        with self._lock, self.hold_sync():
+            for name, value in self._traits_of(self.session).items():
+                setattr(self, name, value)
             names = {block["name"] for block in self.view["blocks"]}
             self.selection = [name for name in self.selection if name in names]
             self.preview = {}
+            self._ask_again(advice=True)
+            self._ask_compiler()
+
+    @traitlets.observe("looked")
+    def _start(self, change: Any) -> None:
+        if self.looked:
+            self.targets = [str(name) for name in list_targets().query("problem == ''")["name"]]
+            self._ask_again(advice=True)
+            self._ask_compiler()
+
+    @traitlets.observe("selection")
+    def _select(self, change: Any) -> None:
+        if change["old"] is not traitlets.Undefined:
+            self._ask_again(advice=False)
+
+    # ---- commands ------------------------------------------------------------------------------------------------
 
     @traitlets.observe("command")
     def _obey(self, change: Any) -> None:
         command = change["new"]
         if not command:
             return
-        with self.hold_sync():
+        self._free.clear()
+        with self._lock, self.hold_sync():
             try:
                 self.status, self.failed = self._answer(command), False
             except WorkbenchError as error:
-                self.status, self.failed = _sentence(str(error)), True
+                self.status, self.failed = sentence(str(error)), True
             except Exception as error:
                 # A defect of ours or of a dependency: say so instead of waiting for ever, and let the kernel log it.
                 self.status, self.failed = f"{type(error).__name__}: {error}", True
                 raise
             finally:
                 self.done = int(command.get("id", 0))
+                self._free.set()
 
     def _answer(self, command: dict[str, Any]) -> str:
         """Carry the command out; what to say about it."""
-        action, before = command.get("action"), self.session
-        if action == "undo":
-            self.session = before.undo()
-            return f"Took back {before.changes[-1]}."
-        if action == "redo":
-            self.session = before.redo()
-            return f"Applied {self.session.changes[-1]} again."
+        action = str(command.get("action"))
         if action not in _ACTIONS:
-            raise unknown("action", action, _ACTIONS)
-        transform = from_step({"transform": command.get("transform"), **command.get("params", {})})
-        after = before.apply(transform)
-        effect = _effect(before, after)
-        if action == "preview":
-            self.preview = {"id": command.get("id", 0), "totals": preview_view(before, after)}
-            return f"{describe(transform)} would give {effect}."
+            raise unknown("action", command.get("action"), list(_ACTIONS))
+        return _ACTIONS[action](self, command)
+
+    def _apply(self, command: dict[str, Any]) -> str:
+        before, edit, name = self.session, *edit_of(command)
+        after = before.apply(edit)
+        if command.get("branch"):
+            self._tree = self._tree.grown(after.changes)
+            self.branches = branches_view(self._tree, before, self._against, self._verdicts)
+            return f"{name} would give {effect_text(before, after)}; it waits among the branches."
         self.session = after
-        return f"{describe(transform)} gave {effect}."
+        return f"{name} gave {effect_text(before, after)}."
+
+    def _preview(self, command: dict[str, Any]) -> str:
+        before, edit, name = self.session, *edit_of(command)
+        after = before.apply(edit)
+        estimate = after.try_estimate
+        over = {} if estimate is None or before.try_estimate is None else ghost(before, after.graph, estimate)
+        self.preview = {"id": command.get("id", 0), "totals": preview_view(before, after), "ghost": over}
+        return f"{name} would give {effect_text(before, after)}."
+
+    def _undo(self, command: dict[str, Any]) -> str:
+        before = self.session
+        self.session = before.undo()
+        return f"Took back {before.changes[-1]}."
+
+    def _redo(self, command: dict[str, Any]) -> str:
+        self.session = self.session.redo()
+        return f"Applied {self.session.changes[-1]} again."
+
+    def _go(self, command: dict[str, Any]) -> str:
+        number = whole_number(command, "node")
+        self.session = state_at(self.session, self._tree.changes(number))
+        return f"Went to {self._named(number)}."
+
+    def _compare(self, command: dict[str, Any]) -> str:
+        number = whole_number(command, "node")
+        self._tree.changes(number)
+        self._against = number
+        for name, value in self._traits_of(self.session).items():
+            setattr(self, name, value)
+        return f"Shown beside {self._named(number)}."
+
+    def _aim(self, command: dict[str, Any]) -> str:
+        before = self.session
+        self.session = before.on(command.get("target"))
+        return f"On {self.session.target.name}: {effect_text(before, self.session)}."
+
+    def _note(self, command: dict[str, Any]) -> str:
+        block = command.get("block", "")
+        self.session = self.session.annotate(block, command.get("text", ""))
+        return f"Noted on {block or 'the network'}."
+
+    def _budget(self, command: dict[str, Any]) -> str:
+        metric, value = command.get("metric"), command.get("value")
+        if metric not in _KIB:
+            raise unknown("budget", metric, list(_KIB))
+        if value is None:
+            self._budgets.pop(metric, None)
+        else:
+            Budgets(latency_ms=value)  # the rule for a value is the same for all
+            self._budgets[metric] = float(value) * _KIB[metric]
+        self.budgets = budget_view(self._budgets, self.session)
+        if value is None:
+            return f"No budget for {METRICS[metric].short}."
+        shown = self.budgets[metric]
+        met = {True: "it is met", False: "it is missed", None: "whether it is met is unknown"}[shown["met"]]
+        return f"{shown['label']} within {shown['text']}: {met}."
+
+    def _plan(self, command: dict[str, Any]) -> str:
+        if self._meet is None or not self._budgets:
+            raise InputError("a plan needs a budget; type one under latency, SRAM or weights")
+        self.plan = {"running": True, "text": "looking for a plan", "share": 0.0, "ghost": {}, "ready": False}
+        self._start_plan()
+        return "Looking for the steps that meet the budgets."
+
+    def _stop(self, command: dict[str, Any]) -> str:
+        self._lanes["plan"].stop()
+        best = "the best plan so far stays" if self._planned is not None else "no plan was found yet"
+        self.plan = {**self.plan, "running": False, "ready": self._planned is not None}
+        return f"Stopped; {best}."
+
+    def _adopt(self, command: dict[str, Any]) -> str:
+        if self._planned is None:
+            raise InputError("there is no plan to take; set a budget and let one be found")
+        before, self.session, self._planned = self.session, self._planned, None
+        self.plan = {}
+        return f"{self.session.changes[-1]} gave {effect_text(before, self.session)}."
+
+    def _compile(self, command: dict[str, Any]) -> str:
+        self._ask_compiler(even_where_known=True)
+        return f"The compiler of {self.session.target.name} is at work."
+
+    def _named(self, number: int) -> str:
+        change = self._tree.nodes[number].change
+        return "the model as it was opened" if change is None else str(change)
+
+    # ---- work behind the clicks ----------------------------------------------------------------------------------
+
+    def wait(self, seconds: float = 60.0) -> None:
+        """Until what was started behind the clicks is done: prices, plans, compiles."""
+        for lane in self._lanes.values():
+            lane.wait(seconds)
+
+    def _publish(self, session: State, **traits: Any) -> bool:
+        """Send what was worked out for a session; False where another one is shown by now."""
+        with self._lock:
+            if self.session is not session:
+                return False
+            with self.hold_sync():
+                for name, value in traits.items():
+                    setattr(self, name, value)
+            return True
+
+    def _ask_again(self, advice: bool) -> None:
+        """Price what may be done to the selection. advice: find what stands out, too, of a network not seen yet."""
+        if not self.looked:
+            return
+        session, blocks = self.session, tuple(self.selection)
+        if session.try_estimate is None:
+            self.table, self.advice = {"of": [], "rows": [], "text": self.view["note"], "done": True}, {}
+            return
+        publish = partial(self._publish, session)
+        self._advised = self._advised and not advice
+        self.curve = {}
+        self.table = {"of": list(blocks), "rows": [], "text": "pricing \N{HORIZONTAL ELLIPSIS}", "done": False}
+        if advice:
+            self.advice = {}
+
+        def work() -> Iterator[None]:
+            yield from choosing(session, blocks, publish, None if self._advised else self._advising(session, publish))
+
+        self._lanes["choices"].start(work, _PAUSE_S)
+
+    def _advising(self, session: State, publish: Publish) -> Iterator[None]:
+        yield from advising(session, publish)
+        self._advised = True
+
+    def _start_plan(self) -> None:
+        session, lane, meet = self.session, self._lanes["plan"], self._meet
+        budgets = Budgets(*(self._budgets[name] / by if name in self._budgets else None for name, by in _KIB.items()))
+        assert meet is not None
+        self._planned = None
+
+        def offer(state: State | None, plan: dict[str, Any]) -> None:
+            if lane.stopped:
+                raise Stopped
+            if state is not None:
+                self._planned = state if state.changes != session.changes else None
+            self._publish(session, plan={**plan, "ready": self._planned is not None and not plan["running"]})
+
+        self._lanes["plan"].start(lambda: planning(session, meet, budgets, offer))
+
+    def _ask_compiler(self, even_where_known: bool = False) -> None:
+        """Have the network compiled, where a compiler stands behind the target, and keep its verdict on the node."""
+        session, number = self.session, self._tree.number(self.session.changes)
+        unasked = (number, session.target.digest) not in self._verdicts and session.target.compiles_tflite
+        if number is None or not self.looked or not (unasked or even_where_known):
+            return
+
+        def work() -> Iterator[None]:
+            yield
+            graph, weights, _ = measured_weights(session)
+            yield
+            self._verdicts[number, session.target.digest] = session.target.measure_graph(graph, weights)
+            with self._lock:
+                shown = branches_view(self._tree, self.session, self._against, self._verdicts)
+                with self.hold_sync():
+                    self.branches, self.compiling = shown, False
+
+        self.compiling = True
+        self._lanes["compiler"].start(work, 4 * _PAUSE_S)
+
+    def close(self) -> None:
+        for lane in self._lanes.values():
+            lane.stop()
+        super().close()
 
     def _ipython_display_(self) -> None:
         """The bench, and before it a picture that stays when the notebook is read without a kernel.
@@ -115,14 +354,18 @@ class Bench(anywidget.AnyWidget):
         return f"Bench({self.session!r})"
 
 
-def _effect(before: State, after: State) -> str:
-    a, b = before.try_estimate, after.try_estimate
-    if a is None or b is None:
-        return f"{change_text(before.graph.macs, after.graph.macs)} MACs"
-    return f"{change_text(a.latency_ms, b.latency_ms)} latency (estimated)".replace("±0 %", "no change of")
-
-
-def _sentence(text: str) -> str:
-    """The first line, ended with a full stop; no capital, because it may begin with a block's name."""
-    line = (text.strip().splitlines() or ["It did not work"])[0]
-    return line + ("" if line.endswith((".", "!", "?")) else ".")
+_ACTIONS: Mapping[str, Callable[[Bench, dict[str, Any]], str]] = {
+    "apply": Bench._apply,
+    "preview": Bench._preview,
+    "undo": Bench._undo,
+    "redo": Bench._redo,
+    "go": Bench._go,
+    "compare": Bench._compare,
+    "aim": Bench._aim,
+    "note": Bench._note,
+    "budget": Bench._budget,
+    "plan": Bench._plan,
+    "stop": Bench._stop,
+    "adopt": Bench._adopt,
+    "compile": Bench._compile,
+}

@@ -1,0 +1,251 @@
+"""The bench's modules in a plain page against a stub of the model, fed with what a real session sends: no kernel."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+import workbench as wb
+from workbench.widgets import Bench
+
+HOSTILE = '<img src=x onerror="window.broken=1"><script>window.broken=1</script>'
+# What anywidget gives `render`: traits, events, and a record of the messages that would go to the kernel.
+STUB = """
+() => { window.open_bench = async ([source, style, state]) => {
+  const sheet = document.createElement("style");
+  sheet.textContent = style;
+  document.head.append(sheet);
+  const listeners = {};
+  window.messages = [];
+  let changed = {};
+  window.model = {
+    get: (name) => state[name],
+    receive(name, value) {
+      state[name] = value;
+      (listeners[`change:${name}`] ?? []).forEach((f) => f());
+    },
+    set(name, value) {
+      changed[name] = value;
+      this.receive(name, value);
+    },
+    save_changes() { window.messages.push(changed); changed = {}; },
+    on(event, callback) { (listeners[event] ??= []).push(callback); },
+    off(event, callback) { listeners[event] = (listeners[event] ?? []).filter((f) => f !== callback); },
+  };
+  const module = await import(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
+  window.leave = module.default.render({ model: window.model, el: document.body });
+}; }
+"""
+
+
+@pytest.fixture(scope="module")
+def states() -> dict[str, Any]:
+    """What two states of a bench send: as opened, and with a block selected, budgets, a note and two branches."""
+    session = wb.open("mobilenetv2_050", target="ethos-u65-512", input_size=(3, 96, 96))
+    bench = Bench(session.annotate("blocks.1.0", HOSTILE))
+    bench.looked = True
+    bench.wait()
+    states = {"opened": _state(bench)}
+    bench.command = {"id": 1, "action": "budget", "metric": "sram_bytes", "value": 100}
+    bench.command = {"id": 2, "action": "apply", "transform": "FuseIBN", "params": {"blocks": "blocks.1.1"}}
+    bench.selection = ["blocks.1.0"]
+    bench.wait()
+    states["selected"] = _state(bench)
+    states["files"] = {"source": bench._esm, "style": bench._css}
+    bench.close()
+    return states
+
+
+def _state(bench: Bench) -> dict[str, Any]:
+    names = [name for name in bench.trait_names(sync=True) if not name.startswith("_")]
+    return {name: getattr(bench, name) for name in names if name not in ("layout", "tabbable", "tooltip")}
+
+
+def opened(page: Page, states: dict[str, Any], name: str) -> Locator:
+    page.goto("about:blank")
+    page.evaluate(STUB)
+    page.evaluate(
+        "window.open_bench", [states["files"]["source"], states["files"]["style"], json.loads(json.dumps(states[name]))]
+    )
+    return page.locator(".workbench-bench")
+
+
+def messages(page: Page) -> list[dict[str, Any]]:
+    """Those since the last look."""
+    sent: list[dict[str, Any]] = page.evaluate("() => window.messages.splice(0)")
+    return sent
+
+
+def test_pointing_draws_a_row_over_everything_and_asks_nobody(page: Page, states: dict[str, Any]) -> None:
+    bench = opened(page, states, "selected")
+    rows = states["selected"]["table"]["rows"]
+    row = next(row for row in rows if row["what"] == "fuse")
+    line = bench.locator(f"tr[data-row='{row['id']}']")
+    line.hover()
+    total = row["ghost"]["totals"]["latency_ms"]
+    expect(bench.locator("[data-preview=latency_ms]")).to_contain_text(total["text"])
+    expect(bench.locator("[data-preview=latency_ms]")).to_contain_text(total["change"])
+    column = bench.locator("[data-block='blocks.1.0']")
+    expect(column.locator(".wb-cap.wb-shown")).to_be_visible()
+    then, now = row["ghost"]["blocks"]["2"][0], states["selected"]["view"]["blocks"][2]["latency_ms"]
+    bar, cap = column.locator(".wb-bar").bounding_box(), column.locator(".wb-cap").bounding_box()
+    assert bar and cap and cap["height"] / bar["height"] == pytest.approx((now - then) / now, abs=0.05)
+    assert bench.locator(".wb-alive-then").count() == sum(max(len(b[2]), 1) for b in row["ghost"]["blocks"].values())
+    bench.locator(".wb-title").hover()
+    expect(bench.locator("[data-preview]")).to_have_count(0)
+    expect(bench.locator(".wb-cap.wb-shown")).to_have_count(0)
+    assert messages(page) == []
+
+
+def test_everything_is_done_by_keyboard_with_one_message_a_gesture(page: Page, states: dict[str, Any]) -> None:
+    bench = opened(page, states, "selected")
+    first, second = (bench.locator("tr[data-row]").nth(n) for n in (0, 1))
+    first.focus()
+    page.keyboard.press("ArrowDown")
+    expect(second).to_be_focused()
+    expect(bench.locator("[data-preview=latency_ms]")).to_be_visible()
+    page.keyboard.press("Shift+Enter")
+    page.evaluate("() => { model.receive('done', model.get('command').id); window.messages.length = 0; }")
+    page.keyboard.press("Enter")
+    [message] = messages(page)
+    assert list(message) == ["command"] and message["command"]["action"] == "apply"
+    row_id = second.get_attribute("data-row")
+    row = next(row for row in states["selected"]["table"]["rows"] if row["id"] == row_id)
+    assert message["command"]["steps"] == row["steps"] and "branch" not in message["command"]
+    page.evaluate("() => model.receive('done', model.get('command').id)")
+
+    page.keyboard.press("Control+z")
+    page.evaluate("() => model.receive('done', model.get('command').id)")
+    assert [m["command"]["action"] for m in messages(page)] == ["undo"]
+
+    bench.locator("[data-block='blocks.1.0']").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    [message] = messages(page)
+    assert message == {"selection": ["blocks.1.0", "blocks.1.1"]}
+    expect(bench.locator("[data-block='blocks.1.1']")).to_be_focused()
+
+    page.keyboard.press("/")
+    expect(bench.locator("[data-field=search]")).to_be_focused()
+    page.keyboard.type("blocks.2")
+    page.keyboard.press("Enter")
+    assert messages(page) == [{"selection": ["blocks.2.0", "blocks.2.1", "blocks.2.2"]}]
+
+    plot = bench.locator(".wb-memory .wb-plot")
+    plot.focus()
+    page.keyboard.press("End")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    step = states["selected"]["view"]["steps"][1]
+    expect(plot).to_have_attribute("aria-valuetext", re.compile(f"^{step[11]} alive"))
+    page.keyboard.press("Enter")
+    assert messages(page) == [{"selection": [states["selected"]["view"]["blocks"][step[0]]["name"]]}]
+
+    bench.locator("[data-tab=whatif]").focus()
+    page.keyboard.press("ArrowRight")
+    expect(bench.locator("[data-tab=operators]")).to_be_focused()
+    bench.locator("tr[data-key='block blocks.1.0'], tr[data-key]").first.focus()
+    page.keyboard.press("ArrowDown")
+    expect(bench.locator("[data-panel=operators] tr[data-key]").nth(1)).to_be_focused()
+
+
+def test_panels_and_the_memory_under_the_pointer(page: Page, states: dict[str, Any]) -> None:
+    bench = opened(page, states, "selected")
+    view = states["selected"]["view"]
+    plot = bench.locator(".wb-memory .wb-plot")
+    box = plot.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 3, box["y"] + box["height"] / 2)
+    expect(bench.locator(".wb-tip")).to_contain_text(f"{view['steps'][0][11]} alive")
+    expect(bench.locator(".wb-tip")).to_contain_text(view["tensors"][view["steps"][0][12][0]].split()[0])
+    bench.locator(".wb-peak").click()
+    assert messages(page) == [{"selection": [view["blocks"][view["steps"][view["peak"]][0]]["name"]]}]
+
+    bench.locator("[data-tab=branches]").click()
+    expect(bench.locator("[role=treeitem]")).to_have_count(2)
+    bench.locator("[data-compare='1']").click()
+    assert messages(page)[0]["command"]["action"] == "compare"
+    page.evaluate("() => model.receive('done', model.get('command').id)")
+    bench.locator("[role=treeitem]").first.click()
+    assert messages(page)[0]["command"] == {"id": 4, "action": "go", "node": 0}
+    page.evaluate("() => model.receive('done', model.get('command').id)")
+
+    bench.locator("[data-tab=code]").click()
+    expect(bench.locator("[data-panel=code] code")).to_contain_text("session.apply(wb.FuseIBN(blocks='blocks.1.1'))")
+    bench.locator("[data-budget=latency_ms]").click()
+    bench.locator("[data-field=budget-latency_ms]").fill("0.4")
+    page.keyboard.press("Enter")
+    assert messages(page)[0]["command"] == {"id": 5, "action": "budget", "metric": "latency_ms", "value": 0.4}
+
+
+def test_hostile_text_is_text_everywhere(page: Page, states: dict[str, Any]) -> None:
+    def poisoned(value: Any) -> Any:
+        """Every text that a file or a user can bring."""
+        if isinstance(value, dict):
+            return {
+                key: poisoned(item) if key not in ("bound", "id", "blocks") else poisoned_blocks(item)
+                for key, item in value.items()
+            }
+        return [poisoned(item) for item in value] if isinstance(value, list) else value
+
+    def poisoned_blocks(value: Any) -> Any:
+        return [{**block, "what": HOSTILE, "kind": HOSTILE} for block in value] if isinstance(value, list) else value
+
+    state = {**states["selected"], "view": poisoned(states["selected"]["view"])}
+    state |= {"status": HOSTILE, "plan": {"text": HOSTILE, "running": True}, "code": HOSTILE}
+    state["view"] = {
+        **state["view"],
+        "model": HOSTILE,
+        "note": HOSTILE,
+        "tensors": [HOSTILE] * len(state["view"]["tensors"]),
+    }
+    state["branches"] = {
+        **state["branches"],
+        "nodes": [{**n, "text": HOSTILE, "verdict": HOSTILE} for n in state["branches"]["nodes"]],
+    }
+    state["advice"] = {
+        "sentence": HOSTILE,
+        "findings": [
+            {"block": "blocks.1.0", "rule": HOSTILE, "severity": HOSTILE, "text": HOSTILE, "mend": HOSTILE, "steps": []}
+        ],
+    }
+    bench = opened(page, {**states, "hostile": state}, "hostile")
+    for tab in ("operators", "form", "branches", "code"):
+        bench.locator(f"[data-tab={tab}]").click()
+    bench.locator("[data-block='blocks.1.0']").hover()
+    bench.locator(".wb-memory .wb-plot").hover()
+    assert bench.locator("img, script").count() == 0
+    assert page.evaluate("() => window.broken") is None
+    assert HOSTILE in bench.inner_text()
+
+
+def test_it_looks_right_in_both_themes_and_at_every_width(page: Page, states: dict[str, Any], pictures: Path) -> None:
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        for width in (1400, 900, 390):
+            page.set_viewport_size({"width": width, "height": 1000})
+            bench = opened(page, states, "selected")
+            bench.locator("tr[data-row]").first.focus()
+            page.screenshot(path=pictures / f"page-{scheme}-{width}.png", full_page=True)
+            assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth"), (
+                f"{width} px: scrolls sideways"
+            )
+    page.emulate_media(color_scheme="light", forced_colors="active")
+    bench = opened(page, states, "selected")
+    expect(bench.locator("[data-block='blocks.1.0']")).to_have_css("outline-style", "solid")
+
+
+def test_it_leaves_nothing_behind_and_follows_python(page: Page, states: dict[str, Any]) -> None:
+    bench = opened(page, states, "opened")
+    page.evaluate("view => model.receive('view', view)", states["selected"]["view"])
+    expect(bench.locator("[data-total=latency_ms] .wb-value")).to_have_text(
+        states["selected"]["view"]["totals"]["latency_ms"]["text"]
+    )
+    page.evaluate("() => { window.leave(); }")
+    page.evaluate("view => model.receive('view', view)", states["opened"]["view"])
+    expect(bench.locator("[data-total=latency_ms] .wb-value")).to_have_text(
+        states["selected"]["view"]["totals"]["latency_ms"]["text"]
+    )
