@@ -119,7 +119,7 @@ def compare(
     if as_json:
         print_json({"before": before, "after": after or before, "target": now.target.name, "figures": records(table)})
     else:
-        print_table(table, f"{after or f'{before} as opened and now'} beside {before}" if after else before)
+        print_table(table, f"{after} beside {before}" if after else f"{before}, as opened and now")
 
 
 def lab(notebook: Annotated[Path | None, typer.Argument(help="A notebook to open.")] = None) -> None:
