@@ -12,8 +12,8 @@ from .. import advice
 from ..estimators import Budgets
 from ..hardware import Measurement
 from ..report import picture, write_page
-from ..state import Applied, Change, State, Verification
 from ..space import Losses, Offer, Space
+from ..state import Applied, Change, State, Verification
 from ..surgery import build_state, require_buildable
 from ..training import Part, Score, Task
 from ..widgets import Bench

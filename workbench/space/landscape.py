@@ -75,8 +75,9 @@ class Landscape:
 
     @property
     def favoured(self) -> "Landscape":
-        """Without the widths at which a network, of any depth, is no faster than at the next larger one that stays: what
-        curation does to the choices of a slot.
+        """Without the widths at which a network, of any depth, is no faster than at the next larger one that stays.
+
+        That is what curation does to the choices of a slot.
         """
         columns = [len(self.channels) - 1]
         for x in range(len(self.channels) - 2, -1, -1):
@@ -109,9 +110,9 @@ class Landscape:
 def landscape(graph: Graph, target: Target, multiple: int = 1) -> Landscape:
     """The landscape of a network on a target; 33 widths by up to six depths, each network estimated whole.
 
-    multiple: all widths are multiples of so many channels; of `target.channel_multiple`, `favoured` is the curated
-    landscape, 1 goes channel by channel. Residual blocks are left out from the last one on. Raises WorkbenchError for a target without
-    estimates.
+    multiple: all widths are multiples of so many channels. 1 goes channel by channel; of `target.channel_multiple`,
+    `favoured` is the curated landscape. Residual blocks are left out from the last one on. Raises WorkbenchError for a
+    target without estimates.
     """
     shapes = [(len(g.blocks), g) for g in _shallower(graph, target)][::-1]
     ratios = np.arange(FINEST // 2, FINEST + 1) / FINEST

@@ -5,7 +5,7 @@ Fusing, kernels, activations and gates are chosen block by block; only what bloc
 
 from collections.abc import Sequence
 
-from ..errors import InputError, NotApplicable
+from ..errors import NotApplicable
 from ..graph import Graph
 from ..hardware import Target
 from ..transforms import DepthMultiplier, EvenChannels, InputSize, OutputStride
