@@ -107,10 +107,11 @@ Rows = Mapping[str, Sequence[tuple[str, float, float, bool]]]  # block -> label,
 
 def judged(graph: Graph, target: Target, offer: Offer) -> Rows:
     """The choices that curation estimated: those of even widths, or of 8ths, that are kept or pruned."""
-    table = curated(graph, target, offer).explain()
     inside = {block.name: block.mid_width for block in graph.blocks}
     rows: dict[str, list[tuple[str, float, float, bool]]] = {}
-    for row in table[table.latency_ms.notna() & (table.verdict != "merged")].itertuples():
+    for row in curated(graph, target, offer).judgements:
+        if row.latency_ms is None or row.verdict == "merged":
+            continue
         whole, multiple = inside[row.slot], target.channel_multiple
         share = float(row.choice.rpartition("narrow ")[2]) if "narrow" in row.choice else 1.0
         even = max(1, round(share * whole / multiple)) * multiple / whole if share < 1 else 1.0
@@ -243,7 +244,8 @@ def searched(graph: Graph, target: Target, blocks: str, seeds: int) -> tuple[str
         enough = np.flatnonzero(np.array(curves[1]) >= curves[0][-1])
         counts.append(int(enough[0]) + 1 if len(enough) else EVALUATIONS)
         reached.append(bool(len(enough)))
-    return f"{float(spaces[0].size):.1e} -> {float(spaces[1].size):.1e}", float(np.mean(counts)), float(np.mean(reached))
+    sizes = " -> ".join(f"{float(space.size):.1e}" for space in spaces)
+    return sizes, float(np.mean(counts)), float(np.mean(reached))
 
 
 def rate(graph: Graph, target: Target) -> str:
@@ -255,9 +257,10 @@ def rate(graph: Graph, target: Target) -> str:
     ready = time.perf_counter()
     costs.latency_ms(numbers)
     done = time.perf_counter()
+    modelled = f"{sum(space.widths)} choices are modelled ({ready - judged:.1f} s)"
     return (
-        f"{len(numbers) / (done - judged):>12,.0f} a second, {len(numbers) / (done - ready):,.0f} once its "
-        f"{sum(space.widths)} choices are modelled ({ready - judged:.1f} s); curating them took {judged - started:.1f} s"
+        f"{len(numbers) / (done - judged):>12,.0f} a second, {len(numbers) / (done - ready):,.0f} once its {modelled}; "
+        f"curating them took {judged - started:.1f} s"
     )
 
 
@@ -280,12 +283,11 @@ def main() -> None:
     graphs = {
         name: wb.open(name, input_size=(3, NETWORKS[name], NETWORKS[name])).graph for name in arguments.networks
     }
-    say(f"\n{'ruggedness, estimated':<42}{'MACs':>8}{'all':>10}{'even':>10}{'curated':>10}")
+    say(f"\n{'ruggedness, estimated':<52}{'MACs':>8}{'all':>10}{'even':>10}{'curated':>10}")
     for name, graph in graphs.items():
         for target in TARGETS:
-            shares = rugged(graph, resolve(target))
-            figures = "".join(f"{100 * share:>8.1f} %" for share in (0.0, *shares))
-            say(f"{name}, {NETWORKS[name]} px, {target:<16}"[:42].ljust(40) + figures)
+            cells = "".join(f"{100 * share:>8.1f} %" for share in (0.0, *rugged(graph, resolve(target))))
+            say(f"{f'{name}, {NETWORKS[name]} px, {target}':<52}{cells}")
     searched_names = [name for name in SEARCHED if name in graphs]
     say(f"\n{'front kept, losses drawn':<52}{'exactly':>10}{'within':>10}{'more loss':>12}   "
         f"{arguments.settings} settings x {len(BUDGETS)} budgets")  # fmt: skip
@@ -298,8 +300,8 @@ def main() -> None:
         f"{arguments.seeds} seeds")  # fmt: skip
     for name in searched_names:
         for target in TARGETS:
-            sizes, count, reached = searched(graphs[name], resolve(target), SEARCHED[name], arguments.seeds)
-            say(f"{f'{name}, {target}, {sizes}':<56}{count:>6.1f}{reached:>10.0%}")
+            spaces, count, reached = searched(graphs[name], resolve(target), SEARCHED[name], arguments.seeds)
+            say(f"{f'{name}, {target}, {spaces}':<56}{count:>6.1f}{reached:>10.0%}")
     say("\ncandidates priced")
     for name, graph in graphs.items():
         say(f"{f'{name}, ethos-u85-1024':<34}{rate(graph, resolve('ethos-u85-1024'))}")
