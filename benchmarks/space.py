@@ -8,12 +8,14 @@ ruggedness   share of the neighbours of one step (a 64th of the channels, or a r
              those of them that are faster than every wider one; the curated figure is zero by what is pruned
 front        losses of choices are drawn (no network is trained): a block has a sensitivity, a kind of edit a loss, and
              narrowing loses sensitivity x (1 - share)^power. For budgets of latency the integer program of
-             `choices.py` finds the least loss among all choices, widths drawn channel by channel included, and among
-             those that curation, which is not told the losses, keeps. `kept`: settings whose optimum stays at all
-             budgets, exactly, and with the budget off by no more than the estimate's 90 % interval
-search       `wb.search.explore_table` on candidates drawn alike from either space. Their price is the estimate of the
-             space's prices, their value a stand-in for accuracy: the drawn losses, taken off a share of log parameters.
-             Evaluations after which the search of the curated space has the hypervolume that the other has at the end
+             `choices.py` finds the least loss among all choices and among those that are kept; curation is not told
+             the losses. `exactly`: settings whose optimum stays at all budgets; `within`: with the budget off by the
+             width of the estimate's 90 % interval; `more loss`: of the optimum, mean, as a share of what the tightest
+             budget costs. Among even widths; among widths drawn channel by channel, too; with 8ths alone kept
+search       `wb.search.explore_table` on candidates drawn alike from either space: of a slot its kind of edit, then the
+             width. Their price is that of `Prices`, their value a stand-in for accuracy: the drawn losses, taken off
+             the logarithm of the parameters, twice. `evaluations` after which the search of the curated space has the
+             hypervolume that the other has at the end
 rate         candidates priced a second, the modelling of every choice included
 """
 
@@ -21,7 +23,7 @@ import argparse
 import platform
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -41,10 +43,10 @@ from workbench.space import Offer, Slot, Space, curated, landscape, prices, uncu
 
 NETWORKS = {"mobilenetv2_100": 96, "efficientnet_b0": 96, "resnet18": 96, "mobilenetv4_conv_small": 224}
 TARGETS = ("ethos-u55-128", "ethos-u65-512", "ethos-u85-1024")
-BUDGETS = (0.5, 0.65, 0.8, 0.95)  # of what the blocks can save, left
+BUDGETS = (0.3, 0.5, 0.7, 0.9)  # of what the blocks can save at most, not saved; the tightest first
 ODD = 24  # widths drawn channel by channel, a block
-POOL = 1200  # candidates of a search
-EVALUATIONS = 48
+POOL = 1000  # candidates of a search
+EVALUATIONS = 40
 SEARCHED = {"mobilenetv2_100": "blocks.1.*, blocks.2.*", "resnet18": "layer1.*, layer2.*"}
 
 
@@ -76,7 +78,7 @@ class Losses:
         return loss
 
 
-def share_of(slot: Slot, number: int, graph: Graph, widths: Mapping[str, float]) -> float:
+def share_of(slot: Slot, number: int, widths: Mapping[str, float]) -> float:
     """The share of its inside that a choice leaves: the ratio of its last transform over the block's."""
     choice = slot.choices[number]
     if "narrow" not in choice.label:
@@ -100,45 +102,76 @@ def drawn_widths(space: Space, seed: int) -> Space:
     return Space(tuple(slots))
 
 
-def front_kept(graph: Graph, target: Target, settings: int, widths: int | None) -> tuple[float, float, float]:
-    """(share of settings whose optima stay exactly, within the interval, mean excess of the loss) of curation."""
-    ratios = expansions(graph)
-    blocks = tuple(block.name for block in graph.blocks if block.kind != "head" and block.mid_width)
-    offer = Offer(blocks, widths=widths, network=False)
-    kept = curated(graph, target, offer)
-    whole = drawn_widths(uncurated(graph, target, offer), 0)
-    base = estimate(graph, target)
-    low, high = (end / base.latency_ms for end in base.latency_interval_ms)
-    tables = []
-    for space in (whole, kept):
-        changes = prices(space, graph, target).changes[0]
-        tables.append({slot.block: (slot, changes[s][: len(slot.choices)]) for s, slot in enumerate(space.slots)})
+Rows = Mapping[str, Sequence[tuple[str, float, float, bool]]]  # block -> label, share, ms, kept
+
+
+def judged(graph: Graph, target: Target, offer: Offer) -> Rows:
+    """The choices that curation estimated: those of even widths, or of 8ths, that are kept or pruned."""
+    inside = {block.name: block.mid_width for block in graph.blocks}
+    rows: dict[str, list[tuple[str, float, float, bool]]] = {}
+    for row in curated(graph, target, offer).judgements:
+        if row.latency_ms is None or row.verdict == "merged":
+            continue
+        whole, multiple = inside[row.slot], target.channel_multiple
+        share = float(row.choice.rpartition("narrow ")[2]) if "narrow" in row.choice else 1.0
+        even = max(1, round(share * whole / multiple)) * multiple / whole if share < 1 else 1.0
+        rows.setdefault(row.slot, []).append((row.choice, even, row.latency_ms, row.verdict == "kept"))
+    return rows
+
+
+def odd(graph: Graph, target: Target, offer: Offer) -> Rows:
+    """Choices of the uncurated space, widths drawn channel by channel."""
+    space, ratios = drawn_widths(uncurated(graph, target, offer), 0), expansions(graph)
+    changes = prices(space, graph, target).changes[0]
+    return {
+        slot.block: [
+            (choice.label, share_of(slot, k, ratios), float(changes[s, k]), False)
+            for k, choice in enumerate(slot.choices)
+        ]
+        for s, slot in enumerate(space.slots)
+    }
+
+
+def front_kept(every: Rows, kept: Rows, tolerance_ms: float, settings: int) -> tuple[float, float, float]:
+    """(share of settings whose optima stay exactly, within the tolerance, mean excess of the loss)."""
     exact, within, excess = [], [], []
     for setting in range(settings):
         losses = Losses(setting)
-        costs: list[list[list[float]]] = [[], []]
-        times: list[list[list[float]]] = [[], []]
-        for name in tables[0]:
-            of_kept = tables[1].get(name, (Slot(name, tables[0][name][0].choices[:1]), np.zeros(1)))
-            for i, (slot, change) in enumerate((tables[0][name], of_kept)):
-                shares = [share_of(slot, k, graph, ratios) for k in range(len(slot.choices))]
-                costs[i].append(
-                    [losses.of(name, c.label, s) for c, s in zip(slot.choices, shares, strict=True)]
-                )
-                times[i].append([float(ms) for ms in change])
-        # what is kept is part of what there is: the drawn widths do not hold it all
-        costs[0] = [a + b for a, b in zip(*costs, strict=True)]
-        times[0] = [a + b for a, b in zip(*times, strict=True)]
-        least = sum(map(min, times[0]))
-        optima = [
-            (least_loss(costs[0], times[0], share * least), least_loss(costs[1], times[1], share * least),
-             least_loss(costs[1], times[1], share * least + (high - low) * base.latency_ms))
-            for share in BUDGETS
-        ]  # fmt: skip
-        exact.append(all(best >= curated_best - 1e-4 * (1 + best) for best, curated_best, _ in optima))
-        within.append(all(best >= loose - 1e-4 * (1 + best) for best, _, loose in optima))
-        excess += [curated_best / best - 1 for best, curated_best, _ in optima if best > 0 and np.isfinite(curated_best)]
+        costs = [[losses.of(block, label, share) for label, share, _, _ in rows] for block, rows in every.items()]
+        times = [[ms for _, _, ms, _ in rows] for rows in every.values()]
+        stay = [
+            [(losses.of(block, label, share), ms) for label, share, ms, stays in kept.get(block, ()) if stays]
+            or [(0.0, 0.0)]
+            for block in every
+        ]
+        kept_costs, kept_times = ([[pair[i] for pair in rows] for rows in stay] for i in (0, 1))
+        least = sum(map(min, times))
+        optima = []
+        for share in BUDGETS:
+            most = (1 - share) * least
+            optima.append((
+                least_loss(costs, times, most), least_loss(kept_costs, kept_times, most),
+                least_loss(kept_costs, kept_times, most + tolerance_ms),
+            ))  # fmt: skip
+        scale = optima[0][0]
+        exact.append(all(other <= best + 1e-4 * scale for best, other, _ in optima))
+        within.append(all(other <= best + 1e-4 * scale for best, _, other in optima))
+        excess += [min((other - best) / scale, 1.0) for best, other, _ in optima]
     return float(np.mean(exact)), float(np.mean(within)), float(np.mean(excess))
+
+
+def kept_of(graph: Graph, target: Target, settings: int) -> Iterator[tuple[str, tuple[float, float, float]]]:
+    """What `front_kept` says of even widths, of widths channel by channel, and of 8ths."""
+    blocks = tuple(block.name for block in graph.blocks if block.kind != "head" and block.mid_width)
+    every = Offer(blocks, widths=None, network=False)
+    base = estimate(graph, target)
+    low, high = base.latency_interval_ms
+    even, eighths = judged(graph, target, every), judged(graph, target, Offer(blocks, network=False))
+    single = odd(graph, target, every)
+    both = {block: [*rows, *single.get(block, ())] for block, rows in even.items()}
+    yield "even widths", front_kept(even, even, high - low, settings)
+    yield "every width", front_kept(both, even, high - low, settings)
+    yield "every width, 8ths kept", front_kept(both, eighths, high - low, settings)
 
 
 def least_loss(losses: Sequence[Sequence[float]], times: Sequence[Sequence[float]], most: float) -> float:
@@ -149,10 +182,27 @@ def least_loss(losses: Sequence[Sequence[float]], times: Sequence[Sequence[float
 
 
 def candidates(space: Space, count: int, seed: int) -> np.ndarray:
-    """Numbers of choices [n, slots]: each candidate keeps a share of its slots as they are, drawn for it."""
+    """Numbers of choices [n, slots]: each keeps a share of its slots as they are, drawn for it; of the others a kind of
+    edit is drawn, then its width.
+    """
     rng = np.random.default_rng(seed)
-    kept = rng.random((count, len(space.slots))) < rng.random((count, 1))
-    return np.where(kept, 0, rng.integers(0, space.widths, (count, len(space.slots))))
+    numbers = np.zeros((count, len(space.slots)), int)
+    for s, slot in enumerate(space.slots):
+        kinds: dict[str, list[int]] = {}
+        for k, choice in enumerate(slot.choices[1:], 1):
+            kinds.setdefault(kind_of(choice.label), []).append(k)
+        choices = list(kinds.values())
+        drawn = rng.integers(0, len(choices), count)
+        parts = zip(drawn, rng.random(count), strict=True)
+        numbers[:, s] = [choices[kind][int(part * len(choices[kind]))] for kind, part in parts]
+    kept = rng.random(numbers.shape) < rng.random((count, 1))
+    return np.where(kept, 0, numbers)
+
+
+def kind_of(label: str) -> str:
+    """The label without the share of a narrower inside."""
+    before, narrow, _ = label.rpartition("narrow ")
+    return before + narrow if narrow else label
 
 
 def searched(graph: Graph, target: Target, blocks: str, seeds: int) -> tuple[str, float, float]:
@@ -164,7 +214,7 @@ def searched(graph: Graph, target: Target, blocks: str, seeds: int) -> tuple[str
     spaces = uncurated(graph, target, offer), curated(graph, target, offer)
     costs = [prices(space, graph, target) for space in spaces]
     shares = [
-        [np.array([share_of(slot, k, graph, ratios) for k in range(len(slot.choices))]) for slot in space.slots]
+        [np.array([share_of(slot, k, ratios) for k in range(len(slot.choices))]) for slot in space.slots]
         for space in spaces
     ]
     counts, reached = [], []
@@ -181,8 +231,7 @@ def searched(graph: Graph, target: Target, blocks: str, seeds: int) -> tuple[str
             value = 2 * np.log(cost.params(numbers) / graph.params) - lost
             columns: dict[str, object] = {}
             for s, slot in enumerate(space.slots):
-                kinds = np.array([choice.label.rpartition("narrow")[0] or "-" for choice in slot.choices])
-                kinds = np.where(share[s] == 1, [choice.label for choice in slot.choices], kinds)
+                kinds = np.array([kind_of(choice.label) for choice in slot.choices])
                 columns[f"{slot.block} kind"] = kinds[numbers[:, s]]
                 columns[f"{slot.block} width"] = share[s][numbers[:, s]]
             sides.append((pd.DataFrame(columns), cost.latency_ms(numbers), value))
@@ -195,7 +244,8 @@ def searched(graph: Graph, target: Target, blocks: str, seeds: int) -> tuple[str
         enough = np.flatnonzero(np.array(curves[1]) >= curves[0][-1])
         counts.append(int(enough[0]) + 1 if len(enough) else EVALUATIONS)
         reached.append(bool(len(enough)))
-    return f"{float(spaces[0].size):.1e} -> {float(spaces[1].size):.1e}", float(np.mean(counts)), float(np.mean(reached))
+    sizes = " -> ".join(f"{float(space.size):.1e}" for space in spaces)
+    return sizes, float(np.mean(counts)), float(np.mean(reached))
 
 
 def rate(graph: Graph, target: Target) -> str:
@@ -207,17 +257,18 @@ def rate(graph: Graph, target: Target) -> str:
     ready = time.perf_counter()
     costs.latency_ms(numbers)
     done = time.perf_counter()
+    modelled = f"{sum(space.widths)} choices are modelled ({ready - judged:.1f} s)"
     return (
-        f"{len(numbers) / (done - judged):>12,.0f} a second, {len(numbers) / (done - ready):,.0f} once its "
-        f"{sum(space.widths)} choices are modelled ({ready - judged:.1f} s); curating them took {judged - started:.1f} s"
+        f"{len(numbers) / (done - judged):>12,.0f} a second, {len(numbers) / (done - ready):,.0f} once its {modelled}; "
+        f"curating them took {judged - started:.1f} s"
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=NETWORKS)
-    parser.add_argument("--settings", type=int, default=10, help="of drawn losses")
-    parser.add_argument("--seeds", type=int, default=6, help="of searches")
+    parser.add_argument("--settings", type=int, default=20, help="of drawn losses")
+    parser.add_argument("--seeds", type=int, default=4, help="of searches")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "space.txt")
     arguments = parser.parse_args()
     lines: list[str] = []
@@ -232,26 +283,25 @@ def main() -> None:
     graphs = {
         name: wb.open(name, input_size=(3, NETWORKS[name], NETWORKS[name])).graph for name in arguments.networks
     }
-    say(f"\n{'ruggedness, estimated':<42}{'MACs':>8}{'all':>10}{'even':>10}{'curated':>10}")
+    say(f"\n{'ruggedness, estimated':<52}{'MACs':>8}{'all':>10}{'even':>10}{'curated':>10}")
     for name, graph in graphs.items():
         for target in TARGETS:
-            shares = rugged(graph, resolve(target))
-            figures = "".join(f"{100 * share:>8.1f} %" for share in (0.0, *shares))
-            say(f"{name}, {NETWORKS[name]} px, {target:<16}"[:42].ljust(40) + figures)
+            cells = "".join(f"{100 * share:>8.1f} %" for share in (0.0, *rugged(graph, resolve(target))))
+            say(f"{f'{name}, {NETWORKS[name]} px, {target}':<52}{cells}")
     searched_names = [name for name in SEARCHED if name in graphs]
-    say(f"\n{'front kept, losses drawn':<42}{'exactly':>10}{'within':>10}{'more loss':>11}   "
+    say(f"\n{'front kept, losses drawn':<52}{'exactly':>10}{'within':>10}{'more loss':>12}   "
         f"{arguments.settings} settings x {len(BUDGETS)} budgets")  # fmt: skip
     for name in searched_names:
         for target in TARGETS:
-            for widths, words in ((None, "all even widths"), (8, "8ths")):
-                exact, within, excess = front_kept(graphs[name], resolve(target), arguments.settings, widths)
-                say(f"{f'{name}, {target}, {words}':<52}"[:52] + f"{exact:>6.0%}{within:>10.0%}{100 * excess:>9.2f} %")
+            for words, figures in kept_of(graphs[name], resolve(target), arguments.settings):
+                exact, within, excess = figures
+                say(f"{f'{name}, {target}, {words}':<52}{exact:>10.0%}{within:>10.0%}{100 * excess:>10.2f} %")
     say(f"\n{f'evaluations to what the uncurated space has at {EVALUATIONS}':<56}{'mean':>6}{'reached':>10}   "
         f"{arguments.seeds} seeds")  # fmt: skip
     for name in searched_names:
         for target in TARGETS:
-            sizes, count, reached = searched(graphs[name], resolve(target), SEARCHED[name], arguments.seeds)
-            say(f"{f'{name}, {target}, {sizes}':<56}{count:>6.1f}{reached:>10.0%}")
+            spaces, count, reached = searched(graphs[name], resolve(target), SEARCHED[name], arguments.seeds)
+            say(f"{f'{name}, {target}, {spaces}':<56}{count:>6.1f}{reached:>10.0%}")
     say("\ncandidates priced")
     for name, graph in graphs.items():
         say(f"{f'{name}, ethos-u85-1024':<34}{rate(graph, resolve('ethos-u85-1024'))}")

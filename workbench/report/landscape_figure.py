@@ -11,6 +11,7 @@ from .palette import LIGHT, TOKENS
 
 if TYPE_CHECKING:  # half a second to import, and few sessions draw
     from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
 
 __all__ = ["landscape_figure"]
@@ -34,14 +35,14 @@ def landscape_figure(every: Landscape, curated: Landscape, title: str, path: Pla
     paths = [_places(land, path) if path else land.descent() for land in (every, curated)]
     figure = Figure(figsize=(11.5, 6.4), layout="constrained", facecolor="white")
     axes = figure.subplots(2, 3, sharex=True, sharey="row", height_ratios=(1, 1.05))
+    whole = f"counted; {metric_text('macs', every.macs[-1, -1])} at full size"
     panels = (
-        ("Multiply-accumulates", every, every.macs, None, f"counted; {metric_text('macs', every.macs[-1, -1])} at full size"),
+        ("Multiply-accumulates", every, every.macs, None, whole),
         ("Latency, every width", every, every.latency_ms, paths[0], _rugged(every)),
         ("Latency, curated widths", curated, curated.latency_ms, paths[1], _rugged(curated)),
     )
     shares = [cost / cost[-1, -1] for _, _, cost, _, _ in panels]
     low, high = min(s.min() for s in shares), max(s.max() for s in shares)
-    mesh = None
     for column, ((name, land, _, path, note), share) in enumerate(zip(panels, shares, strict=True)):
         mesh = _map(axes[0, column], land, share, (low, high))
         _profiles(axes[1, column], land, share)
@@ -73,7 +74,7 @@ def _rugged(land: Landscape) -> str:
     return f"estimated; smaller is slower in {100 * land.ruggedness:.1f} % of the steps"
 
 
-def _map(axis: "Axes", land: Landscape, share: np.ndarray, limits: tuple[float, float]) -> object:
+def _map(axis: "Axes", land: Landscape, share: np.ndarray, limits: tuple[float, float]) -> "QuadMesh":
     from matplotlib.colors import LinearSegmentedColormap
 
     colours = LinearSegmentedColormap.from_list("share", LIGHT)

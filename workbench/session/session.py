@@ -148,14 +148,15 @@ class Session(State):
         """What may be chosen on this network: a slot a block (fuse, dense, kernel, narrow, drop, gate, activation, and
         what goes together), and the network's widths, input size and, where it makes a map, output stride.
 
-        Curated for the target, without an expert: widths are multiples of the channels it favours; a choice that is
-        slower for certain (with the interval), no smaller and no less lossy than another of its slot is pruned; choices
-        that make the same network are merged. `space.explain()` says what happened to each and why.
+        Curated for the target, without an expert: widths are multiples of the channels it favours, and faster than
+        every wider one; a choice that is slower for certain (with the interval), no smaller and no less lossy than
+        another of its slot is pruned; choices that make the same network are merged. `space.explain()` says what
+        happened to each and why.
 
         blocks: selector of the blocks that have a slot. edits: at most so many in a block's choice. widths: shares to
         choose from, those of 8ths where it is 8; None: all widths that the target favours. sizes: of the input, in
         pixels; two smaller multiples of 32 where not given. losses: what `library()` gave back, or (block, choice) ->
-        loss; without them parameters do not stand in: only steps that gain nothing and add nothing are pruned.
+        loss; without them parameters do not stand in: beside widths only steps that gain and add nothing are pruned.
         curated: False gives all there is, insides of blocks channel by channel, nothing estimated.
         """
         return space_of(self, Offer(blocks, edits, widths, sizes), curated, losses)

@@ -23,12 +23,13 @@ def space_of(state: State, offer: Offer, curate: bool, losses: Losses | pd.DataF
         table = losses.dropna(subset="loss_distilled")
         keys = zip(table["block"], table["choice"], strict=True)
         losses = dict(zip(keys, map(float, table["loss_distilled"]), strict=True))
-    return curated(state.graph, state.target, offer, losses)
+    return curated(state.graph, state.target, offer, losses, state.weight_values)
 
 
 def landscape_of(state: State, path: Sequence[tuple[float, int]] | None) -> "Figure":
     """See `Session.landscape`."""
-    graph, target = state.graph, state.target
-    every, favoured = landscape(graph, target), landscape(graph, target, target.channel_multiple).favoured
+    graph, target, values = state.graph, state.target, state.weight_values
+    every = landscape(graph, target, values=values)
+    favoured = landscape(graph, target, target.channel_multiple, values).favoured
     title = f"{state.base.name} on {target.name}"
     return landscape_figure(every, favoured, title, path)

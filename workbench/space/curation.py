@@ -25,7 +25,7 @@ network are one: the least loss measured names it, else the first.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..estimators import delta_ms, estimate
+from ..estimators import WeightValues, delta_ms, estimate
 from ..estimators.edit_window import cut
 from ..graph import Graph, Op
 from ..hardware import Target
@@ -67,12 +67,14 @@ class Cost:
 Measure = Callable[[Option], Cost]
 
 
-def measure_of_block(graph: Graph, target: Target, block: str, losses: Mapping[tuple[str, str], float]) -> Measure:
+def measure_of_block(
+    graph: Graph, target: Target, block: str, losses: Mapping[tuple[str, str], float], values: WeightValues
+) -> Measure:
     """What options of one block cost. losses: (block, label) -> loss; nothing is lost as it is."""
     names = next(b.ops for b in graph.blocks if b.name == block)
     places = [i for i, op in enumerate(graph.ops) if op.name in set(names)]
     start, behind = min(places), len(graph.ops) - max(places) - 1
-    whole = estimate(graph, target)
+    whole = estimate(graph, target, values)
     table = whole.blocks
     own = float(table.latency_ms[table["name"] == block].sum())
     alone = estimate(cut(graph, start, len(graph.ops) - behind), target)
@@ -81,7 +83,7 @@ def measure_of_block(graph: Graph, target: Target, block: str, losses: Mapping[t
         after = option.graph
         end = len(after.ops) - behind
         part = estimate(cut(after, start, end), target) if end > start else None
-        change = delta_ms(graph, after, target) if option.steps else 0.0
+        change = delta_ms(graph, after, target, values) if option.steps else 0.0
         cpu = () if part is None else part.cpu_ops[len(alone.cpu_ops) :]
         peak = 0 if part is None else part.peak_activation_bytes
         loss = losses.get(option.key) if option.steps else 0.0
@@ -92,12 +94,14 @@ def measure_of_block(graph: Graph, target: Target, block: str, losses: Mapping[t
     return measure
 
 
-def measure_of_network(graph: Graph, target: Target, losses: Mapping[tuple[str, str], float]) -> Measure:
+def measure_of_network(
+    graph: Graph, target: Target, losses: Mapping[tuple[str, str], float], values: WeightValues
+) -> Measure:
     """What options of the whole network cost. losses: ("", label) -> loss."""
-    base = estimate(graph, target)
+    base = estimate(graph, target, values)
 
     def measure(option: Option) -> Cost:
-        after = estimate(option.graph, target)
+        after = estimate(option.graph, target, values)
         change = after.latency_ms - base.latency_ms
         cpu = after.cpu_ops[len(base.cpu_ops) :]
         params, macs, steps = after.params - base.params, after.macs - base.macs, frozenset(option.transforms)

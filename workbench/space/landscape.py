@@ -19,7 +19,8 @@ from functools import cached_property
 import numpy as np
 
 from ..errors import NotApplicable
-from ..estimators import estimate
+from ..estimators import WeightValues, estimate
+from ..estimators.weight_distributions import NORMAL
 from ..graph import Graph, rewrite
 from ..hardware import Target
 from ..transforms import DepthMultiplier, DropBlock, EvenChannels
@@ -75,8 +76,9 @@ class Landscape:
 
     @property
     def favoured(self) -> "Landscape":
-        """Without the widths at which a network, of any depth, is no faster than at the next larger one that stays: what
-        curation does to the choices of a slot.
+        """Without the widths at which a network, of any depth, is no faster than at the next larger one that stays.
+
+        That is what curation does to the choices of a slot.
         """
         columns = [len(self.channels) - 1]
         for x in range(len(self.channels) - 2, -1, -1):
@@ -106,12 +108,12 @@ class Landscape:
             yield y, int(narrower[-1])
 
 
-def landscape(graph: Graph, target: Target, multiple: int = 1) -> Landscape:
+def landscape(graph: Graph, target: Target, multiple: int = 1, values: WeightValues = NORMAL) -> Landscape:
     """The landscape of a network on a target; 33 widths by up to six depths, each network estimated whole.
 
-    multiple: all widths are multiples of so many channels; of `target.channel_multiple`, `favoured` is the curated
-    landscape, 1 goes channel by channel. Residual blocks are left out from the last one on. Raises WorkbenchError for a target without
-    estimates.
+    multiple: all widths are multiples of so many channels. 1 goes channel by channel; of `target.channel_multiple`,
+    `favoured` is the curated landscape. Residual blocks are left out from the last one on. values: how weights
+    are distributed. Raises WorkbenchError for a target without estimates.
     """
     shapes = [(len(g.blocks), g) for g in _shallower(graph, target)][::-1]
     ratios = np.arange(FINEST // 2, FINEST + 1) / FINEST
@@ -121,7 +123,7 @@ def landscape(graph: Graph, target: Target, multiple: int = 1) -> Landscape:
         for x, ratio in enumerate(ratios):
             network = _scaled(shallow, target, float(ratio), multiple)
             if network not in costs:
-                costs[network] = estimate(network, target).latency_ms
+                costs[network] = estimate(network, target, values).latency_ms
             latency[y, x], macs[y, x] = costs[network], network.macs
     return Landscape(ratios, np.array([blocks for blocks, _ in shapes]), latency, macs)
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import InputError
-from ..estimators import estimate
+from ..estimators import WeightValues, estimate
+from ..estimators.weight_distributions import NORMAL
 from ..graph import Block, Graph
 from ..hardware import Target
 from ..transforms import DepthMultiplier, Transform, select
@@ -55,14 +56,22 @@ class Offer:
             raise InputError(f"widths is {self.widths!r}; it must be a whole number from 2 to 64, or None")
 
 
-def curated(graph: Graph, target: Target, offer: Offer | None = None, losses: Losses | None = None) -> Space:
+def curated(
+    graph: Graph,
+    target: Target,
+    offer: Offer | None = None,
+    losses: Losses | None = None,
+    values: WeightValues = NORMAL,
+) -> Space:
     """What may be chosen on a network, without what is never the better choice on the target (see `curation.py`).
 
-    losses: of a block's choices, where they were measured (`Session.library`); without them only a choice that is as
-    large as another, works no more and is slower is pruned. Raises WorkbenchError for a target without estimates.
+    losses: of a block's choices, where they were measured (`Session.library`); without them parameters and arithmetic
+    do not stand in, and only choices that another holds, or that gain nothing and add nothing, are pruned. values: how
+    weights are distributed, for the estimates. Raises WorkbenchError for a target without estimates.
     """
-    curation = _Curation(graph, target, offer or Offer(), losses or {})
-    slots, judgements = [], []
+    curation = _Curation(graph, target, offer or Offer(), losses or {}, values)
+    slots: list[Slot] = []
+    judgements: list[Judgement] = []
     for slot, of_slot in curation.slots():
         judgements += of_slot
         if slot is not None:
@@ -135,10 +144,11 @@ class _Curation:
     target: Target
     offer: Offer
     losses: Losses
+    values: WeightValues
     interval: tuple[float, float] = field(init=False)
 
     def __post_init__(self) -> None:
-        base = estimate(self.graph, self.target)
+        base = estimate(self.graph, self.target, self.values)
         low, high = base.latency_interval_ms
         object.__setattr__(self, "interval", (low / base.latency_ms, high / base.latency_ms))
 
@@ -152,9 +162,9 @@ class _Curation:
     def _of_network(self) -> Iterator[tuple[Slot | None, Sequence[Judgement]]]:
         graph, target = self.graph, self.target
         ratios = network_ratios(self.offer.widths or FINEST)
-        options, uneven = [], []
-        for candidate in network_widths(graph, target, ratios):
-            (options if favours(target, candidate.graph) else uneven).append(candidate)
+        widths = network_widths(graph, target, ratios)
+        options = [applied for applied in widths if favours(target, applied.graph)]
+        uneven = [applied for applied in widths if applied not in options]
         off = f"widths that are no multiples of {target.channel_multiple}, which {target.name} favours"
         pruned = [Judgement("widths", o.choice.label, "pruned", off) for o in uneven]
         yield self._curated("", "widths", options, pruned)
@@ -189,8 +199,8 @@ class _Curation:
             return None, ()
         as_it_is = Option(block, AS_IT_IS, (), self.graph)
         if block:
-            measure = measure_of_block(self.graph, self.target, block, self.losses)
+            measure = measure_of_block(self.graph, self.target, block, self.losses, self.values)
         else:
-            measure = measure_of_network(self.graph, self.target, self.losses)
+            measure = measure_of_network(self.graph, self.target, self.losses, self.values)
         kept, judged = curated_choices(block or aspect, (as_it_is, *options), measure, self.interval)
         return (Slot(block, kept, aspect) if len(kept) > 1 else None), (*judged, *pruned)
