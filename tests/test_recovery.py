@@ -5,8 +5,11 @@ import torch
 
 import workbench as wb
 from workbench.errors import InputError
+from workbench.session.block_library import library_of
 from workbench.session.recovery import Distilled
 from workbench.surgery import build_state
+from workbench.surgery.library import fill
+from workbench.surgery.local_choices import divided
 from workbench.training import resolve_task
 
 from .training.networks import bottlenecks, small
@@ -19,6 +22,37 @@ EDITS = (wb.FuseIBN("blocks.1"), wb.DepthMultiplier(0.5))
 @pytest.fixture(scope="module")
 def learned():
     return wb.open(bottlenecks(), input_size=(3, 16, 16)).finetune("digits", epochs=4, **FAST)
+
+
+def test_it_starts_from_the_block_library_where_that_holds_all_steps(learned):
+    edited = learned.apply(wb.FuseIBN("blocks.1"), wb.DropBlock("blocks.2"))
+    task, options = resolve_task("digits"), (QUICK["pictures"], QUICK["distil"])
+    teacher = build_state(learned).to(memory_format=torch.channels_last)
+
+    def distilled(state, progress=lambda *_: None):
+        return Distilled.of(state, learned, teacher, task, *options, progress)
+
+    library = library_of(learned, task, *options)
+    choices, _, _ = divided(library.graph, edited.plans_since_learned)
+    list(fill(library, choices[:1]))
+    assert [row["stage"] for row in distilled(edited).stages] == ["fitted", "distilled"]
+    list(fill(library, choices))
+    parts = []
+
+    def interrupt(part, done, total):
+        parts.append(part)
+        if parts.count("blocks.1") == 2:  # refitted, then distilled
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        distilled(edited, interrupt)
+    resumed = distilled(edited)
+    assert [row["stage"] for row in resumed.stages] == ["library", "distilled"]
+    for file in (resumed.file.parent).glob("*"):
+        file.unlink()
+    assert equal(resumed.edited.module.state_dict(), distilled(edited).edited.module.state_dict())
+    narrowed = edited.apply(wb.DepthMultiplier(0.5))  # reaches further
+    assert distilled(narrowed).stages[0]["stage"] == "fitted"
 
 
 def weights(session):

@@ -69,7 +69,7 @@ class _Drawn(nn.Module):
         if not self.training:
             with self.net.taking(self.net.unedited):
                 return self.net(x)
-        outputs = []
+        outputs: list[Any] = []
         for path in self._paths():
             norms = _shared_norms(self.net) if outputs else []
             with self.net.taking(path), _kept_statistics(norms):

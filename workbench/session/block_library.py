@@ -12,14 +12,15 @@ from ..progress import shown
 from ..space import catalogue
 from ..state import State
 from ..surgery import build, build_state
-from ..surgery.assembly import assemble
+from ..surgery.assembly import assemble, assembled
+from ..surgery.counterparts import Edited
 from ..surgery.library import BlockEntry, BlockLibrary, fill
 from ..surgery.local_choices import LeftOut, divided, local_choices
 from ..training import Task, resolve_task
 from ..training.scoring import logits
 from .learning import before_edits, images_of, size_of
 
-__all__ = ["PICTURES", "STEPS", "built", "filled", "library_of"]
+__all__ = ["PICTURES", "STEPS", "built", "filled", "kept", "library_of"]
 
 PICTURES = 768  # of the task, that blocks are fitted to and distilled on
 STEPS = 200  # of distillation a block
@@ -72,6 +73,22 @@ def built(state: State, task: str | Path | Task) -> nn.Module:
     images = images_of(before_edits(state), resolve_task(task)) if further else None
     base = state.base
     return build(module, graph, further, images, inputs=base.example_inputs, width_rules=base.width_rules)
+
+
+def kept(before: State, state: State, task: Task, pictures: int, steps: int) -> Edited | None:
+    """The state's network with the library's blocks; None where one is not kept, or a step reaches beyond a block.
+
+    before: the state without the steps, whose network the library is of.
+    """
+    choices, graph, further = divided(before.graph, state.plans_since_learned)
+    if further:
+        return None
+    library = library_of(before, task, pictures, steps)
+    if not all(library.entry(choice) for choice in choices):
+        return None
+    edited = assembled(library, choices, graph)
+    edited.module.to(memory_format=torch.channels_last)
+    return edited
 
 
 def _row(entry: BlockEntry | LeftOut) -> tuple[str, str, float | None, float | None, float | None, str]:

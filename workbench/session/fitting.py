@@ -15,14 +15,20 @@ __all__ = ["fitted", "images_of_both"]
 
 
 def fitted(
-    state: State, before: State, teacher: nn.Module, images: tuple[torch.Tensor, torch.Tensor], progress: Progress
+    state: State,
+    before: State,
+    teacher: nn.Module,
+    images: tuple[torch.Tensor, torch.Tensor],
+    progress: Progress,
+    start: Edited | None = None,
 ) -> Edited:
     """The edited network, replaced layers and narrowed widths fitted.
 
-    before: the state without the edits; teacher: its module. images: as `images_of_both` gives them.
+    before: the state without the edits; teacher: its module. images: as `images_of_both` gives them. start: the edited
+    network as the block library has it; None: the edits are carried out here, by least squares.
     """
     plans, inputs = state.plans_since_learned, state.base.example_inputs
-    edited = carry_out_reconstructing(teacher, before.graph, plans, images[1], inputs)
+    edited = start or carry_out_reconstructing(teacher, before.graph, plans, images[1], inputs)
     refit_units(teacher, before.graph, edited, images, progress)
     recompress(edited.module, state.graph)
     return edited

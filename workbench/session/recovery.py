@@ -1,6 +1,7 @@
 """Edits that keep what was learned: fitted, distilled, and taught by the network before them.
 
-    fitted      replaced layers and narrowed widths by least squares, on pictures of the task, without labels
+    fitted      replaced layers and narrowed widths by least squares, on pictures of the task, without labels; or the
+                blocks of the block library, "library", where it was filled with all of them
     distilled   block after block towards the network before the edits, on the same pictures
     taught      the whole network for a few epochs: labels, that network's outputs, and the maps its blocks make
 
@@ -32,17 +33,16 @@ from ..training import Schedule, Task, Trained, fit, named, resolve_task, score
 from ..training.checkpoints import digest_of
 from ..training.imitation import Imitation, Point, Watched
 from ..training.scoring import logits
+from .block_library import PICTURES, STEPS, kept
 from .evidence import keep_trained
 from .fitting import fitted, images_of_both
 from .learning import before_edits, images_of, learn, learned_on, schedule_of, size_of
 
-__all__ = ["EPOCHS", "PICTURES", "STEPS", "Distilled", "finetune", "recover"]
+__all__ = ["EPOCHS", "Distilled", "finetune", "recover"]
 
-PICTURES = 768  # of the task, that blocks are fitted to and distilled on
-STEPS = 200  # of distillation a block
 EPOCHS = 3
 _KEPT = 4  # files; older ones go
-_RECOVERY = 1  # files of another recovery are not continued
+_RECOVERY = 2  # files of another recovery are not continued
 
 
 def finetune(
@@ -171,16 +171,18 @@ class Distilled:
     ) -> "Distilled":
         """Fitted and distilled, from where it was interrupted."""
         plans, size = state.plans_since_learned, size_of(state)
+        library = kept(before, state, data, pictures, steps)
         digest = digest_of(
-            _RECOVERY, data.digest, repr(plans), before.graph.digest, size, pictures, steps, teacher.state_dict()
-        )
+            _RECOVERY, data.digest, repr(plans), before.graph.digest, size, pictures, steps, teacher.state_dict(),
+            library is None,
+        )  # fmt: skip
         images = images_of_both(before, state, data, pictures)
         work = cls._read(home() / "recovery" / f"{digest}.safetensors", state, before, teacher)
         if work is None:
             start = time.monotonic()
-            edited = fitted(state, before, teacher, images, progress)
+            edited = fitted(state, before, teacher, images, progress, library)
             work = cls(home() / "recovery" / f"{digest}.safetensors", edited)
-            work._end("fitted", time.monotonic() - start, data, size)
+            work._end("library" if library else "fitted", time.monotonic() - start, data, size)
         if steps and len(work.stages) < 2:
             start = time.monotonic()
             distil_units(teacher, before.graph, work.edited, images, steps, progress, work.units, work._write_units)

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ..errors import InputError
+from ..graph import Graph
+from .counterparts import Counterpart, Edited
 from .library import BlockLibrary
 from .local_choices import BlockChoice
 from .modules import replace_module
 from .norm_statistics import estimate_statistics
 
-__all__ = ["assemble"]
+__all__ = ["assemble", "assembled"]
 
 
 def assemble(library: BlockLibrary, choices: Sequence[BlockChoice], images: Tensor | None = None) -> nn.Module:
@@ -38,3 +40,12 @@ def assemble(library: BlockLibrary, choices: Sequence[BlockChoice], images: Tens
     if images is not None:
         estimate_statistics(network, images)
     return network
+
+
+def assembled(library: BlockLibrary, choices: Sequence[BlockChoice], graph: Graph) -> Edited:
+    """The same beside the original; graph: of the candidate. Inside edited blocks nothing has a counterpart."""
+    blocks = {choice.block for choice in choices}
+    inside = {name for block in graph.blocks if block.name in blocks for name in block.ops if name != block.output}
+    before = library.graph.by_name
+    outside = [op.name for op in graph.ops if op.name in before and op.name not in inside]
+    return Edited(assemble(library, choices), graph, {name: Counterpart(name) for name in outside})
