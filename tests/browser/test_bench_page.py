@@ -54,6 +54,9 @@ def states() -> dict[str, Any]:
     bench.selection = ["blocks.1.0"]
     bench.wait()
     states["selected"] = _state(bench)
+    bench.command = {"id": 3, "action": "aim", "target": "onnxruntime-cpu"}
+    bench.wait()
+    states["unknown"] = _state(bench)
     states["files"] = {"source": bench._esm, "style": bench._css}
     bench.close()
     return states
@@ -195,7 +198,7 @@ def test_hostile_text_is_text_everywhere(page: Page, states: dict[str, Any]) -> 
         return [{**block, "what": HOSTILE, "kind": HOSTILE} for block in value] if isinstance(value, list) else value
 
     state = {**states["selected"], "view": poisoned(states["selected"]["view"])}
-    state |= {"status": HOSTILE, "plan": {"text": HOSTILE, "running": True}, "code": HOSTILE}
+    state |= {"status": HOSTILE, "plan": {"text": HOSTILE, "running": True}, "cell": HOSTILE}
     state["view"] = {
         **state["view"],
         "model": HOSTILE,
@@ -236,6 +239,19 @@ def test_it_looks_right_in_both_themes_and_at_every_width(page: Page, states: di
     page.emulate_media(color_scheme="light", forced_colors="active")
     bench = opened(page, states, "selected")
     expect(bench.locator("[data-block='blocks.1.0']")).to_have_css("outline-style", "solid")
+
+
+def test_a_target_without_estimates_still_shows_the_network(page: Page, states: dict[str, Any]) -> None:
+    failures: list[str] = []
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    bench = opened(page, states, "unknown")
+    expect(bench.locator("[data-total=latency_ms] .wb-value")).to_have_text("unknown")
+    expect(bench.locator("[data-block]")).to_have_count(len(states["opened"]["view"]["blocks"]))
+    expect(bench.get_by_role("note")).to_contain_text("not calibrated")
+    expect(bench.locator(".wb-memory")).to_be_hidden()
+    for tab in ("operators", "form", "branches", "code"):
+        bench.locator(f"[data-tab={tab}]").click()
+    assert not failures
 
 
 def test_it_leaves_nothing_behind_and_follows_python(page: Page, states: dict[str, Any]) -> None:

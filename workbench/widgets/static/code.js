@@ -11,7 +11,7 @@ export function code(context) {
 
   async function copy() {
     try {
-      await navigator.clipboard.writeText(context.get("code"));
+      await navigator.clipboard.writeText(context.get("cell"));
       copied.textContent = "copied";
     } catch {
       getSelection().selectAllChildren(text); // a page that is not trusted has no clipboard
@@ -19,9 +19,9 @@ export function code(context) {
     }
   }
 
-  context.on("code", () => draw());
+  context.on("cell", () => draw());
   const draw = () => {
-    text.textContent = context.get("code");
+    text.textContent = context.get("cell");
     copied.textContent = "";
   };
   return { root, draw };
