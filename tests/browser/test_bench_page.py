@@ -137,7 +137,7 @@ def test_everything_is_done_by_keyboard_with_one_message_a_gesture(page: Page, s
     page.keyboard.press("Enter")
     assert messages(page) == [{"selection": ["blocks.2.0", "blocks.2.1", "blocks.2.2"]}]
 
-    plot = bench.locator(".wb-memory .wb-plot")
+    plot = bench.locator(".wb-memory [role=slider]")
     plot.focus()
     page.keyboard.press("End")
     page.keyboard.press("Home")
@@ -158,7 +158,7 @@ def test_everything_is_done_by_keyboard_with_one_message_a_gesture(page: Page, s
 def test_panels_and_the_memory_under_the_pointer(page: Page, states: dict[str, Any]) -> None:
     bench = opened(page, states, "selected")
     view = states["selected"]["view"]
-    plot = bench.locator(".wb-memory .wb-plot")
+    plot = bench.locator(".wb-memory [role=slider]")
     box = plot.bounding_box()
     assert box
     page.mouse.move(box["x"] + 3, box["y"] + box["height"] / 2)
@@ -219,7 +219,7 @@ def test_hostile_text_is_text_everywhere(page: Page, states: dict[str, Any]) -> 
     for tab in ("operators", "form", "branches", "code"):
         bench.locator(f"[data-tab={tab}]").click()
     bench.locator("[data-block='blocks.1.0']").hover()
-    bench.locator(".wb-memory .wb-plot").hover()
+    bench.locator(".wb-memory [role=slider]").hover()
     assert bench.locator("img, script").count() == 0
     assert page.evaluate("() => window.broken") is None
     assert HOSTILE in bench.inner_text()

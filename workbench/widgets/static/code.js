@@ -7,7 +7,7 @@ export function code(context) {
   const copied = h("span", { class: "wb-muted", role: "status" });
   const root = h("div", { class: "wb-panel", "data-panel": "code", hidden: true },
     h("p", { class: "wb-caption" }, h("b", {}, "The same in Python"), " ", h("button", { type: "button", "data-action": "copy", onclick: () => copy() }, "Copy"), " ", copied),
-    h("pre", { tabindex: "0", "aria-label": "The branch as Python" }, text));
+    h("div", { class: "wb-code", role: "region", tabindex: "0", "aria-label": "The branch as Python" }, h("pre", {}, text)));
 
   async function copy() {
     try {
