@@ -54,6 +54,9 @@ def states() -> dict[str, Any]:
     bench.selection = ["blocks.1.0"]
     bench.wait()
     states["selected"] = _state(bench)
+    bench.command = {"id": 3, "action": "aim", "target": "onnxruntime-cpu"}
+    bench.wait()
+    states["unknown"] = _state(bench)
     states["files"] = {"source": bench._esm, "style": bench._css}
     bench.close()
     return states
@@ -134,7 +137,7 @@ def test_everything_is_done_by_keyboard_with_one_message_a_gesture(page: Page, s
     page.keyboard.press("Enter")
     assert messages(page) == [{"selection": ["blocks.2.0", "blocks.2.1", "blocks.2.2"]}]
 
-    plot = bench.locator(".wb-memory .wb-plot")
+    plot = bench.locator(".wb-memory [role=slider]")
     plot.focus()
     page.keyboard.press("End")
     page.keyboard.press("Home")
@@ -155,7 +158,7 @@ def test_everything_is_done_by_keyboard_with_one_message_a_gesture(page: Page, s
 def test_panels_and_the_memory_under_the_pointer(page: Page, states: dict[str, Any]) -> None:
     bench = opened(page, states, "selected")
     view = states["selected"]["view"]
-    plot = bench.locator(".wb-memory .wb-plot")
+    plot = bench.locator(".wb-memory [role=slider]")
     box = plot.bounding_box()
     assert box
     page.mouse.move(box["x"] + 3, box["y"] + box["height"] / 2)
@@ -195,7 +198,7 @@ def test_hostile_text_is_text_everywhere(page: Page, states: dict[str, Any]) -> 
         return [{**block, "what": HOSTILE, "kind": HOSTILE} for block in value] if isinstance(value, list) else value
 
     state = {**states["selected"], "view": poisoned(states["selected"]["view"])}
-    state |= {"status": HOSTILE, "plan": {"text": HOSTILE, "running": True}, "code": HOSTILE}
+    state |= {"status": HOSTILE, "plan": {"text": HOSTILE, "running": True}, "cell": HOSTILE}
     state["view"] = {
         **state["view"],
         "model": HOSTILE,
@@ -216,7 +219,7 @@ def test_hostile_text_is_text_everywhere(page: Page, states: dict[str, Any]) -> 
     for tab in ("operators", "form", "branches", "code"):
         bench.locator(f"[data-tab={tab}]").click()
     bench.locator("[data-block='blocks.1.0']").hover()
-    bench.locator(".wb-memory .wb-plot").hover()
+    bench.locator(".wb-memory [role=slider]").hover()
     assert bench.locator("img, script").count() == 0
     assert page.evaluate("() => window.broken") is None
     assert HOSTILE in bench.inner_text()
@@ -236,6 +239,19 @@ def test_it_looks_right_in_both_themes_and_at_every_width(page: Page, states: di
     page.emulate_media(color_scheme="light", forced_colors="active")
     bench = opened(page, states, "selected")
     expect(bench.locator("[data-block='blocks.1.0']")).to_have_css("outline-style", "solid")
+
+
+def test_a_target_without_estimates_still_shows_the_network(page: Page, states: dict[str, Any]) -> None:
+    failures: list[str] = []
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    bench = opened(page, states, "unknown")
+    expect(bench.locator("[data-total=latency_ms] .wb-value")).to_have_text("unknown")
+    expect(bench.locator("[data-block]")).to_have_count(len(states["opened"]["view"]["blocks"]))
+    expect(bench.get_by_role("note")).to_contain_text("not calibrated")
+    expect(bench.locator(".wb-memory")).to_be_hidden()
+    for tab in ("operators", "form", "branches", "code"):
+        bench.locator(f"[data-tab={tab}]").click()
+    assert not failures
 
 
 def test_it_leaves_nothing_behind_and_follows_python(page: Page, states: dict[str, Any]) -> None:

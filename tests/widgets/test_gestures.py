@@ -121,7 +121,7 @@ def test_the_code_of_a_branch_gives_the_branch(bench):
     )
     bench.send("note", block=BLOCK, text="a 'note'")
     names = {}
-    exec(bench.code, names)
+    exec(bench.code(), names)
     assert names["session"].graph == bench.session.graph
     assert [str(change) for change in names["session"].changes] == [str(change) for change in bench.session.changes]
     assert names["session"].annotations == bench.session.annotations

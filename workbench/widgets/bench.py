@@ -67,7 +67,7 @@ class Bench(anywidget.AnyWidget):
     plan = traitlets.Dict(help="The plan for the budgets: running, text, share, ghost.").tag(sync=True)
     compiling = traitlets.Bool(help="Whether the compiler is at work.").tag(sync=True)
     notes: Any = traitlets.List(help="block, text of each.").tag(sync=True)
-    code = traitlets.Unicode(help="The branch as a cell of Python.").tag(sync=True)
+    cell = traitlets.Unicode(help="The branch as a cell of Python.").tag(sync=True)
     preview = traitlets.Dict(help="`id` of the command, `totals` and `ghost`; empty without a preview.").tag(sync=True)
     command = traitlets.Dict(help="From the browser: id, action, and what that takes.").tag(sync=True)
     done = traitlets.Int(help="`id` of the last command that was answered.").tag(sync=True)
@@ -103,7 +103,7 @@ class Bench(anywidget.AnyWidget):
             "branches": branches_view(self._tree, session, self._against, self._verdicts),
             "budgets": budget_view(self._budgets, session),
             "notes": [{"block": path, "text": text} for path, text in session.annotations],
-            "code": branch_code(session),
+            "cell": branch_code(session),
         }
 
     @traitlets.observe("session")
@@ -257,6 +257,10 @@ class Bench(anywidget.AnyWidget):
         return "the model as it was opened" if change is None else str(change)
 
     # ---- work behind the clicks ----------------------------------------------------------------------------------
+
+    def code(self) -> str:
+        """Every gesture that led to the session, as a cell of Python."""
+        return self.cell
 
     def wait(self, seconds: float = 60.0) -> None:
         """Until what was started behind the clicks is done: prices, plans, compiles."""

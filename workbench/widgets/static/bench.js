@@ -20,7 +20,7 @@ import { why } from "./why.js";
 // traits of the model -> what the parts are told
 const TRAITS = {
   view: "view", selection: "selection", table: "table", curve: "curve", advice: "advice", branches: "branches", budgets: "budgets",
-  plan: "plan", compiling: "compiling", notes: "notes", code: "code", targets: "targets", transforms: "transforms",
+  plan: "plan", compiling: "compiling", notes: "notes", cell: "cell", targets: "targets", transforms: "transforms",
   status: "status", failed: "status", preview: "ghost",
 };
 const PANELS = [["whatif", "What if"], ["operators", "Operators"], ["form", "Any step"], ["branches", "Branches"], ["code", "Code"]];

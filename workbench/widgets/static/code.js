@@ -7,11 +7,11 @@ export function code(context) {
   const copied = h("span", { class: "wb-muted", role: "status" });
   const root = h("div", { class: "wb-panel", "data-panel": "code", hidden: true },
     h("p", { class: "wb-caption" }, h("b", {}, "The same in Python"), " ", h("button", { type: "button", "data-action": "copy", onclick: () => copy() }, "Copy"), " ", copied),
-    h("pre", { tabindex: "0", "aria-label": "The branch as Python" }, text));
+    h("div", { class: "wb-code", role: "region", tabindex: "0", "aria-label": "The branch as Python" }, h("pre", {}, text)));
 
   async function copy() {
     try {
-      await navigator.clipboard.writeText(context.get("code"));
+      await navigator.clipboard.writeText(context.get("cell"));
       copied.textContent = "copied";
     } catch {
       getSelection().selectAllChildren(text); // a page that is not trusted has no clipboard
@@ -19,9 +19,9 @@ export function code(context) {
     }
   }
 
-  context.on("code", () => draw());
+  context.on("cell", () => draw());
   const draw = () => {
-    text.textContent = context.get("code");
+    text.textContent = context.get("cell");
     copied.textContent = "";
   };
   return { root, draw };

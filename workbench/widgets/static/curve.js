@@ -20,7 +20,7 @@ export function curve(context) {
   const root = h("div", { class: "wb-curve", hidden: true }, h("div", { class: "wb-curve-head" }, caption, told, button), bars, slider);
   let at = null;
 
-  const list = () => context.get("curve").points ?? [];
+  const list = () => context.get("curve")?.points ?? [];
 
   function draw() {
     const points = list();

@@ -8,11 +8,14 @@ const COSTS = new Set(["latency_ms", "sram_bytes", "peak_activation_bytes", "wei
 export function gauges(context) {
   const root = h("div", { class: "wb-totals", role: "group", "aria-label": "Totals" });
   let edited = null; // the metric whose budget is being typed
+  let drawn = new Map(); // metric -> where its ghost goes, and the end of its bar
 
   function draw() {
     const had = root.contains(document.activeElement) ? document.activeElement.dataset.budget : undefined;
     const totals = Object.entries(context.view().totals);
+    drawn = new Map();
     fill(root, ...totals.map(([name, total]) => gauge(name, total)), accuracy());
+    drawGhost();
     if (had && !edited) root.querySelector(`[data-budget="${had}"]`)?.focus();
     if (edited) root.querySelector("input")?.focus();
   }
@@ -26,21 +29,19 @@ export function gauges(context) {
   }
 
   function gauge(name, total) {
-    const ahead = context.ghost()?.totals?.[name];
     const budget = context.get("budgets")[name];
-    const top = 1.12 * Math.max(total.value ?? 0, total.baseline ?? 0, ahead?.value ?? 0, budget?.value ?? 0, 1e-12);
+    const ahead = context.ghost()?.totals?.[name]?.value ?? 0;
+    const top = 1.12 * Math.max(total.value ?? 0, total.baseline ?? 0, ahead, budget?.value ?? 0, 1e-12);
+    const line = h("div", { class: "wb-line" }, h("span", { class: "wb-value" }, total.text));
+    const then = h("i", { class: "wb-then", hidden: true });
+    drawn.set(name, { line, then, top });
     const moved = total.mood === "better" || total.mood === "worse";
     const missed = budget && budget.met === false;
     return h(
       "div", { class: `wb-total${missed ? " wb-missed" : ""}`, title: total.meaning, "data-total": name },
       h("div", { class: "wb-label" }, h("span", {}, total.label), h("span", { class: "wb-word" }, total.figures)),
-      h("div", { class: "wb-line" },
-        h("span", { class: "wb-value" }, total.text),
-        ahead
-          ? h("span", { class: "wb-ahead", "data-preview": name, "aria-label": `would be ${ahead.text}, ${ahead.change}` },
-            "\u2192\u2009", h("b", {}, ahead.text), " ", h("span", { class: mood(name, ahead) }, ahead.change))
-          : null),
-      COSTS.has(name) && total.value !== null ? bar(name, total, ahead, budget, top) : h("div", { class: "wb-bar-none" }),
+      line,
+      COSTS.has(name) && total.value !== null ? bar(total, budget, top, then) : h("div", { class: "wb-bar-none" }),
       h("div", { class: "wb-from" },
         moved ? h("span", { class: mood(name, total) }, total.change) : null,
         moved ? ` from ${total.baseline_text}` : total.interval || "\u00a0"),
@@ -49,14 +50,35 @@ export function gauges(context) {
     );
   }
 
-  function bar(name, total, ahead, budget, top) {
+  /** While somebody points along the table only the ghosts change, unless one is longer than its bar. */
+  function drawGhost() {
+    const { totals } = context.view();
+    const ahead = context.ghost()?.totals ?? {};
+    if (Object.entries(ahead).some(([name, part]) => part.value > (drawn.get(name)?.top ?? Infinity))) draw();
+    else for (const [name, places] of drawn) ghostOf(name, totals[name], ahead[name], places);
+  }
+
+  function ghostOf(name, total, ahead, { line, then, top }) {
+    line.querySelector(".wb-ahead")?.remove();
+    then.hidden = !ahead || ahead.value === null || total.value === null;
+    if (!ahead) return;
+    line.append(h(
+      "span", { class: "wb-ahead", "data-preview": name, "aria-label": `would be ${ahead.text}, ${ahead.change}` },
+      "\u2192\u2009", h("b", {}, ahead.text), " ", h("span", { class: mood(name, ahead) }, ahead.change)));
+    if (then.hidden) return;
+    then.className = `wb-then ${mood(name, ahead)}`;
+    then.style.left = percent(Math.min(ahead.value, total.value) / top);
+    then.style.width = percent(Math.abs(ahead.value - total.value) / top);
+  }
+
+  function bar(total, budget, top, then) {
     const at = (value) => percent(value / top);
     return h(
       "div", { class: "wb-gauge", "aria-hidden": "true" },
       h("i", { class: "wb-fill", style: `width:${at(total.value)}` }),
       total.range ? h("i", { class: "wb-range", style: `left:${at(total.range[0])};width:${at(total.range[1] - total.range[0])}` }) : null,
       total.baseline !== null && total.baseline !== total.value ? h("i", { class: "wb-was", style: `left:${at(total.baseline)}` }) : null,
-      ahead && ahead.value !== null ? h("i", { class: `wb-then ${mood(name, ahead)}`, style: `left:${at(Math.min(ahead.value, total.value))};width:${at(Math.abs(ahead.value - total.value))}` }) : null,
+      then,
       budget ? h("i", { class: "wb-limit", style: `left:${at(budget.value)}` }) : null,
     );
   }
@@ -104,6 +126,6 @@ export function gauges(context) {
   }
 
   for (const event of ["view", "budgets"]) context.on(event, draw);
-  context.on("ghost", () => { if (!edited) draw(); }); // what is being typed stays
+  context.on("ghost", () => { if (!edited) drawGhost(); }); // what is being typed stays
   return { root, draw, edit: (name) => { edited = name; draw(); } };
 }

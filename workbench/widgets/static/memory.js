@@ -20,13 +20,14 @@ export function memoryTrack(context, tip) {
   const plot = h(
     "div",
     {
-      class: "wb-plot", role: "slider", tabindex: "0", "aria-label": "Feature maps alive, step by step", "aria-valuemin": "0",
+      class: "wb-walk", role: "slider", tabindex: "0", "aria-label": "Feature maps alive, step by step",
+      "aria-valuemin": "0", "aria-valuenow": "0",
       onpointermove: (event) => point(event), onpointerleave: () => leave(), onkeydown: (event) => key(event),
       onblur: () => leave(), onclick: (event) => choose(event),
     },
-    drawing, limit, cross, peak,
+    drawing, limit, cross,
   );
-  const root = h("div", { class: "wb-track wb-memory" }, axis, plot);
+  const root = h("div", { class: "wb-track wb-memory" }, axis, h("div", { class: "wb-plot" }, plot, peak));
   let spots = null;
   let ceiling = 1;
   const [now, then] = [shape("g", {}), shape("g", {})];
@@ -118,7 +119,6 @@ export function memoryTrack(context, tip) {
     if (spots) show(stepAt(event), event.clientX, event.clientY);
   }
   function choose(event) {
-    if (event.target === peak) return;
     context.focused = context.view().blocks[context.view().steps[stepAt(event)][0]].name;
     context.select([context.focused]);
   }
@@ -129,7 +129,6 @@ export function memoryTrack(context, tip) {
   }
 
   function key(event) {
-    if (event.target !== plot) return;
     const view = context.view();
     const last = view.steps.length - 1;
     const moves = { ArrowRight: 1, ArrowLeft: -1, PageUp: -10, PageDown: 10, Home: -last, End: last };
