@@ -22,17 +22,17 @@ __all__ = ["forecast", "forecast_beside", "with_forecasts"]
 def forecast(state: State, task: str | Path | Task | None) -> Forecast:
     """See `Session.forecast`."""
     if task is None:
-        raise InputError("forecast needs a task, as this session was opened without one; forecast('digits') is one")
+        raise InputError("forecast needs a task, as none was named for this session, such as forecast('digits')")
     data = resolve_task(task)
     unedited = unedited_of(before_edits(state), data)
     if not state.plans_since_learned:
         return forecast_unedited(data.name, data.metric, unedited.score)
-    features = unedited.features(state, fit=True)
+    features = unedited.features(state)
     return expected(_question(unedited), features, _steps(unedited, state))
 
 
 def forecast_beside(state: State, task: Task | None) -> Forecast | None:
-    """The same from what is measured in a second: nothing is fitted, and no part of the loss told.
+    """The same for the session's own task, without the parts of the loss.
 
     None where no task is named, and where its score cannot be forecast (`forecast` says why).
     """
@@ -42,7 +42,7 @@ def forecast_beside(state: State, task: Task | None) -> Forecast | None:
         unedited = unedited_of(before_edits(state), task)
         if not state.plans_since_learned:
             return forecast_unedited(task.name, task.metric, unedited.score)
-        return expected(_question(unedited), unedited.features(state, fit=False))
+        return expected(_question(unedited), unedited.features(state))
     except WorkbenchError:
         return None
 
@@ -76,5 +76,5 @@ def _steps(unedited: Unedited, state: State) -> list[tuple[str, Features]]:
     rows = []
     for count, step in enumerate(steps, 1):
         after = replace(state, changes=(*unedited.state.changes, Applied(steps[:count])), undone=())
-        rows.append((describe(step.transform), unedited.features(after, fit=False)))
+        rows.append((describe(step.transform), unedited.features(after)))
     return rows
