@@ -75,7 +75,7 @@ def lost_of(rows: pd.DataFrame) -> np.ndarray:
 def rivals(ledger: pd.DataFrame, lost: np.ndarray) -> Mapping[str, Forecaster]:
     """What else might say it, by name."""
     scores = pd.DataFrame([json.loads(text) for text in ledger.zero_shot], index=ledger.index)
-    figures = {name: scores[name] for name in scores}
+    figures = {str(name): scores[name] for name in scores}
     figures |= {f"{stage} {name}": ledger[f"{stage}_{name}"] for stage in STAGES for name in ANSWERS}
     if "block_losses" in ledger:
         figures["summed block losses"] = ledger.block_losses

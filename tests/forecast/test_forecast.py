@@ -5,6 +5,7 @@ import json
 import pytest
 
 import workbench as wb
+from workbench.errors import BudgetError, InputError
 from workbench.forecast import evidence
 from workbench.forecast.evidence import SHIPPED, evidence_folder, read_evidence
 
@@ -65,8 +66,22 @@ def test_what_has_no_forecast_is_told_in_a_sentence(learned):
         plain.apply(wb.FuseIBN("blocks.1")).forecast("digits")
     with pytest.raises(InputError, match="forecast needs a task, as none was named for this session"):
         plain.forecast()
-    with pytest.raises(InputError, match=r"the network has weights of digits, 4 epochs, so rooms/presence has no score"):
+    with pytest.raises(InputError, match=r"has weights of digits, 4 epochs, so rooms/presence has no score"):
         learned.forecast("rooms/presence")
     with pytest.raises(InputError, match=r"rooms/detection needs a map of 10 channels"):
         learned.with_weights(learned.build()).forecast("rooms/detection")
     assert plain.preview(wb.FuseIBN("blocks.1")).forecast is None
+
+
+def test_an_accuracy_is_a_budget_like_any_other(learned):
+    score = learned.forecast().score
+    met = learned.meet(accuracy=score - 0.04)
+    assert met.estimate.latency_ms < learned.estimate.latency_ms and met.forecast().score >= score - 0.04
+    assert met.undo() == learned and f"meet(accuracy={score - 0.04:g})" in met.history.recipe.iloc[-1]
+    with pytest.raises(BudgetError, match="no plan meets accuracy and latency_ms=1e-06: the wall is accu") as caught:
+        learned.meet(accuracy=score - 0.04, latency_ms=1e-6)
+    assert caught.value.nearest.forecast().score >= score - 0.04
+    with pytest.raises(BudgetError, match="no plan meets accuracy=0.999: the wall is accuracy, and Bottlenecks has 0"):
+        learned.meet(accuracy=0.999)
+    with pytest.raises(InputError, match=r"accuracy is 85; it must be a share above 0 and below 1, such as 0\.85"):
+        learned.meet(accuracy=85)

@@ -9,12 +9,12 @@ tried, the forecast says that it is incomplete.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
 
-from .features import DAMAGES, SIZES, damages
+from .features import DAMAGES, SIZES, Features, damages
 from .regression import Prior, Regression, regress
 
 __all__ = ["ENOUGH", "Calibration", "calibrate"]
@@ -42,6 +42,10 @@ class Calibration:
     def lost(self, rows: pd.DataFrame) -> np.ndarray:
         """Share of the score that training is expected to leave lost [n]. rows: with the columns of `Features.row`."""
         return self.regression.lost(damages(rows, self.names))
+
+    def expected(self, features: Features) -> float:
+        """The score expected of one network, not confined to 0 to 1."""
+        return features.unedited_score - float(self.lost(pd.DataFrame([asdict(features)]))[0])
 
     def interval(self, rows: pd.DataFrame) -> np.ndarray:
         """[n, 2]: of the lost share, 90 %."""

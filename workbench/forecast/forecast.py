@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -63,6 +64,10 @@ class Question:
     own: pd.DataFrame
     others: pd.DataFrame
 
+    @cached_property
+    def calibration(self) -> Calibration:
+        return calibrate(self.own, self.others)
+
 
 def forecast(question: Question, features: Features, steps: Sequence[tuple[str, Features]] = ()) -> Forecast:
     """The score expected of an edited network with these features.
@@ -70,8 +75,8 @@ def forecast(question: Question, features: Features, steps: Sequence[tuple[str, 
     steps: the changes that made it, in words, each with the features of the network after it; for `Forecast.parts`.
     """
     row = pd.DataFrame([asdict(features)])
-    calibration = calibrate(question.own, question.others)
-    lost = float(calibration.lost(row)[0])
+    calibration = question.calibration
+    lost = features.unedited_score - calibration.expected(features)
     least, most = calibration.interval(row)[0]
     beyond = calibration.beyond(row)[0]
     score = features.unedited_score

@@ -13,18 +13,30 @@ from ..estimators import Budgets
 from ..progress import shown
 from ..recipe import Recipe
 from ..state import AnyState
+from ..training import Task
+from .forecast import score_budget
 from .verifying import verify
 
 __all__ = ["meet"]
 
 
-def meet(state: AnyState, budgets: Budgets, images: torch.Tensor | None) -> AnyState:
-    """See `Session.meet`."""
-    plans = _Plans(state, budgets)
-    losses = losses_of(state, images)
+def meet(
+    state: AnyState,
+    budgets: Budgets,
+    images: torch.Tensor | None,
+    accuracy: float | None = None,
+    task: Task | None = None,
+) -> AnyState:
+    """See `Session.meet`. accuracy: of the session's task."""
+    plans = _Plans(state, budgets, accuracy)
+    score = None if accuracy is None else score_budget(state, accuracy, task)
+    losses = losses_of(state, images) if score is None else None
     try:
         with shown("meeting budgets:") as progress:
-            met = advice.meet(state, losses, budgets, plans.missed_when_compiled, plans.refusals, progress)
+            if score is None:
+                met = advice.meet(state, losses, budgets, plans.missed_when_compiled, plans.refusals, progress)
+            else:
+                met = advice.meet_score(state, score, budgets, plans.missed_when_compiled, plans.refusals, progress)
     except BudgetError as error:
         if isinstance(error.nearest, Met):
             error.nearest = plans.after(error.nearest)
@@ -40,6 +52,7 @@ class _Plans(Generic[AnyState]):
 
     state: AnyState
     budgets: Budgets
+    accuracy: float | None = None
     _applied: dict[tuple[Steps, float], AnyState | None] = field(default_factory=dict)
 
     def after(self, met: Met) -> AnyState | None:
@@ -74,5 +87,6 @@ class _Plans(Generic[AnyState]):
 
     def _name(self, met: Met) -> str:
         values = {f.name: getattr(self.budgets, f.name) for f in fields(self.budgets)}
+        values["accuracy"] = self.accuracy
         text = ", ".join(f"{name}={value:g}" for name, value in values.items() if value is not None)
         return f"meet({text}): {UNTRAINED if self.state.untrained else f'predicted loss {met.price:.3f}'}"
