@@ -1,7 +1,7 @@
 # Two commands for a machine that has Python >= 3.11, make and git: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-deploy bench-devices bench-speed bench-surgery bench-fusion bench-training bench-memory bench-sweep bench-search bench-training-speed bench-recovery bench-field bench-ledger bench-evidence bench-space bench-widget clean
+.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-deploy bench-devices bench-speed bench-surgery bench-fusion bench-training bench-memory bench-sweep bench-search bench-training-speed bench-recovery bench-field bench-ledger bench-evidence bench-space bench-widget bench-forecast clean
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -73,6 +73,9 @@ bench-training: $(CORE)  ## whether width matters on the embedded data, and what
 
 bench-recovery: $(CORE)  ## what edits cost on real pictures, recovered and by labels alone: make bench-recovery DATA=path/to/clothing
 	$(BIN)/python benchmarks/recovery.py $(DATA) $(ARGS)
+
+bench-forecast: $(CORE)  ## how well scores are forecast before training, beside what else might say it, on ledgers of trained candidates
+	$(BIN)/python benchmarks/forecast.py $(ARGS)
 
 bench-training-speed: $(CORE)  ## pictures a second by the plain loop and by the workbench's, and what each learns
 	$(BIN)/python benchmarks/training_speed.py $(ARGS)

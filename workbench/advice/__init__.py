@@ -1,7 +1,7 @@
 """Advice: what ails a network on a target and why, which steps mend it, and the plan that meets budgets."""
 
 from .block_names import block_words
-from .budgets import Met, Steps, meet
+from .budgets import Met, ScoreBudget, Steps, meet, meet_score
 from .edit_price import UNTRAINED, untrained_badge
 from .finding import Finding
 from .findings import causes, findings, gain_text
@@ -16,6 +16,7 @@ __all__ = [
     "Finding",
     "Met",
     "Part",
+    "ScoreBudget",
     "Step",
     "Steps",
     "block_words",
@@ -27,6 +28,7 @@ __all__ = [
     "live_steps",
     "losses_of",
     "meet",
+    "meet_score",
     "suggest",
     "time_parts",
     "untrained_badge",

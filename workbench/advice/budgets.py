@@ -33,7 +33,7 @@ from ..transforms import DepthMultiplier, Transform
 from .edit_price import edit_price
 from .live_bytes import live_bytes
 
-__all__ = ["Met", "Steps", "meet"]
+__all__ = ["Met", "ScoreBudget", "Steps", "meet", "meet_score"]
 
 _RATIOS = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.25)
 _ROUNDS = 6
@@ -59,6 +59,17 @@ class Met:
     @property
     def steps(self) -> Steps:
         return tuple(step for part in self.parts for step in part)
+
+
+@dataclass(frozen=True)
+class ScoreBudget:
+    """most: share of a task's score that steps may lose. alone: what an option loses by itself, at least 0. in_all:
+    what steps lose together. Both are forecasts.
+    """
+
+    most: float
+    alone: Callable[[Option], float]
+    in_all: Callable[[Steps], float]
 
 
 Check = Callable[[Met], Mapping[str, float]]
@@ -229,17 +240,19 @@ def _solved(
     return None
 
 
-def _program(network: _Network, budgets: Budgets, fastest: bool = False) -> tuple[int, ...] | None:
+def _program(
+    network: _Network, budgets: Budgets, fastest: bool = False, most: float | None = None
+) -> tuple[int, ...] | None:
     """The options chosen, per block its number; None where no choice meets the budgets.
 
-    fastest: whatever the budgets and the prices.
+    fastest: whatever the budgets and the prices; most: but for prices, which add up to so much at most.
     """
     whole = network.estimate
     latency = [[row.latency_ms for row in rows] for rows in network.blocks]
     # among equal prices the faster; scaled so that it never outweighs one
     faster = [[ms / max(whole.latency_ms, 1e-9) for ms in row] for row in latency]
     if fastest:
-        return choose(faster)
+        return choose(faster, [] if most is None else [_priced(network, most)])
     cost = [
         [row.price**2 + 1e-6 * share for row, share in zip(rows, shares, strict=True)]
         for rows, shares in zip(network.blocks, faster, strict=True)
@@ -260,6 +273,11 @@ def _program(network: _Network, budgets: Budgets, fastest: bool = False) -> tupl
     return choose(cost, bounds, forbidden)
 
 
+def _priced(network: _Network, most: float) -> Bound:
+    """Prices add up to at most so much, in hundredths of the score, as the solver tells sums apart."""
+    return Bound([[100 * row.price for row in rows] for rows in network.blocks], 100 * most)
+
+
 def _whole(state: State, network: _Network, chosen: tuple[int, ...]) -> Met:
     rows = [rows[c] for rows, c in zip(network.blocks, chosen, strict=True)]
     parts = tuple(row.option.transforms for row in rows if row.option is not None)
@@ -268,6 +286,69 @@ def _whole(state: State, network: _Network, chosen: tuple[int, ...]) -> Met:
     price = (network.price**2 + sum(row.price**2 for row in rows)) ** 0.5
     parts = (network.transforms, *parts) if network.transforms else parts
     return Met(parts, price, estimate(taken.graph, state.target, state.weight_values))
+
+
+def meet_score(
+    state: State, score: ScoreBudget, budgets: Budgets, check: Check, refusals: Refusals, progress: Progress
+) -> Met:
+    """The fastest steps that lose no more of the score than they may, and meet the other budgets.
+
+    What options lose alone is taken to add up; the whole is forecast, and the bound tightened by what was missed.
+    check, refusals, progress: as for `meet`. Raises BudgetError where nothing meets them.
+    """
+    graph, target, values = state.graph, state.target, _planned_values(state)
+    options = [o for of_block in block_options(graph, target).values() for o in of_block]
+    options = [o for o in options if delta_ms(graph, o.graph, target, values) < 0]
+    prices: dict[tuple[str, str], float] = {}
+    for number, o in enumerate(options):
+        progress(f"forecasts of {o.block}", number, len(options) + len(_RATIOS))
+        prices[o.key] = score.alone(o)
+    plans = [Met((), 0.0, state.estimate)]
+    for number, ratio in enumerate(_RATIOS):
+        progress(f"widths x {ratio}", len(options) + number, len(options) + len(_RATIOS))
+        narrowed = option(graph, target, Choice("", () if ratio == 1 else (DepthMultiplier(ratio),)))
+        price = 0.0 if narrowed is None or not narrowed.steps else score.alone(narrowed)
+        if narrowed is not None and price <= score.most:
+            network = _network(state, narrowed, price, prices, budgets.sram_kib is not None)
+            plans += _within(state, network, score, budgets, refusals)
+    for met in sorted(plans, key=lambda met: met.estimate.latency_ms):
+        if not budgets.missed(met.estimate) and not check(met):
+            return met
+    raise _score_wall(budgets, plans)
+
+
+def _within(
+    state: State, network: _Network, score: ScoreBudget, budgets: Budgets, refusals: Refusals
+) -> Sequence[Met]:
+    """The fastest plan of a network's options that keeps the score when it is forecast whole; none where none does."""
+    most = score.most
+    for _ in range(_ROUNDS):
+        chosen = _program(network, budgets, fastest=True, most=most - network.price)
+        if chosen is None:
+            return ()
+        met = _whole(state, network, chosen)
+        if refused := refusals(met):
+            if network.transforms in refused:
+                return ()
+            network = network.without(refused)
+            continue
+        lost = score.in_all(met.steps)
+        if lost <= score.most:
+            return (replace(met, price=lost),)
+        most *= score.most / lost if score.most > 0 else 0.0
+    return ()
+
+
+def _score_wall(budgets: Budgets, plans: Sequence[Met]) -> BudgetError:
+    """What stands in the way of other budgets where the score is kept."""
+    near = min(plans, key=lambda met: max(budgets.missed(met.estimate).values(), default=1.0))
+    missed = budgets.missed(near.estimate)
+    text = ", ".join(f"{name}={getattr(budgets, name):g}" for name in missed) or "what the compiler says"
+    error = BudgetError(
+        f"no plan meets accuracy and {text}: the wall is accuracy, the nearest takes {near.estimate.latency_ms:.3f} ms"
+    )
+    error.nearest = near
+    return error
 
 
 _WALLS = {"sram_kib": "SRAM", "model_kib": "flash"}

@@ -9,12 +9,12 @@ tried, the forecast says that it is incomplete.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
 
-from .features import SIZES, damages
+from .features import DAMAGES, SIZES, Features, damages
 from .regression import Prior, Regression, regress
 
 __all__ = ["ENOUGH", "Calibration", "calibrate"]
@@ -22,7 +22,8 @@ __all__ = ["ENOUGH", "Calibration", "calibrate"]
 ENOUGH = 5  # own candidates
 _TRANSFER = 1.5  # errors on another task are so much larger than on the task that taught, where only one did
 _SURE = 4.0  # candidates that others count as, in the error
-_BEYOND = 1.25  # a damage is beyond what was tried where it exceeds the largest by this factor
+# A damage is beyond what was tried where it exceeds the largest by this factor, and by this much of its size.
+_BEYOND, _NEAR = 1.25, 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,32 +43,28 @@ class Calibration:
         """Share of the score that training is expected to leave lost [n]. rows: with the columns of `Features.row`."""
         return self.regression.lost(damages(rows, self.names))
 
+    def expected(self, features: Features) -> float:
+        """The score expected of one network, not confined to 0 to 1."""
+        return features.unedited_score - float(self.lost(pd.DataFrame([asdict(features)]))[0])
+
     def interval(self, rows: pd.DataFrame) -> np.ndarray:
         """[n, 2]: of the lost share, 90 %."""
         return self.regression.interval(damages(rows, self.names))
 
     def beyond(self, rows: pd.DataFrame) -> list[Sequence[str]]:
         """Of each row the damages that exceed all that was tried."""
-        exceeding = damages(rows, self.names) > _BEYOND * self.largest
+        sizes = np.array([SIZES[name] for name in self.names])
+        exceeding = damages(rows, self.names) > _BEYOND * np.maximum(self.largest, 0) + _NEAR * sizes
         return [[name for name, flag in zip(self.names, row, strict=True) if flag] for row in exceeding]
 
 
-def calibrate(own: pd.DataFrame, others: pd.DataFrame, names: tuple[str, ...]) -> Calibration:
-    """The calibration by trained candidates, rows with the columns `evidence.COLUMNS`.
-
-    names: of the damages to go by; candidates that lack one are left out.
-    """
-    own, others = _measured(own, names), _measured(others, names)
+def calibrate(own: pd.DataFrame, others: pd.DataFrame, names: tuple[str, ...] = DAMAGES) -> Calibration:
+    """The calibration by trained candidates, rows with the columns `evidence.COLUMNS`. names: damages to go by."""
     prior = _prior(others, names)
     regression = regress(damages(own, names), _lost(own), prior)
     tried = damages(pd.concat([own, others]), names)
     largest = tried.max(axis=0) if len(tried) else np.zeros(len(names))
     return Calibration(names, regression, largest, len(own), len(others), _tasks(others).nunique())
-
-
-def _measured(rows: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
-    """The candidates of which all damages are known."""
-    return rows[~np.isnan(damages(rows, names)).any(axis=1)] if len(rows) else rows
 
 
 def _lost(rows: pd.DataFrame) -> np.ndarray:

@@ -2,26 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from ..metrics import interval_text
 from .calibration import ENOUGH, Calibration, calibrate
-from .features import CARRIED, Features, level_of
+from .features import Features
 
 __all__ = ["Forecast", "Question", "forecast", "forecast_unedited"]
 
 # What damages are, in words.
 _WORDS = {
-    "carried_distance": "the distance of its answers as built",
-    "fitted_distance": "the distance of its answers as fitted",
-    "fitted_loss": "the rise of its loss as fitted",
-    "fitted_score": "the score it lacks as fitted",
-    "naswot": "the regions of its activations that are gone",
-    "zico": "the layers that are gone, by their gradients,",
-    "params": "the share of parameters that is gone",
-    "macs": "the share of multiply-accumulates that is gone",
+    "zico": "what is gone of its layers (ZiCo)",
+    "naswot": "what is gone of its activations (NASWOT)",
+    "macs": "what is added to its multiply-accumulates",
+    "distance": "the distance of its answers",
 }
 
 
@@ -67,6 +64,10 @@ class Question:
     own: pd.DataFrame
     others: pd.DataFrame
 
+    @cached_property
+    def calibration(self) -> Calibration:
+        return calibrate(self.own, self.others)
+
 
 def forecast(question: Question, features: Features, steps: Sequence[tuple[str, Features]] = ()) -> Forecast:
     """The score expected of an edited network with these features.
@@ -74,8 +75,8 @@ def forecast(question: Question, features: Features, steps: Sequence[tuple[str, 
     steps: the changes that made it, in words, each with the features of the network after it; for `Forecast.parts`.
     """
     row = pd.DataFrame([asdict(features)])
-    calibration = calibrate(question.own, question.others, level_of(asdict(features)))
-    lost = float(calibration.lost(row)[0])
+    calibration = question.calibration
+    lost = features.unedited_score - calibration.expected(features)
     least, most = calibration.interval(row)[0]
     beyond = calibration.beyond(row)[0]
     score = features.unedited_score
@@ -86,7 +87,7 @@ def forecast(question: Question, features: Features, steps: Sequence[tuple[str, 
         (float(np.clip(score - most, 0, 1)), float(np.clip(score - least, 0, 1))),
         _based_on(question, calibration, beyond),
         calibration.own >= ENOUGH and not beyond,
-        _parts(question, lost, steps),
+        _parts(calibration, lost, features, steps),
     )
 
 
@@ -108,16 +109,14 @@ def _based_on(question: Question, calibration: Calibration, beyond: Sequence[str
     return text
 
 
-def _parts(question: Question, lost: float, steps: Sequence[tuple[str, Features]]) -> pd.DataFrame:
-    """What each step adds to the loss; what this leaves of the loss in all is shared out in proportion."""
+def _parts(
+    calibration: Calibration, lost: float, features: Features, steps: Sequence[tuple[str, Features]]
+) -> pd.DataFrame:
+    """What each step adds to the loss; what is lost without any is shared out in proportion."""
     if not steps:
         return _table((), ())
-    calibration = calibrate(question.own, question.others, CARRIED)
-    rows = [asdict(features) for _, features in steps]
-    unedited = rows[0] | {
-        name: rows[0][f"unedited_{name}"] for name in ("params", "macs", "naswot", "zico")
-    } | {"carried_distance": 0.0}
-    added = np.diff(calibration.lost(pd.DataFrame([unedited, *rows])))
+    rows = pd.DataFrame([asdict(features.of_unedited), *(asdict(after) for _, after in steps)])
+    added = np.diff(calibration.lost(rows))
     share = np.abs(added) + 1e-9
     return _table([change for change, _ in steps], added + (lost - added.sum()) * share / share.sum())
 

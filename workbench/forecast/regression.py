@@ -1,7 +1,7 @@
 """The score a network will lose in training, regressed on its damages: ridge towards a prior, slopes never negative.
 
     n, p      trained candidates, damages of each (`features.py`)
-    u[n, p]   damages, >= 0
+    u[n, p]   damages
     y[n]      share of the score that training left lost; w = log(y + c) is regressed, as large losses scatter more
     b[p + 1]  intercept and slopes; slopes >= 0: more damage never forecasts less loss
     m[p + 1]  prior mean of b: what other tasks taught
@@ -12,8 +12,10 @@
 
 k is the one of a few whose leave-one-out errors are smallest. Of a new network, x = [1 u]:
 
-    w in  x b  +-  t r sqrt(1 + x (X'X + k S^2)^-1 x')      t: Student's quantile, r: root of the mean square of the
-                                                              leave-one-out errors, with those of the prior among them
+    w in  x b  +-  t r sqrt(1 + h),   h = x (X'X + k S^2)^-1 x'      t: Student's quantile
+
+r is the root of the mean square of the leave-one-out errors, each over its own sqrt(1 + h), and of what is known of
+errors before,
 
 wider the fewer candidates there are and the farther x is from them.
 """
@@ -28,7 +30,8 @@ __all__ = ["Prior", "Regression", "regress"]
 
 LEVEL = 0.90
 _OFFSET = 0.1  # c: of the score; no training gains more
-_ERROR = 0.3  # r where nothing is known: three hundredths of the score around no loss
+_ERROR = 0.2  # r where nothing is known: two hundredths of the score around no loss
+_FEWEST = 3  # candidates from which on leaving one out says something
 _STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)
 _SHIFT = 50.0  # makes an intercept positive, as non-negative least squares wants it
 
@@ -79,18 +82,16 @@ class Regression:
 def regress(damages: np.ndarray, lost: np.ndarray, prior: Prior) -> Regression:
     """The regression of these candidates; with none of them it says what the prior does.
 
-    damages: [n, p], >= 0. lost: [n], the unedited network's score less the candidate's, after training.
+    damages: [n, p]. lost: [n], the unedited network's score less the candidate's, after training.
     """
     x, w = _with_one(damages), _scaled(lost)
     n = len(w)
-    if n < 3:
-        k, left_out = _STRENGTHS[-1], w - x @ prior.mean
-    else:
+    k, squares = _STRENGTHS[-1], np.square(w - x @ prior.mean)
+    if n >= _FEWEST:
         errors = {k: _left_out(x, w, prior, k) for k in _STRENGTHS}
         k = min(errors, key=lambda k: float(np.mean(np.square(errors[k]))))
-        left_out = errors[k]
-    squares = float(np.sum(np.square(left_out))) + prior.weight * prior.error**2
-    error = np.sqrt(squares / (n + prior.weight))
+        squares = np.square(errors[k]) / (1 + _left_out_leverages(x, prior, k))
+    error = np.sqrt((squares.sum() + prior.weight * prior.error**2) / (n + prior.weight))
     covariance = np.linalg.inv(x.T @ x + k * np.diag(np.square(prior.size)))
     return Regression(_solved(x, w, prior, k), float(error), max(n + prior.weight - 1, 1.0), covariance)
 
@@ -99,6 +100,13 @@ def _left_out(x: np.ndarray, w: np.ndarray, prior: Prior, k: float) -> np.ndarra
     """Errors of each candidate forecast by all others [n]."""
     kept = ~np.eye(len(w), dtype=bool)
     return np.array([w[i] - x[i] @ _solved(x[rest], w[rest], prior, k) for i, rest in enumerate(kept)])
+
+
+def _left_out_leverages(x: np.ndarray, prior: Prior, k: float) -> np.ndarray:
+    """H of each candidate by all others [n]."""
+    every = x.T @ x + k * np.diag(np.square(prior.size))
+    others = every - x[:, :, None] * x[:, None, :]  # [n, p + 1, p + 1]
+    return np.einsum("ij,ijk,ik->i", x, np.linalg.inv(others), x)
 
 
 def _solved(x: np.ndarray, w: np.ndarray, prior: Prior, k: float) -> np.ndarray:

@@ -14,15 +14,23 @@ from ..metrics import number_text
 from ..progress import Progress, shown
 from ..recipe import Recipe
 from ..state import AnyState
+from ..training import Task
+from .forecast import score_budget
 from .verifying import verify
 
 __all__ = ["meet", "watched_meet"]
 
 
-def meet(state: AnyState, budgets: Budgets, images: torch.Tensor | None) -> AnyState:
-    """See `Session.meet`."""
+def meet(
+    state: AnyState,
+    budgets: Budgets,
+    images: torch.Tensor | None,
+    accuracy: float | None = None,
+    task: Task | None = None,
+) -> AnyState:
+    """See `Session.meet`. accuracy: of the session's task."""
     with shown("meeting budgets:") as progress:
-        return watched_meet(state, budgets, progress, lambda state: None, images)
+        return watched_meet(state, budgets, progress, lambda state: None, images, accuracy, task)
 
 
 def watched_meet(
@@ -31,17 +39,23 @@ def watched_meet(
     progress: Progress,
     candidate: Callable[[AnyState | None], None],
     images: torch.Tensor | None = None,
+    accuracy: float | None = None,
+    task: Task | None = None,
 ) -> AnyState:
     """The same without a bar. candidate: called with the state after each plan, before it is compiled."""
-    plans = _Plans(state, budgets)
-    losses = losses_of(state, images)
+    plans = _Plans(state, budgets, accuracy)
+    score = None if accuracy is None else score_budget(state, accuracy, task)
+    losses = losses_of(state, images) if score is None else None
 
     def check(met: Met) -> Mapping[str, float]:
         candidate(plans.after(met))
         return plans.missed_when_compiled(met)
 
     try:
-        met = advice.meet(state, losses, budgets, check, plans.refusals, progress)
+        if score is None:
+            met = advice.meet(state, losses, budgets, check, plans.refusals, progress)
+        else:
+            met = advice.meet_score(state, score, budgets, check, plans.refusals, progress)
     except BudgetError as error:
         if isinstance(error.nearest, Met):
             error.nearest = plans.after(error.nearest)
@@ -57,6 +71,7 @@ class _Plans(Generic[AnyState]):
 
     state: AnyState
     budgets: Budgets
+    accuracy: float | None = None
     _applied: dict[tuple[Steps, float], AnyState | None] = field(default_factory=dict)
 
     def after(self, met: Met) -> AnyState | None:
@@ -91,5 +106,6 @@ class _Plans(Generic[AnyState]):
 
     def _name(self, met: Met) -> str:
         values = {f.name: getattr(self.budgets, f.name) for f in fields(self.budgets)}
+        values["accuracy"] = self.accuracy
         text = ", ".join(f"{name}={value:g}" for name, value in values.items() if value is not None)
         return f"meet({text}): {UNTRAINED if self.state.untrained else f'predicted loss {number_text(met.price)}'}"

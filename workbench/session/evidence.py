@@ -23,7 +23,7 @@ def keep_trained(before: State, trained: State, data: Task, schedule: Schedule) 
     score = trained.learned_score
     assert score is not None and score.pictures is not None, "training judges every epoch"
     try:
-        features = unedited_of(before, data).features(edited, fit=True)
+        features = unedited_of(before, data).features(edited)
     except WorkbenchError:  # initial weights, or answers that cannot be compared, teach no forecast
         return
     keep(

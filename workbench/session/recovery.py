@@ -26,7 +26,7 @@ from ..graph import as_built
 from ..progress import Progress, shown
 from ..state import AnyState, Learned, Size, State, tensors_of
 from ..surgery import build, build_state, recompress
-from ..surgery.counterparts import Counterpart, Edited
+from ..surgery.counterparts import Counterpart, Edited, carry_out_reconstructing
 from ..surgery.distil_units import distil_units
 from ..surgery.units import matched_points
 from ..training import Schedule, Task, Trained, fit, named, resolve_task, score
@@ -35,7 +35,6 @@ from ..training.imitation import Imitation, Point, Watched
 from ..training.scoring import logits
 from .block_library import PICTURES, STEPS, kept
 from .evidence import keep_trained
-from .fitting import fitted, images_of_both
 from .learning import before_edits, images_of, learn, learned_on, schedule_of, size_of
 
 __all__ = ["EPOCHS", "Distilled", "finetune", "recover"]
@@ -171,16 +170,19 @@ class Distilled:
     ) -> "Distilled":
         """Fitted and distilled, from where it was interrupted."""
         plans, size = state.plans_since_learned, size_of(state)
+        inputs = state.base.example_inputs
         library = kept(before, state, data, pictures, steps)
         digest = digest_of(
             _RECOVERY, data.digest, repr(plans), before.graph.digest, size, pictures, steps, teacher.state_dict(),
             library is None,
         )  # fmt: skip
-        images = images_of_both(before, state, data, pictures)
+        images = _images(before, state, data, pictures)
         work = cls._read(home() / "recovery" / f"{digest}.safetensors", state, before, teacher)
         if work is None:
             start = time.monotonic()
-            edited = fitted(state, before, teacher, images, progress, library)
+            edited = library or carry_out_reconstructing(teacher, before.graph, plans, images[1], inputs)
+            refit_units(teacher, before.graph, edited, images, progress)
+            recompress(edited.module, state.graph)
             work = cls(home() / "recovery" / f"{digest}.safetensors", edited)
             work._end("library" if library else "fitted", time.monotonic() - start, data, size)
         if steps and len(work.stages) < 2:
@@ -236,3 +238,12 @@ class Distilled:
             for name, (tensor, number) in header["counterparts"].items()
         }
         return cls(file, Edited(module, state.graph, counterparts), header["units"], tuple(header["stages"]))
+
+
+def _images(before: State, state: State, data: Task, pictures: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same training pictures as both networks read them, every other one mirrored where that may be."""
+    pair = tuple(images_of(network, data, pictures) for network in (before, state))
+    for images in pair:
+        images[1::2] = images[1::2].flip(-1)
+    first, second = (images.contiguous(memory_format=torch.channels_last) for images in pair)
+    return first, second

@@ -121,6 +121,8 @@ class Session(State):
         sram_kib: float | None = None,
         model_kib: float | None = None,
         images: torch.Tensor | None = None,
+        *,
+        accuracy: float | None = None,
     ) -> Self:
         """The session after the steps that meet the budgets at the least fidelity lost, checked by the compiler.
 
@@ -130,10 +132,12 @@ class Session(State):
         the same whatever the random weights are.
 
         latency_ms: milliseconds; sram_kib: KiB of SRAM; model_kib: KiB of weights in the target's dtype, uncompressed.
+        accuracy: of the session's task, a share; with it, the fastest steps that are forecast to keep it after recovery
+        and meet the other budgets. Each choice that saves time is forecast first, a second each, and kept.
         images: as for `suggest`. Where no plan is found raises BudgetError, naming the wall (compute, SRAM, DRAM,
         flash) and how near one gets; its `nearest` is the session that comes nearest.
         """
-        return meet(self, Budgets(latency_ms, sram_kib, model_kib), images)
+        return meet(self, Budgets(latency_ms, sram_kib, model_kib), images, accuracy, self.task)
 
     def space(
         self,

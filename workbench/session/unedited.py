@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -17,23 +16,20 @@ from torch import nn
 from ..errors import InputError
 from ..files import home, write_atomic
 from ..forecast import Features
-from ..forecast.answers import Outputs, distance_between, outputs_of
+from ..forecast.answers import PICTURES, Outputs, distance_between, outputs_of
 from ..forecast.zero_shot import quick_scores
-from ..progress import shown
-from ..state import Base, Change, Size, State, tensors_of
+from ..state import Base, Change, State, tensors_of
 from ..surgery import build_state
 from ..surgery.carry_out import carry_out
 from ..training import Task, score
 from ..training.checkpoints import digest_of
 from ..training.scoring import logits
-from .fitting import fitted, images_of_both
 from .learning import images_of, learned_on, size_of
 
 __all__ = ["Unedited", "unedited_of"]
 
 _FORMAT = 1  # figures of another one are measured again
-_PICTURES = 256  # that steps are fitted on
-_SCORED = 32  # of them, that zero-shot scores are of
+_SCORED = 32  # of the training pictures, that zero-shot scores are of
 _MOST_KEPT = 2  # each holds a module
 _KEPT: "OrderedDict[tuple[Base, tuple[Change, ...], str], Unedited]" = OrderedDict()
 
@@ -51,73 +47,50 @@ class Unedited:
     @property
     def score(self) -> float:
         """On the pictures for validation."""
-        return self._judged["score"]
+        return self._figures["score"]
 
-    def features(self, edited: State, fit: bool) -> Features:
-        """Of a network edited from this one. fit: whether to fit it; what was kept of one that was fitted is taken in
-        any case.
-        """
-        graph = self.state.graph
-        return Features(
-            unedited_score=self._judged["score"],
-            unedited_loss=self._judged["loss"],
-            unedited_params=graph.params,
-            unedited_macs=graph.macs,
-            unedited_naswot=self._scores["naswot"],
-            unedited_zico=self._scores["zico"],
-            params=edited.graph.params,
-            macs=edited.graph.macs,
-            **self._carried(edited),
-            **self._fitted(edited, fit),
-        )
+    def features(self, edited: State) -> Features:
+        """Of a network edited from this one."""
+
+        def measured() -> Figures:
+            module, rules = copy.deepcopy(self.module), edited.base.width_rules
+            carry_out(module, self.state.graph, edited.plans_since_learned, None, width_rules=rules)
+            outputs = outputs_of(module, self.data, size_of(edited))
+            scores = quick_scores(module, images_of(edited, self.data, PICTURES)[:_SCORED])
+            return {"distance": distance_between(outputs, self._outputs, self.data)} | scores
+
+        own = {f"unedited_{name}": value for name, value in self._figures.items()}
+        macs = {"unedited_macs": self.state.graph.macs, "macs": edited.graph.macs}
+        return Features(**own, **macs, **self._kept(repr(edited.plans_since_learned), measured))
+
+    @cached_property
+    def _figures(self) -> Figures:
+        def measured() -> Figures:
+            images = images_of(self.state, self.data, PICTURES)[:_SCORED]
+            judged = score(self.module, self.data, size_of(self.state))
+            return {"score": judged.value} | quick_scores(self.module, images)
+
+        return self._kept("", measured)
+
+    @cached_property
+    def _outputs(self) -> Outputs:
+        return outputs_of(self.module, self.data, size_of(self.state))
 
     @cached_property
     def _digest(self) -> str:
         """Of data, network and weights."""
         return digest_of(_FORMAT, self.data.digest, self.state.graph.digest, tensors_of(self.module))
 
-    @cached_property
-    def _judged(self) -> Figures:
-        return _kept(self._file("unedited"), lambda: _judged(self.module, self.data, size_of(self.state)))
-
-    @cached_property
-    def _scores(self) -> Figures:
-        return _kept(self._file("unedited scores"), lambda: self._quick_scores(self.module, self.state))
-
-    def _quick_scores(self, module: nn.Module, state: State) -> Figures:
-        return quick_scores(module, images_of(state, self.data, _PICTURES)[:_SCORED])
-
-    @cached_property
-    def _outputs(self) -> Outputs:
-        return outputs_of(self.module, self.data, size_of(self.state))
-
-    def _carried(self, edited: State) -> Figures:
-        def measured() -> Figures:
-            module, rules = copy.deepcopy(self.module), edited.base.width_rules
-            carry_out(module, self.state.graph, edited.plans_since_learned, None, width_rules=rules)
-            distance = self._distance(module, size_of(edited))
-            return {"carried_distance": distance} | self._quick_scores(module, edited)
-
-        return _kept(self._file("carried", edited), measured)
-
-    def _fitted(self, edited: State, fit: bool) -> Figures:
-        def measured() -> Figures:
-            images = images_of_both(self.state, edited, self.data, _PICTURES)
-            with shown("fitting") as progress:
-                module = fitted(edited, self.state, self.module, images, progress).module
-            size = size_of(edited)
-            judged = {f"fitted_{name}": value for name, value in _judged(module, self.data, size).items()}
-            return {"fitted_distance": self._distance(module, size)} | judged
-
-        file = self._file("fitted", edited)
-        return _kept(file, measured) if fit else _read(file) or {}
-
-    def _distance(self, module: nn.Module, size: Size) -> float:
-        return distance_between(outputs_of(module, self.data, size), self._outputs, self.data)
-
-    def _file(self, stage: str, edited: State | None = None) -> Path:
-        plans = "" if edited is None else repr(edited.plans_since_learned)
-        return home() / "features" / self._digest / f"{stage}-{digest_of(plans)}.json"
+    def _kept(self, plans: str, measure: Callable[[], Figures]) -> Figures:
+        """The figures of a file; measured, and the file written, where there is no whole one."""
+        file = home() / "features" / self._digest / f"{digest_of(plans)}.json"
+        try:
+            figures = json.loads(file.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            figures = measure()
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(file, json.dumps(figures).encode())
+        return dict(figures)
 
 
 def unedited_of(before: State, data: Task) -> Unedited:
@@ -125,12 +98,12 @@ def unedited_of(before: State, data: Task) -> Unedited:
 
     Raises InputError, before anything is measured, where the weights did not learn the task.
     """
-    size_of(before)
+    size = size_of(before)
     key = before.base, before.changes, data.digest
     if key not in _KEPT:
         _check_learned(before, data)
         module = build_state(before).to(memory_format=torch.channels_last)
-        data.check(logits(module, images_of(before, data, 1)), before.model_name)
+        data.check(logits(module, torch.zeros(1, *size)), before.model_name)
         _KEPT[key] = Unedited(before, data, module)
         while len(_KEPT) > _MOST_KEPT:
             _KEPT.popitem(last=False)
@@ -150,26 +123,3 @@ def _check_learned(before: State, data: Task) -> None:
             f"the weights ({base.weights_source}) never learned {data.name}, so there is no score to forecast; {call} "
             f"makes one"
         )
-
-
-def _judged(module: nn.Module, data: Task, size: Size) -> Figures:
-    judged = score(module, data, size)
-    return {"score": judged.value, "loss": judged.loss}
-
-
-def _kept(file: Path, measure: Callable[[], Figures]) -> Figures:
-    """The figures of a file; measured, and the file written, where there is no whole one."""
-    figures = _read(file)
-    if figures is None:
-        figures = measure()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(file, json.dumps(figures).encode())
-    return figures
-
-
-def _read(file: Path) -> Figures | None:
-    try:
-        figures = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
-    return figures if isinstance(figures, dict) else None
