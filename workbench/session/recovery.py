@@ -35,7 +35,7 @@ from ..training.imitation import Imitation, Point, Watched
 from ..training.scoring import logits
 from .learning import images_of, learn, schedule_of, size_of
 
-__all__ = ["EPOCHS", "PICTURES", "STEPS", "Distilled", "finetune", "recover"]
+__all__ = ["EPOCHS", "PICTURES", "STEPS", "Distilled", "finetune", "learned_on", "recover"]
 
 PICTURES = 768  # of the task, that blocks are fitted to and distilled on
 STEPS = 200  # of distillation a block
@@ -55,12 +55,12 @@ def finetune(
     if teacher is None and state.plans_since_learned:
         if state.learned is None and state.base.weights in ("pretrained", "checkpoint"):
             return recover(state, data, {**options, "epochs": EPOCHS}, PICTURES, STEPS, options)
-        if state.learned is not None and _is_of(state.learned, data):
+        if state.learned is not None and learned_on(state.learned, data):
             return recover(state, data, options, PICTURES, STEPS)
     return learn(state, data, options, teacher)
 
 
-def _is_of(learned: Learned, task: Task) -> bool:
+def learned_on(learned: Learned, task: Task) -> bool:
     """Whether weights were learned on the task; those that were given are taken to be."""
     return not learned.epochs or learned.source.startswith(f"{task.name}, ")
 
@@ -100,7 +100,8 @@ def recover(
             trained, weights = _taught(state, before, teacher, distilled.edited, data, schedule, progress)
     stages[-1]["score"] = trained.epochs[-1]["score"]
     rows = (stages[0], *distilled.stages, stages[1])
-    epochs = f"{schedule.epochs} epoch{'' if schedule.epochs == 1 else 's'}"
+    count = len(trained.epochs)
+    epochs = f"{count} epoch{'' if count == 1 else 's'}"
     return state.after(Learned(state.graph, weights, f"{data.name}, {epochs}", trained.epochs, rows))
 
 
