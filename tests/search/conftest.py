@@ -73,7 +73,7 @@ def candidates():
 def searched(candidates, tmp_path):
     """Function of options, work and executor: the store after the search, in `tmp_path`/study.db."""
 
-    def search(work=WORK, executor=None, width=1, **options):
+    def search(work=WORK, executor=None, width=1, candidates=candidates, **options):
         options = Options(**options)
         path = tmp_path / "study.db"
         store = (

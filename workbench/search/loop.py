@@ -62,6 +62,7 @@ class Search:
     progress: Progress | None = None
     process: Process = field(default_factory=this_process)
     _under_way: dict[Future[Answer], tuple[str, Row]] = field(default_factory=dict)
+    _place: int = 0  # of the trial that ended last
     _settled: tuple[int, bool] = (-1, False)  # asked with so many trained
 
     def run(self) -> None:
@@ -118,16 +119,16 @@ class Search:
         networks.add(graph)
         return True
 
-    def _breed(self, view: View) -> View:
-        """Add the children that the strategy asks for now."""
+    def _breed(self, view: View) -> bool:
+        """Add the children that the strategy asks for now; whether there are any."""
         networks = {row.graph for row in view.rows}
-        lacking = self.strategy.wanted(view)
+        before, lacking = len(networks), self.strategy.wanted(view)
         for proposal in self.strategy.children(view) if lacking else ():
             self._heed()
             lacking -= self._add(proposal, networks)
             if lacking <= 0:
                 break
-        return self._view()
+        return len(networks) > before
 
     # ---- the trials -----------------------------------------------------------------------------------------------
 
@@ -139,11 +140,16 @@ class Search:
         if self._paused and not enough:
             return True
         if not enough:
-            if len(self._under_way) < self.width:
-                view = self._breed(view)
+            if len(self._under_way) < self.width and self._breed(view):
+                view = self._view()
             self._rank(view)
             self._submit(view, self.options.trials - trials)
-        self._say("training", sum(row.state in FINISHED and bool(row.driver) for row in view.rows), self.options.trials)
+        lacking = sum(not self._has(row, "zero_shot") for row in view.waiting)
+        if lacking and not any(kind == "train" for kind, _ in self._under_way.values()):
+            self._say("zero-shot", len(view.rows) - lacking, len(view.rows))
+        else:
+            ended = sum(row.state in FINISHED and bool(row.driver) for row in view.rows)
+            self._say("training", ended, self.options.trials)
         return bool(self._under_way)
 
     def _submit(self, view: View, trials: int) -> None:
@@ -160,6 +166,8 @@ class Search:
                 order = replace(self._order(row_next), floor=self._floor(view, row_next))
                 self._send("train", row_next, self.work.train, order)
                 trials -= 1
+            if trials <= 0 or len(self._under_way) >= self.width:
+                break
             view = self._view()
             if self.strategy.wanted(view):
                 break
@@ -207,7 +215,8 @@ class Search:
         elif kind == "test":
             self.store.note(f"test/{row.number}", answer.result)
         else:
-            result = dict(answer.result) | {"place": sum(r.state in FINISHED for r in self.store.rows())}
+            self._place += 1
+            result = dict(answer.result) | {"place": self._place}
             if answer.weights:
                 result["weights"] = self.store.keep("weights", answer.weights)
             if answer.evidence:
@@ -265,7 +274,9 @@ class Search:
         return scores_of(self.store)
 
     def _view(self) -> View:
-        return View(self.store.rows(), self.candidates, self.options)
+        view = View(self.store.rows(), self.candidates, self.options)
+        self._place = max([self._place, *(row.result.get("place", 0) for row in view.rows)])
+        return view
 
     def _has(self, row: Row, score: str) -> bool:
         """Whether the candidate has a score, or the strategy does not ask for it."""
