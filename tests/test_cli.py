@@ -90,6 +90,9 @@ def test_errors_are_one_sentence_and_exit_code_2(arguments, said, capsys):
         ("apply", "mobilenetv2_100", str(RECIPE), "-o", "tuned.pdf"),
         ("verify", "mobilenetv2_100", "-r", "missing.yaml"),
         ("verify", "missing.wb", "-t", "ethos-u65-521"),
+        ("search", "mobilenetv2_100", "--task", "digits", "--strategy", "hybird"),
+        ("search", "mobilenetv2_100", "--task", "digits", "--budget", "sram=512"),
+        ("search", "mobilenetv2_100", "--task", "digits", "-t", "ethos-u65-521"),
     ],
     ids=" ".join,
 )

@@ -132,8 +132,8 @@ class Candidates:
         others under one such choice after the other.
         """
         wholes = [s for s, slot in enumerate(self.space.slots) if not slot.block]
-        fixed: list[dict[int, int]] = [{s: 0 for s in wholes}]
-        fixed += [{s: k} for s in wholes for k in range(1, self.space.widths[s])]
+        fixed = [dict.fromkeys(wholes, 0)]
+        fixed += [{**fixed[0], s: k} for s in wholes for k in range(1, self.space.widths[s])]
         shares = np.linspace(0.95, 0.05, max(2, count // 2))
         answers = [self._program(share, fixed[0]) for share in shares[: (count + 1) // 2]]
         others = fixed[1:] or fixed

@@ -4,12 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["FINISHED", "KINDS", "Row"]
+from ..space import Space
+
+__all__ = ["FINISHED", "KINDS", "Row", "slot_names"]
 
 # why a candidate was added: the unedited network; one edit alone; drawn by chance; the integer program's answer; drawn
 # and kept as it promised much; bred from two trained ones, or from one
 KINDS = ("unedited", "twin", "random", "program", "drawn", "crossover", "mutation")
 FINISHED = ("trained", "stopped", "failed")
+
+
+def slot_names(space: Space) -> list[str]:
+    """A name a slot: the path of its block; "network", "network 2", ... where it is the network's."""
+    wholes = [s for s, slot in enumerate(space.slots) if not slot.block]
+    names = {s: "network" if place == 1 else f"network {place}" for place, s in enumerate(wholes, 1)}
+    return [names.get(s, slot.block) for s, slot in enumerate(space.slots)]
 
 
 @dataclass(frozen=True)

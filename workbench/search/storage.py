@@ -29,7 +29,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from ..errors import FileFormatError, InputError, WorkbenchError, first_line, unknown
 from ..files import check_folder, home, write_atomic
 from ..space import Space
-from .row import Row
+from .row import Row, slot_names
 
 __all__ = ["Process", "Store", "create_store", "open_store", "storage_url", "this_process"]
 
@@ -171,8 +171,8 @@ class Store:
     def add(self, row: Row, space: Space, constraints: Mapping[str, float]) -> int:
         """Store a candidate that waits; its number. constraints: by budget, above 0 where it is missed."""
         labels = {
-            slot.block or "network": ([choice.label for choice in slot.choices], slot.choices[number].label)
-            for slot, number in zip(space.slots, row.choices, strict=True)
+            name: ([choice.label for choice in slot.choices], slot.choices[number].label)
+            for name, slot, number in zip(slot_names(space), space.slots, row.choices, strict=True)
         }
         trial = create_trial(
             state=TrialState.WAITING,

@@ -73,9 +73,9 @@ class Workers(Executor):
 
 def _begin(parent: int, threads: int) -> None:
     """In a worker, before its first work: its share of the cores, no bars on the terminal, an end with its parent."""
-    import torch
-
-    torch.set_num_threads(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # read when torch is imported; here it may be already
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(threads)
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115  for the life of the process
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 

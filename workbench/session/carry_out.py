@@ -23,6 +23,7 @@ from ..surgery.losses import Losses
 from ..training import Task, resolve_task
 from .files import save
 from .learning import images_of
+from .rankings import rankings
 from .recovery import finetune, learned_on
 from .searched import SESSION, TUNED, Searched
 from .trial import WORK
@@ -74,10 +75,10 @@ def _search(searched: Searched[AnyState], pool: Executor, width: int, progress: 
     state = searched.base
     module = state.base.module if state.base.custom else None
     order = Order(_content(store), searched.task, (), options.seed, options.to_dict(), module=module)
-    return Search(
-        store, options, _candidates(searched, state, data), strategy_of(options.strategy), WORK, pool, order, width,
-        progress=progress,
-    )  # fmt: skip
+    own = rankings(searched, data)
+    strategy = strategy_of(options.strategy, own)
+    candidates = _candidates(searched, state, data)
+    return Search(store, options, candidates, strategy, WORK, pool, order, width, own, progress)
 
 
 # ---- what the search stands on ---------------------------------------------------------------------------------------

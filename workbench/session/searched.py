@@ -1,7 +1,7 @@
 """What a study stands on: its store, the session whose edits its candidates are, the space, and the options."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Generic
 
 from ..errors import FileFormatError
@@ -57,7 +57,7 @@ def space_facts(space: Space) -> list[dict[str, Any]]:
     """The space as plain data."""
     return [
         {
-            "block": slot.block,
+            **{field.name: getattr(slot, field.name) for field in fields(slot)},
             "choices": [
                 {"label": choice.label, "transforms": [to_step(transform) for transform in choice.transforms]}
                 for choice in slot.choices
@@ -71,10 +71,10 @@ def _read_space(facts: Sequence[Mapping[str, Any]]) -> Space:
     """The space of plain data."""
     return Space(
         tuple(
-            Slot(
-                slot["block"],
-                tuple(Choice(c["label"], tuple(map(from_step, c["transforms"]))) for c in slot["choices"]),
-            )
+            Slot(**{
+                **slot,
+                "choices": tuple(Choice(c["label"], tuple(map(from_step, c["transforms"]))) for c in slot["choices"]),
+            })
             for slot in facts
         )
     )

@@ -24,7 +24,7 @@ from ..search.comparison import front_rows, front_table
 from ..search.effects import effects
 from ..search.loop import scores_of
 from ..search.options import Options
-from ..search.row import FINISHED, Row
+from ..search.row import FINISHED, Row, slot_names
 from ..search.storage import Process, Store, this_process
 from ..search.strategies import together
 from ..space import Space
@@ -254,6 +254,8 @@ class Study(Generic[AnyState]):
 
     def cancel(self) -> None:
         """End within a second: what is in training is lost and waits again; `resume` goes on."""
+        if self.status.ended:
+            return
         self.store.note("request", "cancel")
         own, end = this_process(), time.monotonic() + _SECOND
         while (drivers := self.store.drivers()) and time.monotonic() < end:
@@ -319,8 +321,8 @@ class Study(Generic[AnyState]):
             "steps": transforms,
             "transforms": json.dumps([to_step(transform) for transform in transforms]),
             **{
-                slot.block or "network": slot.choices[number].label
-                for slot, number in zip(self.space.slots, row.choices, strict=True)
+                name: slot.choices[number].label
+                for name, slot, number in zip(slot_names(self.space), self.space.slots, row.choices, strict=True)
             },
         }
 
