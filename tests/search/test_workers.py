@@ -3,7 +3,8 @@
 import os
 import signal
 import time
-from concurrent.futures import BrokenExecutor
+from concurrent.futures import BrokenExecutor, CancelledError
+from pathlib import Path
 
 import pytest
 
@@ -15,8 +16,9 @@ from .conftest import test_part as judge_test
 
 
 def train_or_die(order):
-    """Ends its process where one edit stands alone."""
-    if len(order.transforms) == 1:
+    """Ends its process the first time that it trains an edited network."""
+    if order.transforms and not (mark := Path(os.environ["DIED"])).exists():
+        mark.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return train(order)
 
@@ -34,17 +36,18 @@ def test_the_others_go_on_where_one_dies():
     finally:
         pool.shutdown(cancel_futures=True)
     assert time.monotonic() - start < 5 and not pool.processes
-    with pytest.raises(BrokenExecutor):
+    with pytest.raises((BrokenExecutor, CancelledError)):
         waits.result()
 
 
-def test_a_killed_worker_costs_one_trial(searched):
+def test_a_killed_worker_costs_one_trial(searched, tmp_path, monkeypatch):
+    monkeypatch.setenv("DIED", str(tmp_path / "died"))
     pool = Workers(2)
     try:
         work = Work(score, train_or_die, judge_test)
-        rows = searched(work=work, executor=pool, width=2, strategy="multishot", trials=6, controls=0.4).rows()
+        rows = searched(work=work, executor=pool, width=2, strategy="multishot", trials=5, controls=0.0).rows()
     finally:
         pool.shutdown()
     failed = [row for row in rows if row.state == "failed"]
-    assert [row.reason for row in failed] == ["its worker died"] and failed[0].kind == "twin"
-    assert sum(row.state in ("trained", "stopped") for row in rows) == 5
+    assert [row.reason for row in failed] == ["its worker died"]
+    assert sum(row.state in ("trained", "stopped") for row in rows) == 4
