@@ -104,6 +104,9 @@ def test_errors_are_one_sentence_and_exit_code_2(arguments, said, capsys):
         ("compare", "missing.wb"),
         ("verify", "mobilenetv2_100", "--timeout", "0"),
         ("verify", "missing.zip"),
+        ("search", "mobilenetv2_100", "--task", "digits", "--strategy", "hybird"),
+        ("search", "mobilenetv2_100", "--task", "digits", "--budget", "sram=512"),
+        ("search", "mobilenetv2_100", "--task", "digits", "-t", "ethos-u65-521"),
     ],
     ids=" ".join,
 )

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .hardware.measurement import Measurement as Measurement
     from .recipe import Recipe as Recipe
     from .session import Session as Session
+    from .session import Study as Study
+    from .session import attach as attach
     from .session import load as load
     from .session import open as open
     from .session.bundle_check import check
@@ -38,7 +40,9 @@ _WHERE = {
     "Measurement": ("hardware.measurement", "Measurement"),
     "Recipe": ("recipe", "Recipe"),
     "Session": ("session", "Session"),
+    "Study": ("session", "Study"),
     "Target": ("hardware", "Target"),
+    "attach": ("session", "attach"),
     "errors": ("errors", ""),
     "load": ("session", "load"),
     "open": ("session", "open"),

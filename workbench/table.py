@@ -123,7 +123,7 @@ def _unit(name: str) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return pd.api.types.is_number(value) and not isinstance(value, bool) and not pd.isna(value)
+    return not isinstance(value, bool) and pd.api.types.is_number(value) and bool(value == value)  # not NaN
 
 
 def _plain_text(value: Any) -> str:

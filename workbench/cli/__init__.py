@@ -1,5 +1,5 @@
 """The shell's skin over the API: `workbench targets | estimate | findings | suggest | meet | compare | apply | verify |
-calibrate | lab`.
+search | calibrate | lab`.
 
 Errors raised on purpose are one sentence on stderr and exit code 2; budgets that nothing meets, and a model that does
 not compile, are exit code 1. With --json the answer is one JSON document on stdout, its numbers as they are.
@@ -15,6 +15,7 @@ from .advising import findings, meet, suggest
 from .calibrating import calibrate
 from .looking import compare, estimate, lab, targets
 from .making import apply, verify
+from .searching import search
 
 __all__ = ["app", "main"]
 
@@ -24,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (targets, estimate, findings, suggest, meet, compare, apply, verify, calibrate, lab):
+for command in (targets, estimate, findings, suggest, meet, compare, apply, verify, search, calibrate, lab):
     app.command()(command)
 
 

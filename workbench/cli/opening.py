@@ -85,8 +85,12 @@ def open_session(
     input_size: str | None = None,
     pretrained: bool = False,
     recipe: Path | None = None,
+    task: str | None = None,
 ) -> "Session":
-    """The session of a model or a session file on a target, after a recipe where one is given."""
+    """The session of a model or a session file on a target, after a recipe where one is given.
+
+    task: whose classes a model's head has; a session file brings its own head.
+    """
     from ..files import nearest_file
     from ..recipe import Recipe
 
@@ -105,7 +109,7 @@ def open_session(
         else:
             from ..session import open
 
-            session = open(model, target=target or _TARGET, input_size=size, pretrained=pretrained)
+            session = open(model, target=target or _TARGET, input_size=size, pretrained=pretrained, task=task)
         return session if steps is None else session.apply(steps)
 
 

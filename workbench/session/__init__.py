@@ -7,12 +7,15 @@ from torch import nn
 
 from ..errors import InputError
 from ..hardware import Target, resolve
+from ..search.storage import open_store
 from ..state import Delta, Head, Verification, WidthRules, open_base
 from ..training import HEADS, Task, resolve_task
 from . import files
+from .searched import SESSION, TUNED, searched_of
 from .session import Session
+from .study import Study, study_of
 
-__all__ = ["Delta", "Session", "Verification", "load", "open"]
+__all__ = ["Delta", "Session", "Study", "Verification", "attach", "load", "open"]
 
 
 def open(
@@ -78,3 +81,19 @@ def load(path: str | Path, model: nn.Module | None = None, width_rules: WidthRul
     """
     state = files.load(path, model, width_rules)
     return Session(state.base, state.target, state.changes, state.annotations, noted_of=state.noted_of)
+
+
+def attach(
+    storage: str | Path, name: str | None = None, model: nn.Module | None = None
+) -> Study[Session]:
+    """The study in a storage, whether its search is under way, has ended, or was cut off.
+
+    storage: the SQLite file (.db), or the URL of any Optuna storage. name: of the study, where the storage holds
+    several. model: the module, where the session was opened on one of your own.
+    `study.status` says where the search stands; `study.resume()` goes on with one that nothing drives. Raises
+    InputError where there is no such study, FileFormatError where its files are missing or damaged.
+    """
+    store = open_store(storage, name)
+    tuned = store.folder / TUNED
+    path = tuned if tuned.is_file() else store.folder / SESSION
+    return study_of(searched_of(store, load(path, model)))

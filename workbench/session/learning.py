@@ -80,7 +80,8 @@ def learn(
             module, data, size, schedule, taught, progress, state.model_name,
             project if graph != as_built(graph) else None,
         )  # fmt: skip
-    epochs = f"{schedule.epochs} epoch{'' if schedule.epochs == 1 else 's'}"
+    count = len(trained.epochs)
+    epochs = f"{count} epoch{'' if count == 1 else 's'}"
     return state.after(Learned(graph, dict(trained.state), f"{data.name}, {epochs}", trained.epochs))
 
 

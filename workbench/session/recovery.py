@@ -28,6 +28,7 @@ from ..state import AnyState, Learned, Size, State, tensors_of
 from ..surgery import build, build_state, recompress
 from ..surgery.counterparts import Counterpart, Edited, carry_out_reconstructing
 from ..surgery.distil_units import distil_units
+from ..surgery.refit_units import refit_units
 from ..surgery.units import matched_points
 from ..training import Schedule, Task, Trained, fit, named, resolve_task, score
 from ..training.checkpoints import digest_of
@@ -102,7 +103,8 @@ def recover(
             trained, weights = _taught(state, before, teacher, distilled.edited, data, schedule, progress)
     stages[-1]["score"] = trained.epochs[-1]["score"]
     rows = (stages[0], *distilled.stages, stages[1])
-    epochs = f"{schedule.epochs} epoch{'' if schedule.epochs == 1 else 's'}"
+    count = len(trained.epochs)
+    epochs = f"{count} epoch{'' if count == 1 else 's'}"
     recovered = state.after(Learned(state.graph, weights, f"{data.name}, {epochs}", trained.epochs, rows))
     keep_trained(before, recovered, data, schedule)
     return recovered

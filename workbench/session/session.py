@@ -1,6 +1,7 @@
 """Sessions: a state of a network, and what people do with it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -15,6 +16,7 @@ from ..estimators import Budgets
 from ..forecast import Forecast
 from ..hardware import Measurement
 from ..report import code, picture, write_page
+from ..search.options import options_of
 from ..space import Losses, Offer, Space
 from ..state import Applied, Change, Delta, Edit, State, Verification
 from ..surgery import build_state, require_buildable
@@ -29,7 +31,9 @@ from .files import save
 from .forecast import forecast, forecast_beside, with_forecasts
 from .learning import evaluate, with_weights
 from .recovery import EPOCHS, finetune, recover
+from .search import search
 from .space import landscape_of, space_of
+from .study import Study
 from .verifying import fidelity_of, verify
 
 if TYPE_CHECKING:
@@ -282,6 +286,51 @@ class Session(State):
         the network answers.
         """
         return Table(filled(self, task, pictures, distil, block))
+
+    def search(
+        self,
+        task: str | Path | Task,
+        strategy: str = "hybrid",
+        trials: int = 40,
+        seed: int = 0,
+        objectives: Sequence[str] = ("accuracy", "latency_ms"),
+        budgets: Mapping[str, float] | None = None,
+        space: Space | None = None,
+        executor: Executor | str | None = None,
+        storage: str | Path | None = None,
+        block: bool = True,
+        workers: int | None = None,
+        **options: Any,
+    ) -> Study[Self]:
+        """Search for edits of this session that are better together than any others: a study, with all it has tried.
+
+        Candidates are edits of the network as it is; where its weights have not learned the task, it learns it first.
+        Each that is trained is recovered from it (`recover`), and judged on the validation pictures; the front alone is
+        judged on the test pictures, once.
+
+        task: as for `finetune`, by name or folder. strategy: "hybrid" (a pool from the integer program and the prices,
+        ranked by scores without training; the engine then trains what it expects to add most to the front),
+        "multishot" (evolution, each child trained), "zero-shot" and "single-shot" (a ranking without training says
+        what is trained). trials: how many networks are trained, the unedited one and some controls among them; the
+        search ends before, where the front no longer moves by more than the noise.
+        objectives: "accuracy" and any of latency_ms, sram_bytes, peak_activation_bytes, weight_bytes, params, macs.
+        budgets: most latency_ms, sram_kib, model_kib that a candidate may take. space: None for all that the catalogue
+        offers. options: epochs, pictures, distil (as for `recover`; 2, 256, 0), pool, controls
+        (`search.options.Options`), schedule (of the training, such as {"batch_size": 32}).
+
+        storage: a new .db file, or the URL of any Optuna storage; a file below WORKBENCH_HOME/studies where not given.
+        The search runs in a process of its own, which outlives this one; block=False comes back at once, and
+        `workbench.attach(study.storage)` finds the study again. `study.pause()`, `study.cancel()` and `study.resume()`
+        tell it what to do; whatever ends it costs no more than the trials under way.
+        executor: any `concurrent.futures.Executor`, which then trains for a search in this process, or the address of a
+        dask scheduler; `workers` processes where not given, one a core but at most four.
+
+        Raises InputError, before anything is stored, where an option is wrong or the target is not calibrated.
+        """
+        values = {"strategy": strategy, "trials": trials, "seed": seed, "objectives": objectives, **options}
+        return search(
+            self, task, options_of(values | {"budgets": dict(budgets or {})}), space, executor, storage, block, workers
+        )
 
     def with_weights(self, weights: nn.Module | str | Path) -> Self:
         """The session with the weights of a module, or a .safetensors file, that fit its network as it is now.

@@ -39,6 +39,7 @@ class Schedule:
     learning_rate: at its highest, after `warmup` of all steps (a share); it falls to nothing as a cosine.
     optimizer: a name timm knows. average: decay of a moving average of the weights, which is what is kept (0: none).
     teaching: share of the loss that the distance to a teacher is, where there is one.
+    floor: score after the first epoch below which a training ends there, as hopeless.
 
     >>> Schedule(epochs=3).batch_size
     64
@@ -53,6 +54,7 @@ class Schedule:
     average: float = 0.0
     teaching: float = 0.7
     seed: int = 0
+    floor: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -61,8 +63,8 @@ class Schedule:
                 raise InputError(f"{name} is {value!r}; it must be a whole number of at least {least}")
         if not self.learning_rate > 0:
             raise InputError(f"learning_rate is {self.learning_rate!r}; it must be above 0, such as 0.002")
-        for name in ("warmup", "average", "teaching"):
-            if not 0 <= getattr(self, name) < (1.0 + (name == "teaching") * 1e-9):
+        for name in ("warmup", "average", "teaching", "floor"):
+            if not 0 <= getattr(self, name) < (1.0 + (name in ("teaching", "floor")) * 1e-9):
                 raise InputError(f"{name} is {getattr(self, name)!r}; it must be a share from 0 to 1")
 
 
@@ -112,12 +114,14 @@ def fit(
         _check_outputs(imitated, task, size, "the teacher")
     weights = module.state_dict(), imitated.state_dict() if imitated else None
     numbers = f"{device} {learning_dtype(device)}"
-    path = checkpoint_file(digest_of(_LOOP, task.digest, size, tuple(asdict(schedule).values()), numbers, *weights))
+    # a floor ends a training and changes no weight of it, so it has no part in its name
+    options = tuple(value for name, value in asdict(schedule).items() if name != "floor")
+    path = checkpoint_file(digest_of(_LOOP, task.digest, size, options, numbers, *weights))
     run = _Run(student, imitated, task, size, schedule, device)
     networks = {id(network): network for network in (run.student, run.kept)}.values()
     with fast_layers(*networks, *([imitated] if imitated else [])):
         epochs = run.resume(Checkpoint.read(path))
-        while len(epochs) < schedule.epochs:
+        while len(epochs) < schedule.epochs and not (epochs and epochs[0]["score"] < schedule.floor):
             loss = run.epoch(len(epochs), _reporter(progress, run, epochs))
             if project is not None:
                 for network in networks:

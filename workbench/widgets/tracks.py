@@ -154,9 +154,9 @@ def _change_step(before: float | None, latency: float) -> int:
 
 def _live_by_operator(estimate: Estimate) -> dict[str, Live]:
     live: dict[str, Live] = {}
-    for name, alive, names in estimate.detail.timeline():
+    for name, alive, tensors in estimate.detail.timeline():
         if name not in live or alive > live[name][0]:
-            live[name] = int(alive), tuple(names)
+            live[name] = int(alive), tuple(tensor for tensor, _ in tensors)
     return live
 
 

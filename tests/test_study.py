@@ -1,0 +1,155 @@
+"""A search in a process of its own: killed, gone on with, cancelled; its front, and what is adopted of it."""
+
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import workbench as wb
+from workbench.errors import InputError
+from workbench.space import Choice, Slot, Space
+
+SMALL = {"epochs": 1, "pictures": 16, "controls": 0.0, "schedule": {"batch_size": 12}, "workers": 1}
+
+
+def _edits(block, **transforms):
+    return Slot(block, (Choice("as it is"), *(Choice(label, (edit,)) for label, edit in transforms.items())))
+
+
+SPACE = Space(
+    (
+        _edits("blocks.1.0", half=wb.ExpandRatio(2.0, "blocks.1.0")),
+        _edits("blocks.2.0", half=wb.ExpandRatio(2.0, "blocks.2.0")),
+        _edits("blocks.3.0", fuse=wb.FuseIBN("blocks.3.0")),
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """One home for the processes of this file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WORKBENCH_HOME", str(folder := tmp_path_factory.mktemp("home")))
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def _same_home(home, monkeypatch):
+    monkeypatch.setenv("WORKBENCH_HOME", str(home))
+
+
+@pytest.fixture(scope="module")
+def colours(tmp_path_factory):
+    """A folder of pictures of three colours, few enough to be learned in a second."""
+    folder, random = tmp_path_factory.mktemp("pictures") / "colours", np.random.default_rng(0)
+    for part, count in (("train", 16), ("val", 16), ("test", 8)):
+        for colour in range(3):
+            (folder / part / f"colour{colour}").mkdir(parents=True)
+            for number in range(count):
+                pixels = random.integers(0, 160, (32, 32, 3))
+                pixels[8:24, 8:24, colour] += 60
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / part / f"colour{colour}" / f"{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def session(colours, home):
+    opened = wb.open("test_efficientnet", target="ethos-u55-128", task=colours, input_size=(3, 32, 32))
+    return opened.finetune(colours, epochs=2, batch_size=12)
+
+
+def until(study, reached):
+    end = time.monotonic() + 240
+    while not reached(study.status):
+        assert time.monotonic() < end, f"{study}\n{study.log}"
+        assert not study.status.ended, f"{study}\n{study.log}"
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def killed(session, colours, home, tmp_path_factory):
+    """(where a study is stored, its ledger when its driver was killed)."""
+    path = tmp_path_factory.mktemp("studies") / "small.db"
+    options = {"strategy": "multishot", "trials": 4, "space": SPACE, "storage": path, "block": False}
+    study = session.search(colours, **SMALL, **options)
+    until(study, lambda status: status.trained >= 2)
+    (driver,) = study.store.drivers()
+    os.kill(driver.number, signal.SIGKILL)
+    return path, study.ledger
+
+
+@pytest.fixture(scope="module")
+def study(killed):
+    """The same study, found again and searched to its end."""
+    found = wb.attach(killed[0])
+    assert found.status.stage == "stopped"
+    found.resume().wait(240)
+    return found
+
+
+def test_a_killed_driver_costs_what_it_was_training(study, killed):
+    before, after = killed[1], study.ledger
+    rows = before.index[before["state"] == "trained"]
+    assert len(rows) >= 2
+    columns = ["kind", "accuracy", "low", "high", "loss", "latency_ms", "seconds", "graph", "transforms"]
+    assert before.loc[rows, columns].equals(after.loc[rows, columns])
+    assert study.status.stage == "done" and (after["state"] == "trained").sum() == 4
+    assert after["graph"].is_unique and after["kind"].iloc[0] == "unedited"
+
+
+def test_what_is_adopted_is_what_was_trained(study, session, colours):
+    front = study.front
+    trial = int(front.index[-1])
+    adopted = study.adopt(trial)
+    assert isinstance(adopted, wb.Session) and adopted.graph.digest == study.ledger["graph"][trial]
+    assert adopted.evaluate(colours).value == front["accuracy"][trial]
+    assert adopted.evaluate(colours, part="test").value == front["test_accuracy"][trial]
+    assert front["latency_ms"][trial] == pytest.approx(adopted.estimate.latency_ms, rel=0.02)
+    edited = next(trial for trial, kind in study.ledger["kind"].items() if kind != "unedited")
+    session_after = study.adopt(int(edited))
+    assert session_after.undo().undo() == study.session
+    assert session.apply(*study.ledger["steps"][edited]).graph == session_after.graph
+
+
+def test_another_target_costs_nothing_to_train(study):
+    other = study.on("ethos-u85-256")
+    assert other.ledger["accuracy"].equals(study.ledger["accuracy"])
+    assert not np.isclose(other.ledger["latency_ms"], study.ledger["latency_ms"]).any()
+    assert other.adopt(int(other.front.index[0])).target.name == "ethos-u85-256"
+
+
+def test_figures_and_effects(study):
+    html = study.plot().html
+    assert html.count('class="wb-study"') == 2 and "<script" not in html
+    table = study.explain()
+    assert set(table["block"]) <= {"blocks.1.0", "blocks.2.0", "blocks.3.0"} and (table["candidates"] > 0).all()
+
+
+def test_cancelled_within_a_second_and_gone_on_with(session, colours, tmp_path):
+    options = {"trials": 3, "space": SPACE, "storage": tmp_path / "c.db", "block": False}
+    study = session.search(colours, **SMALL, **options)
+    start = time.monotonic()
+    study.cancel()
+    assert time.monotonic() - start < 3 and study.status.stage == "cancelled" and not study.store.drivers()
+
+
+def test_what_cannot_be_searched_is_told_before_anything_is_stored(session, colours, tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    from workbench.training import resolve_task
+
+    path, misfit = tmp_path / "never.db", Space((_edits("blocks.0.0", fuse=wb.FuseIBN("blocks.0.0")),))
+    for options, words in (
+        ({"strategy": "hybird"}, "unknown strategy 'hybird'; the nearest is 'hybrid'"),
+        ({"executor": ThreadPoolExecutor(1), "block": False}, "which cannot use this ThreadPoolExecutor"),
+        ({"workers": 0}, "workers is 0"),
+        ({"schedule": {"rate": 1}}, "unknown option of training 'rate'"),
+        ({"space": misfit}, "'fuse' of block blocks.0.0 does not apply"),
+        ({"task": resolve_task(colours)}, "a study names its task"),
+    ):
+        with pytest.raises(InputError, match=words):
+            session.search(**{"task": colours, "storage": path, "block": True, **options})
+    assert not path.exists()
