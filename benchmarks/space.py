@@ -14,8 +14,9 @@ front        losses of choices are drawn (no network is trained): a block has a 
              tightest budget costs. Among even widths; among widths drawn channel by channel, too; with 8ths alone kept
 search       `wb.search.explore_table` on candidates drawn alike from either space: of a slot its kind of edit, then the
              width. Their price is that of `Prices`, their value a stand-in for accuracy: the drawn losses, taken off
-             the logarithm of the parameters, twice. `evaluations` after which the search of the curated space has the
-             hypervolume that the other has at the end
+             the logarithm of the parameters, twice. `told losses`: curation has what a block library would say, the
+             drawn losses off by a factor of 1.35 (one deviation), and prunes by them. `evaluations` after which the
+             search of the curated space has the hypervolume that the other has at the end
 rate         candidates priced a second, the modelling of every choice included
 """
 
@@ -39,7 +40,7 @@ from workbench.graph import Graph
 from workbench.hardware import Target, resolve
 from workbench.search import explore_table
 from workbench.search.fronts import hypervolume
-from workbench.space import Offer, Slot, Space, curated, landscape, prices, uncurated
+from workbench.space import Offer, Prices, Slot, Space, curated, landscape, prices, uncurated
 
 NETWORKS = {"mobilenetv2_100": 96, "efficientnet_b0": 96, "resnet18": 96, "mobilenetv4_conv_small": 224}
 TARGETS = ("ethos-u55-128", "ethos-u65-512", "ethos-u85-1024")
@@ -208,36 +209,33 @@ def kind_of(label: str) -> str:
     return before + narrow if narrow else label
 
 
-def searched(graph: Graph, target: Target, blocks: str, seeds: int) -> tuple[str, float, float]:
+def told(graph: Graph, target: Target, offer: Offer, losses: Losses, seed: int) -> dict[tuple[str, str], float]:
+    """What a block library would say of even widths: the drawn losses, each off by a factor drawn for it."""
+    rng = np.random.default_rng([11, seed])
+    rows = judged(graph, target, offer)
+    return {
+        (block, label): losses.of(block, label, share) * float(rng.lognormal(0, 0.3))
+        for block, choices in rows.items()
+        for label, share, _, _ in choices
+    }
+
+
+def searched(graph: Graph, target: Target, blocks: str, seeds: int, library: bool) -> tuple[str, float, float]:
     """(sizes of both spaces, evaluations, share of seeds that reach it) of the curated space for the hypervolume that
-    the uncurated one has after `EVALUATIONS`.
+    the uncurated one has after `EVALUATIONS`. library: whether curation is told losses, roughly.
     """
-    ratios = expansions(graph)
     offer = Offer(tuple(blocks.split(", ")), network=False)
-    spaces = uncurated(graph, target, offer), curated(graph, target, offer)
-    costs = [prices(space, graph, target) for space in spaces]
-    shares = [
-        [np.array([share_of(slot, k, ratios) for k in range(len(slot.choices))]) for slot in space.slots]
-        for space in spaces
-    ]
-    counts, reached = [], []
+    whole = uncurated(graph, target, offer)
+    whole_cost = prices(whole, graph, target)
+    counts, reached, sizes = [], [], []
     for seed in range(seeds):
         losses = Losses(seed)
-        sides = []
-        for space, cost, share in zip(spaces, costs, shares, strict=True):
-            numbers = candidates(space, POOL, seed)
-            of_choice = [
-                np.array([losses.of(slot.block, c.label, part) for c, part in zip(slot.choices, parts, strict=True)])
-                for slot, parts in zip(space.slots, share, strict=True)
-            ]
-            lost = np.sum([of_choice[s][numbers[:, s]] for s in range(numbers.shape[1])], axis=0)
-            value = 2 * np.log(cost.params(numbers) / graph.params) - lost
-            columns: dict[str, object] = {}
-            for s, slot in enumerate(space.slots):
-                kinds = np.array([kind_of(choice.label) for choice in slot.choices])
-                columns[f"{slot.block} kind"] = kinds[numbers[:, s]]
-                columns[f"{slot.block} width"] = share[s][numbers[:, s]]
-            sides.append((pd.DataFrame(columns), cost.latency_ms(numbers), value))
+        hints = told(graph, target, offer, losses, seed) if library else None
+        kept = curated(graph, target, offer, hints)
+        sides = [
+            side(graph, space, cost, losses, seed)
+            for space, cost in ((whole, whole_cost), (kept, prices(kept, graph, target)))
+        ]
         most = max(price.max() for _, price, _ in sides)
         least = min(np.quantile(value, 0.1) for _, _, value in sides)
         curves = []
@@ -247,8 +245,26 @@ def searched(graph: Graph, target: Target, blocks: str, seeds: int) -> tuple[str
         enough = np.flatnonzero(np.array(curves[1]) >= curves[0][-1])
         counts.append(int(enough[0]) + 1 if len(enough) else EVALUATIONS)
         reached.append(bool(len(enough)))
-    sizes = " -> ".join(f"{float(space.size):.1e}" for space in spaces)
-    return sizes, float(np.mean(counts)), float(np.mean(reached))
+        sizes.append(float(kept.size))
+    return f"{float(whole.size):.1e} -> {np.mean(sizes):.1e}", float(np.mean(counts)), float(np.mean(reached))
+
+
+def side(
+    graph: Graph, space: Space, cost: Prices, losses: Losses, seed: int
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """(table, price, value) of candidates drawn from a space: of each slot the kind of edit and the width."""
+    ratios = expansions(graph)
+    numbers = candidates(space, POOL, seed)
+    columns: dict[str, object] = {}
+    lost = np.zeros(len(numbers))
+    for s, slot in enumerate(space.slots):
+        shares = np.array([share_of(slot, k, ratios) for k in range(len(slot.choices))])
+        kinds = np.array([kind_of(choice.label) for choice in slot.choices])
+        columns[f"{slot.block} kind"], columns[f"{slot.block} width"] = kinds[numbers[:, s]], shares[numbers[:, s]]
+        of_choice = [losses.of(slot.block, c.label, part) for c, part in zip(slot.choices, shares, strict=True)]
+        lost += np.array(of_choice)[numbers[:, s]]
+    value = 2 * np.log(cost.params(numbers) / graph.params) - lost
+    return pd.DataFrame(columns), cost.latency_ms(numbers), value
 
 
 def rate(graph: Graph, target: Target) -> str:
@@ -286,11 +302,12 @@ def say_fronts(graphs: Mapping[str, Graph], settings: int, say: Say) -> None:
 
 def say_searches(graphs: Mapping[str, Graph], seeds: int, say: Say) -> None:
     title = f"evaluations to what the uncurated space has at {EVALUATIONS}"
-    say(f"\n{title:<62}{'mean':>6}{'reached':>10}   {seeds} seeds")
+    say(f"\n{title:<72}{'mean':>6}{'reached':>10}   {seeds} seeds")
     for name, blocks in SEARCHED.items():
         for target in TARGETS if name in graphs else ():
-            spaces, count, reached = searched(graphs[name], resolve(target), blocks, seeds)
-            say(f"{f'{name}, {target}, {spaces}':<62}{count:>6.1f}{reached:>10.0%}")
+            for words, library in (("no losses", False), ("told losses", True)):
+                spaces, count, reached = searched(graphs[name], resolve(target), blocks, seeds, library)
+                say(f"{f'{name}, {target}, {words}, {spaces}':<72}{count:>6.1f}{reached:>10.0%}")
 
 
 def say_rates(graphs: Mapping[str, Graph], say: Say) -> None:
