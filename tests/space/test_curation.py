@@ -11,7 +11,7 @@ from workbench.choices import Bound, choose
 from workbench.errors import InputError
 from workbench.estimators import estimate
 from workbench.hardware import resolve
-from workbench.space import Offer, curated, uncurated
+from workbench.space import Offer, curated, prices, uncurated
 from workbench.space.curation import Cost, beaten_by
 from workbench.transforms import ExpandRatio, compose
 
@@ -181,3 +181,20 @@ def test_the_network_has_slots_of_its_own(graph):
 def test_offers_outside_the_rule_are_refused(options, words):
     with pytest.raises(InputError, match=words):
         Offer(**options)
+
+
+def test_candidates_apply_whole_and_cost_about_their_price():
+    """The network's choices come last: what was tried alone applies together, and every width ends up even."""
+    graph = traced("mobilenetv2_050", 64)
+    space = curated(graph, TARGET, Offer("blocks.[1-3].*", edits=1, widths=4))
+    costs = prices(space, graph, TARGET)
+    rng = np.random.default_rng(0)
+    shape = (12, len(space.slots))
+    candidates = np.where(rng.random(shape) < 0.5, 0, rng.integers(0, space.widths, shape))
+    whole = []
+    for numbers in candidates:
+        steps = space.candidate(numbers).steps(graph, TARGET)
+        whole.append(estimate(steps[-1].graph if steps else graph, TARGET).latency_ms)
+    errors = np.abs(costs.latency_ms(candidates) / whole - 1)
+    assert np.median(errors) < 0.06
+    assert errors.max() < 0.4
