@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 
 from .metrics import DASH, METRICS, UNKNOWN, number_text, percent_text, quantity_text, shape_text, signed_text
@@ -123,7 +124,8 @@ def _unit(name: str) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    return not isinstance(value, bool) and pd.api.types.is_number(value) and bool(value == value)  # not NaN
+    number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    return number and value == value
 
 
 def _plain_text(value: Any) -> str:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+from ..advice import block_words
 from ..estimators import Estimate
 from ..metrics import change_text, metric_text, quantity_text, shape_text
 from .markup import Markup, el, join
@@ -34,7 +35,9 @@ def block_figure(now: Estimate, before: Estimate | None = None, lane: bool = Tru
 
     plot: list[Markup] = [_grid(y, chart) for y in (0.0, 0.5, 1.0)]
     limits = _limits(now)
+    blocks = now.detail.graph.blocks
     for i, row in enumerate(now.blocks.to_dict("records")):
+        row["kind"] = block_words(now.detail.graph, blocks[i])
         plot.append(_column(i, len(names), row, old.get(row["name"]), high, top, chart, limits[i]))
     axis = [_tick(_at(v, chart), f"{v * high:g}{' ms' if v == 1 else ''}") for v in (0.0, 0.5, 1.0)]
     if lane:
