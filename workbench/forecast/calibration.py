@@ -48,14 +48,23 @@ class Calibration:
         return features.unedited_score - float(self.lost(pd.DataFrame([asdict(features)]))[0])
 
     def interval(self, rows: pd.DataFrame) -> np.ndarray:
-        """[n, 2]: of the lost share, 90 %."""
-        return self.regression.interval(_damages(rows, self.names))
+        """[n, 2]: of the lost share, 90 %. Of damages beyond all that was tried no more is known than that they lose what
+        the largest lose: the interval begins there.
+        """
+        every = _damages(rows, self.names)
+        least = self.regression.interval(np.minimum(every, self._most))[:, 0]
+        low, high = self.regression.interval(every).T
+        return np.column_stack([np.minimum(low, least), high])
 
     def beyond(self, rows: pd.DataFrame) -> list[Sequence[str]]:
         """Of each row the damages that exceed all that was tried."""
-        sizes = np.array([SIZES[name] for name in self.names])
-        exceeding = _damages(rows, self.names) > _BEYOND * np.maximum(self.largest, 0) + _NEAR * sizes
+        exceeding = _damages(rows, self.names) > self._most
         return [[name for name, flag in zip(self.names, row, strict=True) if flag] for row in exceeding]
+
+    @property
+    def _most(self) -> np.ndarray:
+        """Of each damage, up to which it counts as tried."""
+        return _BEYOND * self.largest + _NEAR * np.array([SIZES[name] for name in self.names])
 
 
 def calibrate(own: pd.DataFrame, others: pd.DataFrame, names: tuple[str, ...] = DAMAGES) -> Calibration:

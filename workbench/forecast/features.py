@@ -60,7 +60,7 @@ def features_of(before: Graph, after: Graph, unedited_score: float, distance: fl
     count = max(len(old), 1)
     return Features(
         unedited_score,
-        layers=max(0.0, 1 - len(new) / count),
+        layers=max(0, len(old) - len(new)) / count,
         widths=sum(_doublings(a.weight_shape[0], b.weight_shape[0]) for a, b in stayed) / count,
         kernels=sum(_doublings(prod(a.weight_shape[2:]), prod(b.weight_shape[2:])) for a, b in stayed) / count,
         pixels=_doublings(*(prod(graph.inputs[0].shape[2:]) for graph in (before, after))),

@@ -2,7 +2,9 @@
 
     n, p      trained candidates, damages of each (`features.py`)
     u[n, p]   damages
-    y[n]      share of the score that training left lost; w = log(y + c) is regressed, as large losses scatter more
+    y[n]      share of the score that training left lost
+    w[n]      log(y + c), as large losses scatter more; beyond y = d a line goes on as the logarithm did, so that what
+              was never tried is not forecast to lose without bounds
     b[p + 1]  intercept and slopes; slopes >= 0: more damage never forecasts less loss
     m[p + 1]  prior mean of b: what other tasks taught
     s[p + 1]  size of each damage (`features.SIZES`); 1 of the intercept
@@ -30,6 +32,7 @@ __all__ = ["Prior", "Regression", "regress"]
 
 LEVEL = 0.90
 _OFFSET = 0.1  # c: of the score; no training gains more
+_STRAIGHT = 0.3  # d
 _ERROR = 0.2  # r where nothing is known: two hundredths of the score around no loss
 _FEWEST = 3  # candidates from which on leaving one out says something
 _STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)
@@ -64,7 +67,7 @@ class Regression:
 
     def lost(self, damages: np.ndarray) -> np.ndarray:
         """Share of the score expected to be lost [n], of networks with these damages [n, p]."""
-        return np.asarray(np.exp(_with_one(damages) @ self.coefficients) - _OFFSET)
+        return _unscaled(_with_one(damages) @ self.coefficients)
 
     def interval(self, damages: np.ndarray, level: float = LEVEL) -> np.ndarray:
         """[n, 2]: the lost share is between these with a probability of `level`."""
@@ -72,7 +75,7 @@ class Regression:
         half = student.ppf((1 + level) / 2, self.degrees) * self.error
         half = half * np.sqrt(1 + np.einsum("ij,jk,ik->i", x, self.covariance, x))
         middle = x @ self.coefficients
-        return np.asarray(np.exp(np.column_stack([middle - half, middle + half])) - _OFFSET)
+        return _unscaled(np.column_stack([middle - half, middle + half]))
 
     def miss(self, damages: np.ndarray, lost: np.ndarray) -> float:
         """Root of the mean square error on candidates it was not fitted to, on the scale of w."""
@@ -119,7 +122,15 @@ def _solved(x: np.ndarray, w: np.ndarray, prior: Prior, k: float) -> np.ndarray:
 
 def _scaled(lost: np.ndarray) -> np.ndarray:
     """w; gains near c and above count alike."""
-    return np.asarray(np.log(np.maximum(lost + _OFFSET, _OFFSET / 10)))
+    bent = np.log(np.clip(lost, -0.9 * _OFFSET, _STRAIGHT) + _OFFSET)
+    return np.asarray(bent + np.maximum(lost - _STRAIGHT, 0) / (_STRAIGHT + _OFFSET))
+
+
+def _unscaled(w: np.ndarray) -> np.ndarray:
+    """Y."""
+    most = np.log(_STRAIGHT + _OFFSET)
+    bent = np.exp(np.minimum(w, most)) - _OFFSET
+    return np.asarray(bent + np.maximum(w - most, 0) * (_STRAIGHT + _OFFSET))
 
 
 def _with_one(damages: np.ndarray) -> np.ndarray:
