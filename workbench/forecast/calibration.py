@@ -48,8 +48,8 @@ class Calibration:
         return features.unedited_score - float(self.lost(pd.DataFrame([asdict(features)]))[0])
 
     def interval(self, rows: pd.DataFrame) -> np.ndarray:
-        """[n, 2]: of the lost share, 90 %. Of damages beyond all that was tried no more is known than that they lose what
-        the largest lose: the interval begins there.
+        """[n, 2]: of the lost share, 90 %. Of damages beyond all that was tried no more is known than that they lose
+        what the largest lose: the interval begins there.
         """
         every = _damages(rows, self.names)
         least = self.regression.interval(np.minimum(every, self._most))[:, 0]
