@@ -91,25 +91,26 @@ def regress(damages: np.ndarray, lost: np.ndarray, prior: Prior) -> Regression:
     n = len(w)
     k, squares = _STRENGTHS[-1], np.square(w - x @ prior.mean)
     if n >= _FEWEST:
-        errors = {k: _left_out(x, w, prior, k) for k in _STRENGTHS}
-        k = min(errors, key=lambda k: float(np.mean(np.square(errors[k]))))
-        squares = np.square(errors[k]) / (1 + _left_out_leverages(x, prior, k))
+        left_out = {k: _left_out(x, w, prior, k) for k in _STRENGTHS}
+        k = min(left_out, key=lambda k: float(np.mean(np.square(left_out[k][0]))))
+        errors, leverages = left_out[k]
+        squares = np.square(errors) * (1 - leverages)
     error = np.sqrt((squares.sum() + prior.weight * prior.error**2) / (n + prior.weight))
     covariance = np.linalg.inv(x.T @ x + k * np.diag(np.square(prior.size)))
     return Regression(_solved(x, w, prior, k), float(error), max(n + prior.weight - 1, 1.0), covariance)
 
 
-def _left_out(x: np.ndarray, w: np.ndarray, prior: Prior, k: float) -> np.ndarray:
-    """Errors of each candidate forecast by all others [n]."""
-    kept = ~np.eye(len(w), dtype=bool)
-    return np.array([w[i] - x[i] @ _solved(x[rest], w[rest], prior, k) for i, rest in enumerate(kept)])
+def _left_out(x: np.ndarray, w: np.ndarray, prior: Prior, k: float) -> tuple[np.ndarray, np.ndarray]:
+    """Errors of each candidate forecast by all others [n], and its leverage g [n], so that 1 + h = 1 / (1 - g) of it.
 
-
-def _left_out_leverages(x: np.ndarray, prior: Prior, k: float) -> np.ndarray:
-    """H of each candidate by all others [n]."""
-    every = x.T @ x + k * np.diag(np.square(prior.size))
-    others = every - x[:, :, None] * x[:, None, :]  # [n, p + 1, p + 1]
-    return np.einsum("ij,ijk,ik->i", x, np.linalg.inv(others), x)
+    Slopes that are 0 with it are taken to be 0 without it; the rest is exact (Allen 1974, the relationship between
+    variable selection and data augmentation and a method for prediction).
+    """
+    coefficients = _solved(x, w, prior, k)
+    moves = np.array([True, *(coefficients[1:] > 0)])
+    inverse = np.linalg.inv(x[:, moves].T @ x[:, moves] + k * np.diag(np.square(prior.size[moves])))
+    leverages = np.einsum("ij,jk,ik->i", x[:, moves], inverse, x[:, moves])
+    return (w - x @ coefficients) / (1 - leverages), leverages
 
 
 def _solved(x: np.ndarray, w: np.ndarray, prior: Prior, k: float) -> np.ndarray:
