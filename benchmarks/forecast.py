@@ -18,6 +18,7 @@ import argparse
 import json
 import platform
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from datetime import date
 from functools import partial
 from importlib.metadata import version
@@ -27,11 +28,16 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
+import workbench as wb
 from workbench.files import write_atomic
 from workbench.forecast.calibration import calibrate
 from workbench.forecast.evidence import COLUMNS, SHIPPED, write_evidence
+from workbench.forecast.features import features_of
+from workbench.recipe import from_step
+from workbench.transforms import compose
 
 HERE = Path(__file__).parent
+TARGET = "ethos-u85-1024"  # that ledgers are planned for
 CALIBRATING, FEW, SPLITS = 20, 5, 100
 STAGES, ANSWERS = ("carried", "fitted"), ("accuracy", "loss", "distance")
 # rows to calibrate by, rows held out -> the share of the score that each of these is expected to lose
@@ -39,33 +45,23 @@ Forecaster = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def evidence_of(ledger: pd.DataFrame) -> pd.DataFrame:
-    """The candidates of a ledger as the package keeps them, rows in the ledger's order; scores are of val."""
+    """The candidates of a ledger as the package keeps them, rows in the ledger's order; scores are of val.
+
+    What the transforms of a row make of the network's graph is planned here, as it was when the ledger was made.
+    """
+    target, network, pixels = wb.Target.ethos_u(TARGET), ledger.network[0], int(ledger.pixels[0])
+    graph = wb.open(network, target=target, input_size=(3, pixels, pixels)).graph
     baselines = ledger[ledger.kind == "baseline"].set_index("seed")
-    scores = pd.DataFrame([json.loads(text) for text in ledger.zero_shot])
-    unedited_scores = scores[ledger.kind == "baseline"].iloc[0]
-    own = baselines.reindex(ledger.seed).reset_index(drop=True)  # of each row the unedited network of its seed
-    rows = pd.DataFrame(
-        {
-            "task": ledger.task,
-            "data": ledger.task,
-            "network": own.graph,
-            "graph": ledger.graph,
-            "transforms": ledger.transforms,
-            "seed": ledger.seed,
-            "epochs": ledger.epochs,
-            "pictures": np.nan,
-            "unedited_score": own.carried_accuracy,
-            "unedited_macs": own.macs,
-            "unedited_naswot": unedited_scores.naswot,
-            "unedited_zico": unedited_scores.zico,
-            "macs": ledger.macs,
-            "naswot": scores.naswot,
-            "zico": scores.zico,
-            "distance": ledger.carried_distance,
-            "score": ledger.val_accuracy,
-        }
-    )
-    return rows[list(COLUMNS)]
+    unedited = baselines.reindex(ledger.seed)  # of each row, that of its seed
+    rows = []
+    for row, before in zip(ledger.to_dict("records"), unedited.to_dict("records"), strict=True):
+        steps = compose([from_step(step) for step in json.loads(row["transforms"])], graph, target)
+        after = steps[-1].graph if steps else graph
+        features = features_of(graph, after, before["carried_accuracy"], row["carried_distance"])
+        labels = {name: row[name] for name in ("task", "graph", "transforms", "seed", "epochs")}
+        digests = {"data": row["task"], "network": baselines.graph.iloc[0]}
+        rows.append(labels | digests | asdict(features) | {"pictures": np.nan, "score": row["val_accuracy"]})
+    return pd.DataFrame(rows)[list(COLUMNS)]
 
 
 def lost_of(rows: pd.DataFrame) -> np.ndarray:
@@ -151,8 +147,8 @@ def seeds(ledger: pd.DataFrame) -> str:
     """What two seeds of the same candidates agree on."""
     edited = ledger[ledger.kind != "baseline"]
     table = edited.pivot_table(index="graph", columns="seed", values="val_accuracy").dropna()
-    if len(table) < 3 or table.shape[1] < 2:
-        return f"  two seeds: {len(table)} candidates have several, too few to say"
+    if len(table) < 5 or table.shape[1] < 2:
+        return "  two seeds: too few candidates have several to say"
     first, second = -table.to_numpy()[:, 0], -table.to_numpy()[:, 1]
     best = best_of(first)
     error = 100 * np.abs(first - first.mean() - (second - second.mean())).mean()

@@ -1,20 +1,19 @@
 """What is drawn from a truth that is known is forecast as that truth says, and as surely as there is evidence."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import workbench as wb
 from workbench.errors import FileFormatError
-from workbench.forecast import Features, Question, forecast
+from workbench.forecast import Question, forecast
 from workbench.forecast.calibration import ENOUGH, calibrate
 from workbench.forecast.evidence import COLUMNS, SHIPPED, evidence, keep, read_evidence, write_evidence
-from workbench.forecast.features import FIGURES, damages
+from workbench.forecast.features import DAMAGES, Features, features_of
+from workbench.graph import Graph, Op
 
-UNEDITED = {"score": 0.9, "macs": 5e7, "naswot": 420.0, "zico": 600.0}
 LABELS = {"network": "n0", "transforms": "[]", "seed": 0, "epochs": 2, "pictures": 500}
 
 
@@ -23,18 +22,18 @@ def drawn(count, seed, noise=0.01, task="garments", size=1.0):
     of its arithmetic, and what chance adds. size: of the damages.
     """
     rng = np.random.default_rng(seed)
-    gone, doubled = size * rng.uniform(0, 0.3, count), size * rng.uniform(-0.5, 2, count)
+    gone, doubled = size * rng.uniform(0, 0.3, count), size * rng.uniform(0, 2, count)
     lost = 0.02 + 0.2 * gone + 0.02 * doubled + noise * rng.normal(size=count)
-    rows = pd.DataFrame({f"unedited_{name}": value for name, value in UNEDITED.items()}, index=range(count))
+    rows = pd.DataFrame({name: 0.0 for name in DAMAGES}, index=range(count))
     rows = rows.assign(
-        macs=5e7 * 2**doubled, naswot=420 * (1 - gone / 5), zico=600 * (1 - gone), distance=10 * gone, score=0.9 - lost,
+        layers=gone, widths=gone / 5, macs=doubled, distance=gone, unedited_score=0.9, score=0.9 - lost,
         graph=[f"g{seed}-{i}" for i in range(count)], **LABELS,
     )  # fmt: skip
     return rows.assign(task=task, data=task)[list(COLUMNS)]
 
 
 def features(rows, number=0):
-    return Features(**{name: float(rows[name].iloc[number]) for name in FIGURES})
+    return Features(**{name: float(rows[name].iloc[number]) for name in ("unedited_score", *DAMAGES)})
 
 
 def question(own, others):
@@ -81,25 +80,25 @@ def test_more_evidence_narrows():
 @given(
     seed=st.integers(0, 10**6),
     count=st.integers(0, 30),
-    worse=st.sampled_from([("distance", 2.0), ("macs", 1.5), ("zico", 0.8), ("naswot", 0.9)]),
+    worse=st.sampled_from(DAMAGES),
+    by=st.floats(0.1, 3.0),
 )
-def test_more_damage_never_loses_less(seed, count, worse):
+def test_more_damage_never_loses_less(seed, count, worse, by):
     """Whatever was tried, chance alone included."""
     calibration = calibrate(drawn(count, seed, noise=0.2), NOTHING)
     rows = drawn(10, seed + 1)
-    name, factor = worse
-    more = rows.assign(**{name: rows[name] * factor})
+    more = rows.assign(**{worse: rows[worse] + by})
     assert (calibration.lost(more) >= calibration.lost(rows) - 1e-9).all()
     low, high = calibration.interval(rows).T
     assert (low <= calibration.lost(rows)).all() and (calibration.lost(rows) <= high).all()
 
 
 def test_beyond_what_was_tried_it_is_wider_and_says_so():
-    own, far = drawn(20, 0), drawn(20, 1, size=6.0)
-    number = int(np.argmin(far.zico))
+    own, far = drawn(20, 0), drawn(20, 1, size=3.0)
+    number = int(np.argmax(far.layers))
     near, beyond = (forecast(question(own, NOTHING), features(rows, i)) for rows, i in ((own, 0), (far, number)))
     assert near.complete and near.based_on == "based on 20 candidates trained on garments"
-    assert not beyond.complete and "what is gone of its layers (ZiCo)" in beyond.based_on
+    assert not beyond.complete and "the layers that are gone" in beyond.based_on
     assert beyond.based_on.endswith("all tried")
     assert np.ptp(beyond.interval) > 1.5 * np.ptp(near.interval)
 
@@ -118,13 +117,6 @@ def test_what_other_tasks_taught_is_all_there_is_before_the_first_and_less_with_
     assert widths[0] > widths[2]
 
 
-def test_scores_a_network_has_no_layers_for_are_taken_to_stay():
-    own = drawn(20, 0)
-    without = replace(features(own), zico=float("nan"), unedited_zico=float("nan"))
-    same = replace(features(own), zico=UNEDITED["zico"])
-    assert forecast(question(own, NOTHING), without).score == forecast(question(own, NOTHING), same).score
-
-
 def test_steps_share_out_the_loss():
     own = drawn(20, 0)
     table = forecast(question(own, NOTHING), features(own), [("fused", features(own, 1)), ("all", features(own))]).parts
@@ -133,9 +125,18 @@ def test_steps_share_out_the_loss():
     assert table.loss.sum() == pytest.approx(0.9 - foretold.score)
 
 
-def test_damages_of_an_unedited_network_are_none():
-    row = drawn(1, 0).assign(distance=0.0, **{name: UNEDITED[name] for name in ("macs", "naswot", "zico")})
-    assert (damages(row) == 0).all()
+def test_damages_are_what_was_done_to_the_network():
+    session = wb.open("mobilenetv2_050", target="ethos-u65-512", input_size=(3, 64, 64))
+    graph = session.graph
+    assert features_of(graph, graph, 0.9, 0.0) == Features(0.9)
+    layers = sum(op.kind in ("conv2d", "linear") for op in graph.ops)
+    fused = features_of(graph, session.apply(wb.FuseIBN("blocks.1.0")).graph, 0.9, 0.1)
+    assert fused.layers == pytest.approx(1 / layers) and fused.macs > 0 == fused.widths
+    assert fused.distance == pytest.approx(np.log(3))
+    narrow = features_of(graph, session.apply(wb.DepthMultiplier(0.5)).graph, 0.9, 0.0)
+    assert 0.7 < narrow.widths <= 1 and narrow.layers == narrow.macs == 0  # the classes stay as many
+    picture, smaller = (Graph((Op("x", "input", (), (1, 3, side, side)),), ("x",)) for side in (32, 16))
+    assert features_of(picture, smaller, 0.9, 0.0) == Features(0.9, pixels=2.0)
 
 
 def test_trained_candidates_are_kept_whole_and_damage_is_told(tmp_path):
@@ -150,6 +151,6 @@ def test_trained_candidates_are_kept_whole_and_damage_is_told(tmp_path):
     (tmp_path / "cut.parquet").write_bytes(file.read_bytes()[:-20])
     with pytest.raises(FileFormatError, match=r"cut\.parquet is no whole table of trained candidates; delete it"):
         read_evidence(tmp_path / "cut.parquet")
-    drawn(2, 0).drop(columns="zico").to_parquet(tmp_path / "less.parquet")
-    with pytest.raises(FileFormatError, match="has no column 'zico', as trained candidates have"):
+    drawn(2, 0).drop(columns="widths").to_parquet(tmp_path / "less.parquet")
+    with pytest.raises(FileFormatError, match="has no column 'widths', as trained candidates have"):
         read_evidence(tmp_path / "less.parquet")

@@ -10,9 +10,9 @@ from ..errors import InputError
 from ..training import Task, prepared
 from ..training.scoring import logits
 
-__all__ = ["PICTURES", "Outputs", "distance_between", "outputs_of"]
+__all__ = ["Outputs", "distance_between", "outputs_of"]
 
-PICTURES = 256  # of the training part; nobody needs to know their labels
+_PICTURES = 256  # of the training part; nobody needs to know their labels
 _BATCH = 64
 
 Outputs = tuple[Any, ...]  # of a network, a batch each
@@ -21,7 +21,7 @@ Outputs = tuple[Any, ...]  # of a network, a batch each
 def outputs_of(module: nn.Module, task: Task, size: tuple[int, int, int]) -> Outputs:
     """Of a module that reads pictures of `size`, (channels, height, width), to training pictures spread over all."""
     total = task.count("train")
-    rows = np.unique(np.linspace(0, total - 1, min(PICTURES, total)).round().astype(int))
+    rows = np.unique(np.linspace(0, total - 1, min(_PICTURES, total)).round().astype(int))
     outputs = []
     for start in range(0, len(rows), _BATCH):
         pictures, _ = task.batch("train", rows[start : start + _BATCH], size[1:])

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
-from .features import DAMAGES, SIZES, Features, damages
+from .features import DAMAGES, SIZES, Features
 from .regression import Prior, Regression, regress
 
 __all__ = ["ENOUGH", "Calibration", "calibrate"]
@@ -40,31 +40,44 @@ class Calibration:
     tasks: int
 
     def lost(self, rows: pd.DataFrame) -> np.ndarray:
-        """Share of the score that training is expected to leave lost [n]. rows: with the columns of `Features.row`."""
-        return self.regression.lost(damages(rows, self.names))
+        """Share of the score that training is expected to leave lost [n]. rows: with the damages as columns."""
+        return self.regression.lost(_damages(rows, self.names))
 
     def expected(self, features: Features) -> float:
         """The score expected of one network, not confined to 0 to 1."""
         return features.unedited_score - float(self.lost(pd.DataFrame([asdict(features)]))[0])
 
     def interval(self, rows: pd.DataFrame) -> np.ndarray:
-        """[n, 2]: of the lost share, 90 %."""
-        return self.regression.interval(damages(rows, self.names))
+        """[n, 2]: of the lost share, 90 %. Of damages beyond all that was tried no more is known than that they lose
+        what the largest lose: the interval begins there.
+        """
+        every = _damages(rows, self.names)
+        least = self.regression.interval(np.minimum(every, self._most))[:, 0]
+        low, high = self.regression.interval(every).T
+        return np.column_stack([np.minimum(low, least), high])
 
     def beyond(self, rows: pd.DataFrame) -> list[Sequence[str]]:
         """Of each row the damages that exceed all that was tried."""
-        sizes = np.array([SIZES[name] for name in self.names])
-        exceeding = damages(rows, self.names) > _BEYOND * np.maximum(self.largest, 0) + _NEAR * sizes
+        exceeding = _damages(rows, self.names) > self._most
         return [[name for name, flag in zip(self.names, row, strict=True) if flag] for row in exceeding]
+
+    @property
+    def _most(self) -> np.ndarray:
+        """Of each damage, up to which it counts as tried."""
+        return _BEYOND * self.largest + _NEAR * np.array([SIZES[name] for name in self.names])
 
 
 def calibrate(own: pd.DataFrame, others: pd.DataFrame, names: tuple[str, ...] = DAMAGES) -> Calibration:
     """The calibration by trained candidates, rows with the columns `evidence.COLUMNS`. names: damages to go by."""
     prior = _prior(others, names)
-    regression = regress(damages(own, names), _lost(own), prior)
-    tried = damages(pd.concat([own, others]), names)
+    regression = regress(_damages(own, names), _lost(own), prior)
+    tried = _damages(pd.concat([own, others]), names)
     largest = tried.max(axis=0) if len(tried) else np.zeros(len(names))
     return Calibration(names, regression, largest, len(own), len(others), _tasks(others).nunique())
+
+
+def _damages(rows: pd.DataFrame, names: tuple[str, ...]) -> np.ndarray:
+    return rows[list(names)].to_numpy(float)
 
 
 def _lost(rows: pd.DataFrame) -> np.ndarray:
@@ -81,7 +94,7 @@ def _prior(others: pd.DataFrame, names: tuple[str, ...]) -> Prior:
     none = Prior.none(np.array([SIZES[name] for name in names]))
     if not len(others):
         return none
-    taught = regress(damages(others, names), _lost(others), none)
+    taught = regress(_damages(others, names), _lost(others), none)
     tasks = _tasks(others)
     errors = [taught.error * _TRANSFER]
     if tasks.nunique() > 1:
@@ -92,5 +105,5 @@ def _prior(others: pd.DataFrame, names: tuple[str, ...]) -> Prior:
 
 def _error(rest: pd.DataFrame, held: pd.DataFrame, prior: Prior, names: tuple[str, ...]) -> float:
     """Root of the mean square error on a task that was held out."""
-    regression = regress(damages(rest, names), _lost(rest), prior)
-    return regression.miss(damages(held, names), _lost(held))
+    regression = regress(_damages(rest, names), _lost(rest), prior)
+    return regression.miss(_damages(held, names), _lost(held))

@@ -9,8 +9,9 @@
     transforms       JSON list, entries as in a recipe's steps
     seed, epochs     of the training
     pictures         for validation, that every score is of
+    unedited_score   of the network before the edits
     score            after training
-    and the columns `FIGURES` of `features.py`
+    and the damages of `features.py`
 """
 
 from collections.abc import Mapping
@@ -26,13 +27,13 @@ import pandas as pd
 from ..errors import FileFormatError
 from ..estimators.file_stamps import folder_stamp
 from ..files import home, write_atomic
-from .features import FIGURES
+from .features import DAMAGES
 
 __all__ = ["COLUMNS", "SHIPPED", "evidence", "evidence_folder", "keep", "read_evidence", "write_evidence"]
 
 SHIPPED = Path(str(files(__package__))) / "data" / "evidence.parquet"
 _LABELS = ("task", "data", "network", "graph", "transforms")
-COLUMNS = (*_LABELS, "seed", "epochs", "pictures", *FIGURES, "score")
+COLUMNS = (*_LABELS, "seed", "epochs", "pictures", *DAMAGES, "unedited_score", "score")
 
 
 def evidence_folder() -> Path:

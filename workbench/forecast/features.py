@@ -1,70 +1,78 @@
-"""What is measured of an edited network before it is trained, and how it says what training will leave lost.
+"""What is measured of an edited network before it is trained: damages, which say what training will leave lost.
 
-    figures   as measured, of the edited network and of the unedited one; columns of all evidence (`evidence.py`)
-    damages   the same held against each other, without a unit; more damage never means less loss
+Each is 0 of the network before the edits, and at least 0; more of it never means less loss.
 
-Chosen on ledgers of trained candidates (`benchmarks/forecast.py`). What training does not bring back are layers that
-are gone and narrowed ones: ZiCo, a sum over layers of the logarithms of sums over weights, counts both, NASWOT the
-activations. Of two networks equal in that, the one with more arithmetic has more dense layers whose weights come from
-least squares, and lacks more. What an edit does to the answers before anything is trained says little beside these; it
-is there for edits that leave all layers as they are.
+    layers     share of the convolutions and linear layers that are gone, new ones set off against them
+    widths     doublings by which layers that stayed were narrowed, mean over all layers
+    kernels    doublings by which their taps became fewer, mean over all layers
+    pixels     doublings by which the picture became smaller
+    macs       doublings by which the multiply-accumulates became more: dense layers whose weights are all new
+    distance   log(1 + d / 0.05), d the distance of the answers from those of the network before the edits, weights as
+               `build()` carries them, mean over training pictures (`Task.distances`)
+
+Chosen on ledgers of trained candidates (`benchmarks/forecast.py`): what training does not bring back in a few epochs is
+what is gone of depth and width, and what is new. How far the answers are off before it says little beside that, of
+fitted weights as of carried ones: what is broken is mended. Zero-shot scores rank by the same depth and width, and less
+well. The distance counts for edits that leave all layers as they are.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+from math import log1p, log2, prod
 
-import numpy as np
-import pandas as pd
+from ..graph import Graph, Op
+from ..graph.kinds import PLAIN_LAYERS
 
-__all__ = ["DAMAGES", "FIGURES", "SIZES", "Features", "damages"]
-
-DAMAGES = ("zico", "naswot", "macs", "distance")
+__all__ = ["DAMAGES", "SIZES", "Features", "features_of"]
 
 # A size of each damage that matters, as far as is known before any candidate was trained.
-SIZES = {"zico": 0.1, "naswot": 0.03, "macs": 0.5, "distance": 2.0}
+SIZES = {"layers": 0.1, "widths": 0.1, "kernels": 0.1, "pixels": 0.5, "macs": 0.5, "distance": 6.0}
+DAMAGES = tuple(SIZES)
 
-_NATS = 0.05  # distances count by their logarithm above this
+_NATS = 0.05
 
 
 @dataclass(frozen=True)
 class Features:
-    """Of an edited network, and of the network before the edits ("unedited").
-
-    score: on the pictures for validation, of the unedited network. macs: multiply-accumulates. naswot, zico: of the
-    architecture (`zero_shot`); nan where a network has no layers for them. distance: of the answers to training
-    pictures from the unedited network's, weights as `build()` carries them, mean over pictures (`Task.distances`).
-    """
+    """Damages of an edited network. unedited_score: of the network before the edits, on the pictures for validation."""
 
     unedited_score: float
-    unedited_macs: float
-    unedited_naswot: float
-    unedited_zico: float
-    macs: float
-    naswot: float
-    zico: float
-    distance: float
-
-    @property
-    def of_unedited(self) -> "Features":
-        """Those of the network before the edits."""
-        macs, naswot, zico = self.unedited_macs, self.unedited_naswot, self.unedited_zico
-        return replace(self, macs=macs, naswot=naswot, zico=zico, distance=0.0)
+    layers: float = 0.0
+    widths: float = 0.0
+    kernels: float = 0.0
+    pixels: float = 0.0
+    macs: float = 0.0
+    distance: float = 0.0
 
 
-FIGURES = tuple(figure.name for figure in fields(Features))
+assert {"unedited_score", *DAMAGES} == {figure.name for figure in fields(Features)}
 
 
-def damages(rows: pd.DataFrame, names: tuple[str, ...] = DAMAGES) -> np.ndarray:
-    """[n, names] of rows with the columns `FIGURES`. zico, naswot: share that is gone; macs: doublings; distance: its
-    logarithm. What is gained counts below zero. Scores that a network has no layers for are taken to stay.
+def features_of(before: Graph, after: Graph, unedited_score: float, distance: float) -> Features:
+    """Of the networks before and after edits, and the distance d of their answers.
 
-    >>> row = dict.fromkeys(FIGURES, 1.0) | {"macs": 2.0, "zico": 0.75, "distance": 0.0}
-    >>> damages(pd.DataFrame([row]))
-    array([[0.25, 0.  , 1.  , 0.  ]])
+    >>> from workbench.graph import Op
+    >>> picture = Graph((Op("x", "input", (), (1, 3, 32, 32)),), ("x",))
+    >>> features_of(picture, picture, 0.9, 0.0) == Features(0.9)
+    True
     """
-    columns = {
-        "zico": (1 - rows["zico"] / rows["unedited_zico"]).fillna(0.0),
-        "naswot": (1 - rows["naswot"] / rows["unedited_naswot"]).fillna(0.0),
-        "macs": np.log2(rows["macs"] / rows["unedited_macs"]),
-        "distance": np.log1p(rows["distance"] / _NATS),
-    }
-    return np.column_stack([np.asarray(columns[name], float) for name in names])
+    old, new = _layers(before), _layers(after)
+    stayed = [(op, new[name]) for name, op in old.items() if name in new]
+    count = max(len(old), 1)
+    return Features(
+        unedited_score,
+        layers=max(0, len(old) - len(new)) / count,
+        widths=sum(_doublings(a.weight_shape[0], b.weight_shape[0]) for a, b in stayed) / count,
+        kernels=sum(_doublings(prod(a.weight_shape[2:]), prod(b.weight_shape[2:])) for a, b in stayed) / count,
+        pixels=_doublings(*(prod(graph.inputs[0].shape[2:]) for graph in (before, after))),
+        macs=_doublings(after.macs, before.macs),
+        distance=log1p(max(distance, 0.0) / _NATS),
+    )
+
+
+def _layers(graph: Graph) -> dict[str, Op]:
+    return {op.name: op for op in graph.ops if op.kind in PLAIN_LAYERS and op.param("weight") is not None}
+
+
+def _doublings(more: int, less: int) -> float:
+    """How often `less` doubles to `more`; 0 where it is no less."""
+    return log2(more / less) if more > less > 0 else 0.0

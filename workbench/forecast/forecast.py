@@ -15,10 +15,12 @@ __all__ = ["Forecast", "Question", "forecast", "forecast_unedited"]
 
 # What damages are, in words.
 _WORDS = {
-    "zico": "what is gone of its layers (ZiCo)",
-    "naswot": "what is gone of its activations (NASWOT)",
-    "macs": "what is added to its multiply-accumulates",
-    "distance": "the distance of its answers",
+    "layers": "the layers that are gone",
+    "widths": "the widths that are gone",
+    "kernels": "the taps of kernels that are gone",
+    "pixels": "the pixels that are gone",
+    "macs": "the added multiply-accumulates",
+    "distance": "the distance of the answers before training",
 }
 
 
@@ -115,7 +117,7 @@ def _parts(
     """What each step adds to the loss; what is lost without any is shared out in proportion."""
     if not steps:
         return _table((), ())
-    rows = pd.DataFrame([asdict(features.of_unedited), *(asdict(after) for _, after in steps)])
+    rows = pd.DataFrame([asdict(Features(features.unedited_score)), *(asdict(after) for _, after in steps)])
     added = np.diff(calibration.lost(rows))
     share = np.abs(added) + 1e-9
     return _table([change for change, _ in steps], added + (lost - added.sum()) * share / share.sum())

@@ -2,7 +2,9 @@
 
     n, p      trained candidates, damages of each (`features.py`)
     u[n, p]   damages
-    y[n]      share of the score that training left lost; w = log(y + c) is regressed, as large losses scatter more
+    y[n]      share of the score that training left lost
+    w[n]      log(y + c), as large losses scatter more; beyond y = d a line goes on as the logarithm did, so that what
+              was never tried is not forecast to lose without bounds
     b[p + 1]  intercept and slopes; slopes >= 0: more damage never forecasts less loss
     m[p + 1]  prior mean of b: what other tasks taught
     s[p + 1]  size of each damage (`features.SIZES`); 1 of the intercept
@@ -30,6 +32,7 @@ __all__ = ["Prior", "Regression", "regress"]
 
 LEVEL = 0.90
 _OFFSET = 0.1  # c: of the score; no training gains more
+_STRAIGHT = 0.3  # d
 _ERROR = 0.2  # r where nothing is known: two hundredths of the score around no loss
 _FEWEST = 3  # candidates from which on leaving one out says something
 _STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)
@@ -64,7 +67,7 @@ class Regression:
 
     def lost(self, damages: np.ndarray) -> np.ndarray:
         """Share of the score expected to be lost [n], of networks with these damages [n, p]."""
-        return np.asarray(np.exp(_with_one(damages) @ self.coefficients) - _OFFSET)
+        return _unscaled(_with_one(damages) @ self.coefficients)
 
     def interval(self, damages: np.ndarray, level: float = LEVEL) -> np.ndarray:
         """[n, 2]: the lost share is between these with a probability of `level`."""
@@ -72,7 +75,7 @@ class Regression:
         half = student.ppf((1 + level) / 2, self.degrees) * self.error
         half = half * np.sqrt(1 + np.einsum("ij,jk,ik->i", x, self.covariance, x))
         middle = x @ self.coefficients
-        return np.asarray(np.exp(np.column_stack([middle - half, middle + half])) - _OFFSET)
+        return _unscaled(np.column_stack([middle - half, middle + half]))
 
     def miss(self, damages: np.ndarray, lost: np.ndarray) -> float:
         """Root of the mean square error on candidates it was not fitted to, on the scale of w."""
@@ -88,25 +91,26 @@ def regress(damages: np.ndarray, lost: np.ndarray, prior: Prior) -> Regression:
     n = len(w)
     k, squares = _STRENGTHS[-1], np.square(w - x @ prior.mean)
     if n >= _FEWEST:
-        errors = {k: _left_out(x, w, prior, k) for k in _STRENGTHS}
-        k = min(errors, key=lambda k: float(np.mean(np.square(errors[k]))))
-        squares = np.square(errors[k]) / (1 + _left_out_leverages(x, prior, k))
+        left_out = {k: _left_out(x, w, prior, k) for k in _STRENGTHS}
+        k = min(left_out, key=lambda k: float(np.mean(np.square(left_out[k][0]))))
+        errors, leverages = left_out[k]
+        squares = np.square(errors) * (1 - leverages)
     error = np.sqrt((squares.sum() + prior.weight * prior.error**2) / (n + prior.weight))
     covariance = np.linalg.inv(x.T @ x + k * np.diag(np.square(prior.size)))
     return Regression(_solved(x, w, prior, k), float(error), max(n + prior.weight - 1, 1.0), covariance)
 
 
-def _left_out(x: np.ndarray, w: np.ndarray, prior: Prior, k: float) -> np.ndarray:
-    """Errors of each candidate forecast by all others [n]."""
-    kept = ~np.eye(len(w), dtype=bool)
-    return np.array([w[i] - x[i] @ _solved(x[rest], w[rest], prior, k) for i, rest in enumerate(kept)])
+def _left_out(x: np.ndarray, w: np.ndarray, prior: Prior, k: float) -> tuple[np.ndarray, np.ndarray]:
+    """Errors of each candidate forecast by all others [n], and its leverage g [n], so that 1 + h = 1 / (1 - g) of it.
 
-
-def _left_out_leverages(x: np.ndarray, prior: Prior, k: float) -> np.ndarray:
-    """H of each candidate by all others [n]."""
-    every = x.T @ x + k * np.diag(np.square(prior.size))
-    others = every - x[:, :, None] * x[:, None, :]  # [n, p + 1, p + 1]
-    return np.einsum("ij,ijk,ik->i", x, np.linalg.inv(others), x)
+    Slopes that are 0 with it are taken to be 0 without it; the rest is exact (Allen 1974, the relationship between
+    variable selection and data augmentation and a method for prediction).
+    """
+    coefficients = _solved(x, w, prior, k)
+    moves = np.array([True, *(coefficients[1:] > 0)])
+    inverse = np.linalg.inv(x[:, moves].T @ x[:, moves] + k * np.diag(np.square(prior.size[moves])))
+    leverages = np.einsum("ij,jk,ik->i", x[:, moves], inverse, x[:, moves])
+    return (w - x @ coefficients) / (1 - leverages), leverages
 
 
 def _solved(x: np.ndarray, w: np.ndarray, prior: Prior, k: float) -> np.ndarray:
@@ -119,7 +123,15 @@ def _solved(x: np.ndarray, w: np.ndarray, prior: Prior, k: float) -> np.ndarray:
 
 def _scaled(lost: np.ndarray) -> np.ndarray:
     """w; gains near c and above count alike."""
-    return np.asarray(np.log(np.maximum(lost + _OFFSET, _OFFSET / 10)))
+    bent = np.log(np.clip(lost, -0.9 * _OFFSET, _STRAIGHT) + _OFFSET)
+    return np.asarray(bent + np.maximum(lost - _STRAIGHT, 0) / (_STRAIGHT + _OFFSET))
+
+
+def _unscaled(w: np.ndarray) -> np.ndarray:
+    """Y."""
+    most = np.log(_STRAIGHT + _OFFSET)
+    bent = np.exp(np.minimum(w, most)) - _OFFSET
+    return np.asarray(bent + np.maximum(w - most, 0) * (_STRAIGHT + _OFFSET))
 
 
 def _with_one(damages: np.ndarray) -> np.ndarray:

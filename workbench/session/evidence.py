@@ -1,6 +1,7 @@
 """Trained candidates kept, for forecasts of the next ones."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 
 from ..errors import WorkbenchError
@@ -22,21 +23,18 @@ def keep_trained(before: State, trained: State, data: Task, schedule: Schedule) 
     steps = edited.steps[len(edited.steps) - len(edited.plans_since_learned) :]
     score = trained.learned_score
     assert score is not None and score.pictures is not None, "training judges every epoch"
-    try:
-        features = unedited_of(before, data).features(edited)
-    except WorkbenchError:  # initial weights, or answers that cannot be compared, teach no forecast
-        return
-    keep(
-        {
-            "task": data.name,
-            "data": data.digest,
-            "network": before.graph.digest,
-            "graph": edited.graph.digest,
-            "transforms": json.dumps([to_step(step.transform) for step in steps]),
-            "seed": schedule.seed,
-            "epochs": schedule.epochs,
-            "pictures": score.pictures,
-            **asdict(features),
-            "score": score.value,
-        }
-    )
+    row = {
+        "task": data.name,
+        "data": data.digest,
+        "network": before.graph.digest,
+        "graph": edited.graph.digest,
+        "transforms": json.dumps([to_step(step.transform) for step in steps]),
+        "seed": schedule.seed,
+        "epochs": schedule.epochs,
+        "pictures": score.pictures,
+        "score": score.value,
+    }
+    # What has no forecast (initial weights, answers that cannot be compared) teaches none, and what was trained is not
+    # lost where the disk is full.
+    with suppress(WorkbenchError):
+        keep(row | asdict(unedited_of(before, data).features(edited)))

@@ -16,20 +16,19 @@ from torch import nn
 from ..errors import InputError
 from ..files import home, write_atomic
 from ..forecast import Features
-from ..forecast.answers import PICTURES, Outputs, distance_between, outputs_of
-from ..forecast.zero_shot import quick_scores
+from ..forecast.answers import Outputs, distance_between, outputs_of
+from ..forecast.features import features_of
 from ..state import Base, Change, State, tensors_of
 from ..surgery import build_state
 from ..surgery.carry_out import carry_out
 from ..training import Task, score
 from ..training.checkpoints import digest_of
 from ..training.scoring import logits
-from .learning import images_of, learned_on, size_of
+from .learning import learned_on, size_of
 
 __all__ = ["Unedited", "unedited_of"]
 
 _FORMAT = 1  # figures of another one are measured again
-_SCORED = 32  # of the training pictures, that zero-shot scores are of
 _MOST_KEPT = 2  # each holds a module
 _KEPT: "OrderedDict[tuple[Base, tuple[Change, ...], str], Unedited]" = OrderedDict()
 
@@ -44,10 +43,10 @@ class Unedited:
     data: Task
     module: nn.Module
 
-    @property
+    @cached_property
     def score(self) -> float:
         """On the pictures for validation."""
-        return self._figures["score"]
+        return self._kept("", lambda: {"score": score(self.module, self.data, size_of(self.state)).value})["score"]
 
     def features(self, edited: State) -> Features:
         """Of a network edited from this one."""
@@ -56,21 +55,10 @@ class Unedited:
             module, rules = copy.deepcopy(self.module), edited.base.width_rules
             carry_out(module, self.state.graph, edited.plans_since_learned, None, width_rules=rules)
             outputs = outputs_of(module, self.data, size_of(edited))
-            scores = quick_scores(module, images_of(edited, self.data, PICTURES)[:_SCORED])
-            return {"distance": distance_between(outputs, self._outputs, self.data)} | scores
+            return {"distance": distance_between(outputs, self._outputs, self.data)}
 
-        own = {f"unedited_{name}": value for name, value in self._figures.items()}
-        macs = {"unedited_macs": self.state.graph.macs, "macs": edited.graph.macs}
-        return Features(**own, **macs, **self._kept(repr(edited.plans_since_learned), measured))
-
-    @cached_property
-    def _figures(self) -> Figures:
-        def measured() -> Figures:
-            images = images_of(self.state, self.data, PICTURES)[:_SCORED]
-            judged = score(self.module, self.data, size_of(self.state))
-            return {"score": judged.value} | quick_scores(self.module, images)
-
-        return self._kept("", measured)
+        distance = self._kept(repr(edited.plans_since_learned), measured)["distance"]
+        return features_of(self.state.graph, edited.graph, self.score, distance)
 
     @cached_property
     def _outputs(self) -> Outputs:

@@ -25,7 +25,7 @@ from ...graph.trace import trace
 from . import activations, features, gradients
 from .drawn import drawn_anew
 
-__all__ = ["TOGETHER", "quick_scores", "rank_together", "zero_shot"]
+__all__ = ["TOGETHER", "rank_together", "zero_shot"]
 
 # One of each idea, chosen before any truth was looked at: regions, gradients between batches, and AZ-NAS's four.
 TOGETHER = ("naswot", "zico", "expressivity", "progressivity", "trainability", "macs")
@@ -44,7 +44,11 @@ def zero_shot(module: nn.Module, images: Tensor) -> dict[str, float]:
     >>> sorted(scores)[:4], scores["params"]
     (['expressivity', 'grad_norm', 'jacov', 'macs'], 469688.0)
     """
-    _check(images)
+    if images.dim() != 4 or len(images) < LEAST_PICTURES:
+        raise InputError(
+            f"images of shape {tuple(images.shape)}: zero-shot scores compare pictures, [N, channels, height, width]"
+            f" with N of {LEAST_PICTURES} at least"
+        )
     channels, height, width = images.shape[1:]
     graph = trace(module, (channels, height, width))
     blocks = tuple(block.name for block in graph.blocks if block.kind != "head")
@@ -62,22 +66,6 @@ def zero_shot(module: nn.Module, images: Tensor) -> dict[str, float]:
             "params": float(graph.params),
             "macs": float(graph.macs),
         }
-
-
-def quick_scores(module: nn.Module, images: Tensor) -> dict[str, float]:
-    """`naswot` and `zico` as in `zero_shot`, which cost a pass of the images and one of gradients."""
-    _check(images)
-    with torch.inference_mode(False), torch.enable_grad():
-        network, pictures = drawn_anew(module), images.detach().clone().float()
-        return {"naswot": activations.naswot(network, pictures), "zico": gradients.zico(network, pictures)}
-
-
-def _check(images: Tensor) -> None:
-    if images.dim() != 4 or len(images) < LEAST_PICTURES:
-        raise InputError(
-            f"images of shape {tuple(images.shape)}: zero-shot scores compare pictures, [N, channels, height, width]"
-            f" with N of {LEAST_PICTURES} at least"
-        )
 
 
 def rank_together(scores: pd.DataFrame) -> pd.Series:
