@@ -134,6 +134,15 @@ def test_a_branch_waits_beside_the_session(bench, session):
     assert bench.session == session.apply(wb.FuseIBN(BLOCK))
 
 
+def test_a_step_taken_twice_from_one_place_is_one_branch(bench):
+    step = [{"transform": "FuseIBN", "blocks": BLOCK}]
+    bench.send("apply", steps=step, branch=True)
+    bench.send("apply", steps=step)
+    bench.send("undo")
+    bench.send("apply", steps=step)
+    assert len(bench.branches["nodes"]) == 2 and bench.branches["current"] == 1
+
+
 def test_another_step_after_undo_keeps_the_first_branch(bench, session):
     bench.send("apply", transform="FuseIBN", params={"blocks": BLOCK})
     bench.send("undo")

@@ -165,6 +165,7 @@ class Bench(anywidget.AnyWidget):
     def _apply(self, command: dict[str, Any]) -> str:
         before, edit, name = self.session, *edit_of(command)
         after = before.apply(edit)
+        after = state_at(after, self._tree.known(after.changes))
         if command.get("branch"):
             self._tree = self._tree.grown(after.changes)
             self.branches = branches_view(self._tree, before, self._against, self._verdicts)
