@@ -8,8 +8,9 @@ import pytest
 import workbench as wb
 from workbench.errors import BudgetError
 from workbench.estimators import estimate
+from workbench.recipe import from_step
 from workbench.session.budgets import watched_meet
-from workbench.widgets import Bench
+from workbench.widgets import Bench, behind
 
 MOST_BYTES = 200 * 1024
 BLOCK = "blocks.1.0"
@@ -103,6 +104,28 @@ def test_several_blocks_are_offered_what_fits_all(session):
     bench.send("apply", steps=row["steps"], name=row["what"])
     assert bench.session == session.apply(wb.FuseIBN((BLOCK, "blocks.1.1")))
     bench.close()
+
+
+def test_of_a_large_network_few_rows_are_estimated_ahead_and_the_others_when_asked(session, monkeypatch):
+    monkeypatch.setattr(behind, "_AHEAD_S", 0.0)
+    bench = Driven(session)
+    bench.selection = [BLOCK]
+    bench.looked = True
+    bench.wait()
+    first, *others = bench.table["rows"]
+    assert bench.table["done"] and first["ghost"] and not any(row["ghost"] for row in others)
+    bench.send("preview", steps=others[0]["steps"], name=others[0]["what"])
+    assert bench.preview["ghost"]["blocks"] and bench.session is session
+    bench.close()
+
+
+def test_a_curve_goes_from_narrow_to_wide_and_its_points_are_steps(looked, session):
+    points = looked.curve["points"]
+    assert looked.curve["label"] == f"Width inside {BLOCK}"
+    assert [int(point["text"]) for point in points] == sorted(int(point["text"]) for point in points)
+    after = session.apply(from_step(points[0]["steps"][0]))
+    assert points[0]["latency_ms"] == after.estimate.latency_ms
+    assert points[0]["ghost"]["totals"]["params"]["value"] == after.graph.params
 
 
 def test_a_row_is_applied_and_its_code_does_the_same(looked, bench, session):
