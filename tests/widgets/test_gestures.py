@@ -202,10 +202,17 @@ def test_a_target_is_changed_and_the_branches_stay(bench):
 def test_notes_are_hostile_text_like_any_other(bench):
     text = "</script><img src=x onerror=alert(1)>"
     bench.send("note", block=BLOCK, text=text)
-    assert bench.notes == [{"block": BLOCK, "text": text}]
+    assert bench.notes == [{"block": BLOCK, "text": text, "changed": False}]
+
+
+def test_a_note_says_when_what_it_speaks_of_has_changed(bench):
+    bench.send("note", block=BLOCK, text="idle array")
+    bench.send("note", block="blocks.2.0", text="even already")
     bench.send("apply", transform="FuseIBN", params={"blocks": BLOCK})
+    assert [note["changed"] for note in bench.notes] == [True, False]
+    bench.send("note", block=BLOCK, text="now fused")
     bench.send("undo")
-    assert bench.notes == [{"block": BLOCK, "text": text}]
+    assert [note["changed"] for note in bench.notes] == [False, False, True]
 
 
 def test_budgets_say_whether_they_are_met(bench, session):

@@ -101,9 +101,9 @@ def _bending(session: State, blocks: tuple[str, ...], publish: Publish) -> Itera
 
 def advising(session: State, publish: Publish) -> Iterator[None]:
     """Findings, and the first sentence made of them."""
-    found = findings(session)
+    table = findings(session)
     yield
-    publish(advice={"sentence": first_sentence(session, found), "findings": findings_view(found)})
+    publish(advice={"sentence": first_sentence(session, table), "findings": findings_view(table)})
 
 
 def planning(

@@ -51,7 +51,7 @@ class Branches:
             at = step
         return at
 
-    def known(self, changes: tuple[Change, ...]) -> tuple[Change, ...]:
+    def merged(self, changes: tuple[Change, ...]) -> tuple[Change, ...]:
         """These changes, or, where the last was made before in the same place, those of the node that it led to."""
         parent, last = self.number(changes[:-1]), changes[-1]
         for node in self.nodes:
