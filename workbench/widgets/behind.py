@@ -140,6 +140,10 @@ def planning(
         end(None, sentence(str(error)))
     except Stopped:
         pass
+    except Exception as error:
+        # A defect of ours or of a dependency: say so instead of looking for ever, and let the kernel log it.
+        end(None, f"{type(error).__name__}: {error}")
+        raise
 
 
 class _Table:

@@ -329,9 +329,12 @@ class Bench(anywidget.AnyWidget):
 
         def work() -> Iterator[None]:
             yield
-            graph, weights, _ = measured_weights(session)
-            yield
-            self._verdicts[number, session.target.digest] = session.target.measure_graph(graph, weights)
+            try:
+                graph, weights, _ = measured_weights(session)
+                verdict = session.target.measure_graph(graph, weights)
+            except WorkbenchError as error:  # weights that cannot be carried so far: there is nothing to compile
+                verdict = Measurement("refused", session.target.name, reason=sentence(str(error)))
+            self._verdicts[number, session.target.digest] = verdict
             with self._lock:
                 shown = branches_view(self._tree, self.session, self._against, self._verdicts)
                 with self.hold_sync():
