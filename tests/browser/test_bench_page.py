@@ -1,44 +1,17 @@
 """The bench's modules in a plain page against a stub of the model, fed with what a real session sends: no kernel."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
+from stub import files_of, opened, state_of
 
 import workbench as wb
 from workbench.widgets import Bench
 
 HOSTILE = '<img src=x onerror="window.broken=1"><script>window.broken=1</script>'
-# What anywidget gives `render`: traits, events, and a record of the messages that would go to the kernel.
-STUB = """
-() => { window.open_bench = async ([source, style, state]) => {
-  const sheet = document.createElement("style");
-  sheet.textContent = style;
-  document.head.append(sheet);
-  const listeners = {};
-  window.messages = [];
-  let changed = {};
-  window.model = {
-    get: (name) => state[name],
-    receive(name, value) {
-      state[name] = value;
-      (listeners[`change:${name}`] ?? []).forEach((f) => f());
-    },
-    set(name, value) {
-      changed[name] = value;
-      this.receive(name, value);
-    },
-    save_changes() { window.messages.push(changed); changed = {}; },
-    on(event, callback) { (listeners[event] ??= []).push(callback); },
-    off(event, callback) { listeners[event] = (listeners[event] ?? []).filter((f) => f !== callback); },
-  };
-  const module = await import(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
-  window.leave = module.default.render({ model: window.model, el: document.body });
-}; }
-"""
 
 
 @pytest.fixture(scope="module")
@@ -48,32 +21,18 @@ def states() -> dict[str, Any]:
     bench = Bench(session.annotate("blocks.1.0", HOSTILE))
     bench.looked = True
     bench.wait()
-    states = {"opened": _state(bench)}
+    states = {"opened": state_of(bench)}
     bench.command = {"id": 1, "action": "budget", "metric": "sram_bytes", "value": 100}
     bench.command = {"id": 2, "action": "apply", "transform": "FuseIBN", "params": {"blocks": "blocks.1.1"}}
     bench.selection = ["blocks.1.0"]
     bench.wait()
-    states["selected"] = _state(bench)
+    states["selected"] = state_of(bench)
     bench.command = {"id": 3, "action": "aim", "target": "onnxruntime-cpu"}
     bench.wait()
-    states["unknown"] = _state(bench)
-    states["files"] = {"source": bench._esm, "style": bench._css}
+    states["unknown"] = state_of(bench)
+    states["files"] = files_of(bench)
     bench.close()
     return states
-
-
-def _state(bench: Bench) -> dict[str, Any]:
-    names = [name for name in bench.trait_names(sync=True) if not name.startswith("_")]
-    return {name: getattr(bench, name) for name in names if name not in ("layout", "tabbable", "tooltip")}
-
-
-def opened(page: Page, states: dict[str, Any], name: str) -> Locator:
-    page.goto("about:blank")
-    page.evaluate(STUB)
-    page.evaluate(
-        "window.open_bench", [states["files"]["source"], states["files"]["style"], json.loads(json.dumps(states[name]))]
-    )
-    return page.locator(".workbench-bench")
 
 
 def messages(page: Page) -> list[dict[str, Any]]:

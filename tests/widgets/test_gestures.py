@@ -8,8 +8,9 @@ import pytest
 import workbench as wb
 from workbench.errors import BudgetError
 from workbench.estimators import estimate
+from workbench.recipe import from_step
 from workbench.session.budgets import watched_meet
-from workbench.widgets import Bench
+from workbench.widgets import Bench, behind
 
 MOST_BYTES = 200 * 1024
 BLOCK = "blocks.1.0"
@@ -105,6 +106,28 @@ def test_several_blocks_are_offered_what_fits_all(session):
     bench.close()
 
 
+def test_of_a_large_network_few_rows_are_estimated_ahead_and_the_others_when_asked(session, monkeypatch):
+    monkeypatch.setattr(behind, "_AHEAD_S", 0.0)
+    bench = Driven(session)
+    bench.selection = [BLOCK]
+    bench.looked = True
+    bench.wait()
+    first, *others = bench.table["rows"]
+    assert bench.table["done"] and first["ghost"] and not any(row["ghost"] for row in others)
+    bench.send("preview", steps=others[0]["steps"], name=others[0]["what"])
+    assert bench.preview["ghost"]["blocks"] and bench.session is session
+    bench.close()
+
+
+def test_a_curve_goes_from_narrow_to_wide_and_its_points_are_steps(looked, session):
+    points = looked.curve["points"]
+    assert looked.curve["label"] == f"Width inside {BLOCK}"
+    assert [int(point["text"]) for point in points] == sorted(int(point["text"]) for point in points)
+    after = session.apply(from_step(points[0]["steps"][0]))
+    assert points[0]["latency_ms"] == after.estimate.latency_ms
+    assert points[0]["ghost"]["totals"]["params"]["value"] == after.graph.params
+
+
 def test_a_row_is_applied_and_its_code_does_the_same(looked, bench, session):
     row = looked.table["rows"][0]
     bench.send("apply", steps=row["steps"], name=row["what"])
@@ -132,6 +155,15 @@ def test_a_branch_waits_beside_the_session(bench, session):
     assert bench.session is session and bench.status.endswith("it waits among the branches.")
     bench.send("go", node=1)
     assert bench.session == session.apply(wb.FuseIBN(BLOCK))
+
+
+def test_a_step_taken_twice_from_one_place_is_one_branch(bench):
+    step = [{"transform": "FuseIBN", "blocks": BLOCK}]
+    bench.send("apply", steps=step, branch=True)
+    bench.send("apply", steps=step)
+    bench.send("undo")
+    bench.send("apply", steps=step)
+    assert len(bench.branches["nodes"]) == 2 and bench.branches["current"] == 1
 
 
 def test_another_step_after_undo_keeps_the_first_branch(bench, session):
@@ -170,10 +202,17 @@ def test_a_target_is_changed_and_the_branches_stay(bench):
 def test_notes_are_hostile_text_like_any_other(bench):
     text = "</script><img src=x onerror=alert(1)>"
     bench.send("note", block=BLOCK, text=text)
-    assert bench.notes == [{"block": BLOCK, "text": text}]
+    assert bench.notes == [{"block": BLOCK, "text": text, "changed": False}]
+
+
+def test_a_note_says_when_what_it_speaks_of_has_changed(bench):
+    bench.send("note", block=BLOCK, text="idle array")
+    bench.send("note", block="blocks.2.0", text="even already")
     bench.send("apply", transform="FuseIBN", params={"blocks": BLOCK})
+    assert [note["changed"] for note in bench.notes] == [True, False]
+    bench.send("note", block=BLOCK, text="now fused")
     bench.send("undo")
-    assert bench.notes == [{"block": BLOCK, "text": text}]
+    assert [note["changed"] for note in bench.notes] == [False, False, True]
 
 
 def test_budgets_say_whether_they_are_met(bench, session):

@@ -22,6 +22,8 @@ __all__ = ["Meet", "Publish", "Stopped", "advising", "choosing", "planning"]
 
 _ROWS = 24  # of the table: so many are estimated whole
 _EVERY_S = 0.3  # so often a table on its way is sent
+_AHEAD_S = 8.0  # of a large network fewer are estimated ahead, the others when somebody points at them
+_SLOW_S = 0.4  # an estimate that takes longer is not made for every point of a curve
 _NOTABLE = 0.01  # of the latency
 _KEPT = 0.99  # of the multiply-accumulates
 
@@ -69,16 +71,20 @@ def choosing(
     table.send(text)
     if advice is not None:
         yield from advice
-    for number, item in enumerate(best):
-        table.rows[number] |= row(session, item, estimated(session, item))
+    started, number = monotonic(), 0
+    for number, item in enumerate(best, 1):
+        table.rows[number - 1] |= row(session, item, estimated(session, item))
         yield
+        if monotonic() - started > _AHEAD_S:
+            break
         if table.due and not table.send(text):
             return
+    quick = monotonic() - started < _SLOW_S * number
     if not session.untrained:
         table.send(text)
         yield from _losing(session, best, table)
     table.send(text, done=True)
-    if len(blocks) <= 1:
+    if len(blocks) <= 1 and quick:
         yield from _bending(session, blocks, publish)
 
 
@@ -95,9 +101,9 @@ def _bending(session: State, blocks: tuple[str, ...], publish: Publish) -> Itera
 
 def advising(session: State, publish: Publish) -> Iterator[None]:
     """Findings, and the first sentence made of them."""
-    found = findings(session)
+    table = findings(session)
     yield
-    publish(advice={"sentence": first_sentence(session, found), "findings": findings_view(found)})
+    publish(advice={"sentence": first_sentence(session, table), "findings": findings_view(table)})
 
 
 def planning(
@@ -134,6 +140,10 @@ def planning(
         end(None, sentence(str(error)))
     except Stopped:
         pass
+    except Exception as error:
+        # A defect of ours or of a dependency: say so instead of looking for ever, and let the kernel log it.
+        end(None, f"{type(error).__name__}: {error}")
+        raise
 
 
 class _Table:

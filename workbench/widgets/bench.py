@@ -26,6 +26,7 @@ from .es_modules import joined
 from .forms import transform_view
 from .gestures import edit_of, effect_text, sentence, whole_number
 from .lanes import Lane
+from .notes import Noted, noted_now, notes_view
 from .sentences import branch_code, budget_view
 from .view import preview_view, session_view
 
@@ -66,7 +67,7 @@ class Bench(anywidget.AnyWidget):
     budgets = traitlets.Dict(help="See `budget_view`.").tag(sync=True)
     plan = traitlets.Dict(help="The plan for the budgets: running, text, share, ghost.").tag(sync=True)
     compiling = traitlets.Bool(help="Whether the compiler is at work.").tag(sync=True)
-    notes: Any = traitlets.List(help="block, text of each.").tag(sync=True)
+    notes: Any = traitlets.List(help="block, text, changed of each.").tag(sync=True)
     cell = traitlets.Unicode(help="The branch as a cell of Python.").tag(sync=True)
     preview = traitlets.Dict(help="`id` of the command, `totals` and `ghost`; empty without a preview.").tag(sync=True)
     command = traitlets.Dict(help="From the browser: id, action, and what that takes.").tag(sync=True)
@@ -86,6 +87,7 @@ class Bench(anywidget.AnyWidget):
         self._verdicts: dict[tuple[int, str], Measurement] = {}
         self._budgets: dict[str, float] = {}
         self._planned: State | None = None
+        self._noted: Noted = {}
         self._advised = False
         super().__init__(
             session=session,
@@ -98,11 +100,12 @@ class Bench(anywidget.AnyWidget):
 
     def _traits_of(self, session: State) -> dict[str, Any]:
         against = state_at(session, self._tree.changes(self._against))
+        self._noted = noted_now(session, self._noted)
         return {
             "view": session_view(session, against),
             "branches": branches_view(self._tree, session, self._against, self._verdicts),
             "budgets": budget_view(self._budgets, session),
-            "notes": [{"block": path, "text": text} for path, text in session.annotations],
+            "notes": notes_view(session, self._noted),
             "cell": branch_code(session),
         }
 
@@ -165,6 +168,7 @@ class Bench(anywidget.AnyWidget):
     def _apply(self, command: dict[str, Any]) -> str:
         before, edit, name = self.session, *edit_of(command)
         after = before.apply(edit)
+        after = state_at(after, self._tree.merged(after.changes))
         if command.get("branch"):
             self._tree = self._tree.grown(after.changes)
             self.branches = branches_view(self._tree, before, self._against, self._verdicts)
@@ -249,7 +253,7 @@ class Bench(anywidget.AnyWidget):
         return f"{self.session.changes[-1]} gave {effect_text(before, self.session)}."
 
     def _compile(self, command: dict[str, Any]) -> str:
-        self._ask_compiler(even_where_known=True)
+        self._ask_compiler(again=True)
         return f"The compiler of {self.session.target.name} is at work."
 
     def _named(self, number: int) -> str:
@@ -316,18 +320,21 @@ class Bench(anywidget.AnyWidget):
 
         self._lanes["plan"].start(lambda: planning(session, meet, budgets, offer))
 
-    def _ask_compiler(self, even_where_known: bool = False) -> None:
+    def _ask_compiler(self, again: bool = False) -> None:
         """Have the network compiled, where a compiler stands behind the target, and keep its verdict on the node."""
         session, number = self.session, self._tree.number(self.session.changes)
         unasked = (number, session.target.digest) not in self._verdicts and session.target.compiles_tflite
-        if number is None or not self.looked or not (unasked or even_where_known):
+        if number is None or not self.looked or not (unasked or again):
             return
 
         def work() -> Iterator[None]:
             yield
-            graph, weights, _ = measured_weights(session)
-            yield
-            self._verdicts[number, session.target.digest] = session.target.measure_graph(graph, weights)
+            try:
+                graph, weights, _ = measured_weights(session)
+                verdict = session.target.measure_graph(graph, weights)
+            except WorkbenchError as error:  # weights that cannot be carried so far: there is nothing to compile
+                verdict = Measurement("refused", session.target.name, reason=sentence(str(error)))
+            self._verdicts[number, session.target.digest] = verdict
             with self._lock:
                 shown = branches_view(self._tree, self.session, self._against, self._verdicts)
                 with self.hold_sync():

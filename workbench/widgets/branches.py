@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import InputError
 from ..hardware import Measurement
 from ..metrics import change_text, metric_text
-from ..state import AnyState, Change
+from ..state import AnyState, Applied, Change
 
 __all__ = ["Branches", "Node", "branches_view", "state_at"]
 
@@ -51,6 +51,14 @@ class Branches:
             at = step
         return at
 
+    def merged(self, changes: tuple[Change, ...]) -> tuple[Change, ...]:
+        """These changes, or, where the last was made before in the same place, those of the node that it led to."""
+        parent, last = self.number(changes[:-1]), changes[-1]
+        for node in self.nodes:
+            if node.parent == parent and node.change is not None and _alike(node.change, last):
+                return self.changes(node.number)
+        return changes
+
     def grown(self, changes: tuple[Change, ...]) -> "Branches":
         """With a node for these changes and for each on the way."""
         branches = self
@@ -59,6 +67,11 @@ class Branches:
                 node = Node(len(branches.nodes), branches.number(changes[: count - 1]), changes[count - 1])
                 branches = Branches((*branches.nodes, node))
         return branches
+
+
+def _alike(a: Change, b: Change) -> bool:
+    """Whether two changes are the same steps with the same result."""
+    return isinstance(a, Applied) and isinstance(b, Applied) and str(a) == str(b) and a.graph.digest == b.graph.digest
 
 
 def state_at(state: AnyState, changes: tuple[Change, ...]) -> AnyState:

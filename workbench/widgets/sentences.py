@@ -23,9 +23,10 @@ def first_sentence(state: State, findings: pd.DataFrame) -> str:
     blocks = estimate.blocks.sort_values("share", ascending=False)
     count = int((blocks["share"].cumsum() < 0.5).sum()) + 1
     first = blocks.iloc[0]
-    half = f"{count} of its {len(blocks)} blocks take half of it" if count > 1 else "one block takes half of it"
-    text = f"{metric_text('latency_ms', estimate.latency_ms)} estimated: {half}, {first['name']} the most"
-    text += f" ({100 * first['share']:.0f} %)."
+    most = f"{100 * first['share']:.0f} %"
+    half = f"{count} of its {len(blocks)} blocks take half of it, {first['name']} the most ({most})"
+    alone = f"one of its {len(blocks)} blocks, {first['name']}, takes {most} of it"
+    text = f"{metric_text('latency_ms', estimate.latency_ms)} estimated: {half if count > 1 else alone}."
     timed = findings[(findings["rule"] != "memory peak") & (findings["block"] != "")]
     if len(timed):
         cause = timed.iloc[0]

@@ -134,8 +134,8 @@ def _history(state: State) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     before: float | None = None
     for number, (text, recipe, graph, then) in enumerate(entries):
-        known = is_calibrated(then.target)
-        latency = estimate(graph, then.target, then.weight_values).latency_ms if known else None
+        calibrated = is_calibrated(then.target)
+        latency = estimate(graph, then.target, then.weight_values).latency_ms if calibrated else None
         change_in_words = change_text(before, latency)
         rows.append(
             {

@@ -89,6 +89,7 @@ function render({ model, el }) {
 
   /** A preview is dropped here and in every view of this model, without asking Python. */
   context.forgetPreview = () => {
+    if (!model.get("preview")?.totals) return;
     model.set("preview", {});
     model.save_changes();
   };

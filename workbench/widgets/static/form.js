@@ -103,7 +103,7 @@ export function form(context) {
 
   /** A preview belongs to the form it was asked for. */
   function forget() {
-    if (context.get("preview")?.totals) context.forgetPreview();
+    context.forgetPreview();
   }
 
   context.on("transforms", draw);

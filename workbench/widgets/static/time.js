@@ -49,7 +49,7 @@ export function timeTrack(context, tip) {
         onpointerleave: tip.hide,
       },
       known && !wide && block.before_ms !== null && block.before_ms !== block.latency_ms
-        ? h("i", { class: "wb-before", style: `height:${percent(block.before_ms / ceiling)}` })
+        ? h("i", { class: `wb-before${block.before_ms < block.latency_ms ? " wb-lower" : ""}`, style: `height:${percent(block.before_ms / ceiling)}` })
         : null,
       wide ? h("i", { class: "wb-idle" }) : null,
       h("span", { class: `wb-bar${block.outside.length ? " wb-hatched" : ""}${known ? "" : " wb-unknown"}`, style: `height:${percent(wide ? (block.busy ?? 1) : height)}` },

@@ -20,6 +20,7 @@ export function whatIf(context) {
   let order = "latency_ms";
   let current = null; // id of the row with the tab stop
   let pointed = null; // id of the row that is drawn over everything
+  let asking = null; // the timer of a row that was not estimated ahead
 
   function draw() {
     const state = context.get("table");
@@ -71,7 +72,7 @@ export function whatIf(context) {
   }
 
   function cell(part, share) {
-    if (!part) return h("td", { role: "gridcell", class: "wb-muted" }, "\u2026");
+    if (!part) return h("td", { role: "gridcell", class: "wb-muted" }, context.get("table").done ? "" : "\u2026");
     return h(
       "td", { role: "gridcell" },
       share !== null ? h("i", { class: `wb-weight wb-weight-${part.mood}`, style: `width:${percent(share)}` }) : null,
@@ -91,10 +92,17 @@ export function whatIf(context) {
     pointed = row.id;
     for (const other of body.children) other.classList.toggle("wb-pointed", other === node);
     context.point(row.ghost);
+    clearTimeout(asking);
+    asking = null;
+    // of a large network not every row was estimated ahead: who stays on one has it estimated
+    if (!row.ghost && context.get("table").done) asking = setTimeout(() => context.send("preview", { steps: row.steps, name: row.what }), 200);
   }
   function hide(node) {
     if (pointed !== node.dataset.row) return;
     pointed = null;
+    clearTimeout(asking);
+    if (asking !== null) context.forgetPreview();
+    asking = null;
     node.classList.remove("wb-pointed");
     context.point(null);
   }

@@ -20,7 +20,8 @@ export function why(context) {
       shown.length > SHOWN ? h("li", { class: "wb-muted" }, `and ${shown.length - SHOWN} more: select a block for its own`) : null);
     const block = on.size === 1 ? [...on][0] : null;
     const own = context.get("notes").filter((note) => block === null || note.block === block);
-    fill(notes, ...own.map((note) => h("li", {}, note.block ? h("code", {}, note.block) : null, note.block ? " " : null, note.text)));
+    fill(notes, ...own.map((note) => h("li", {}, note.block ? h("code", {}, note.block) : null, note.block ? " " : null, note.text,
+      note.changed ? h("span", { class: "wb-badge" }, "changed since") : null)));
     text.placeholder = block ? `Add a note on ${block}` : "Add a note on the network";
   }
 
