@@ -62,7 +62,7 @@ def session(colours, home):
 
 
 def until(study, reached):
-    end = time.monotonic() + 240
+    end = time.monotonic() + 900
     while not reached(study.status):
         assert time.monotonic() < end, f"{study}\n{study.log}"
         assert not study.status.ended, f"{study}\n{study.log}"
@@ -86,7 +86,7 @@ def study(killed):
     """The same study, found again and searched to its end."""
     found = wb.attach(killed[0])
     assert found.status.stage == "stopped"
-    found.resume().wait(240)
+    found.resume().wait(900)
     return found
 
 

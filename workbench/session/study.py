@@ -219,7 +219,7 @@ class Study(Generic[AnyState]):
             while not (status := self.status).ended and (end is None or time.monotonic() < end):
                 done = status.trained + status.stopped + status.failed
                 progress(f"{status.stage} {status.text}", done, status.trials)
-                time.sleep(_LOOK)
+                self._sleep(end)
         if status.stage == "failed":
             raise WorkbenchError(f"the search failed: {status.text}")
         if status.stage == "stopped":
@@ -247,6 +247,14 @@ class Study(Generic[AnyState]):
                 self.cancel()
                 raise
         return self
+
+    def _sleep(self, end: float | None) -> None:
+        """Until a driver says something new, or none is left; the ledger is not read for that."""
+        status = self.store.attributes.get("status")
+        while end is None or time.monotonic() < end:
+            time.sleep(_LOOK)
+            if self.store.attributes.get("status") != status or not self.store.drivers():
+                return
 
     def pause(self) -> None:
         """Train nothing new until `resume`; what is in training is finished."""
