@@ -96,7 +96,7 @@ class Strategy(ABC):
         """Candidates to begin with, in order."""
 
     @abstractmethod
-    def wanted(self, view: View) -> int:
+    def due(self, view: View) -> int:
         """How many children are to be added before the next candidate is chosen."""
 
     @abstractmethod
@@ -121,7 +121,7 @@ class Ranked(Strategy):
     def pool(self, view: View) -> Iterator[Proposal]:
         return _initial(view)
 
-    def wanted(self, view: View) -> int:
+    def due(self, view: View) -> int:
         return 0
 
     def children(self, view: View) -> Iterator[Proposal]:
@@ -150,7 +150,7 @@ class Evolution(Strategy):
         first = max(2, view.options.trials // 5)
         yield from (Proposal(numbers, "program") for numbers in view.candidates.programmed(first))
 
-    def wanted(self, view: View) -> int:
+    def due(self, view: View) -> int:
         return 0 if view.waiting else 1
 
     def children(self, view: View) -> Iterator[Proposal]:
@@ -173,7 +173,7 @@ class Hybrid(Strategy):
     def pool(self, view: View) -> Iterator[Proposal]:
         return _initial(view)
 
-    def wanted(self, view: View) -> int:
+    def due(self, view: View) -> int:
         bred = sum(row.kind in ("crossover", "mutation") for row in view.rows)
         return max(0, CHILDREN * ((len(view.finished) - _design(view)) // REFIT) - bred)
 
