@@ -62,7 +62,7 @@ def session(colours, home):
 
 
 def until(study, reached):
-    end = time.monotonic() + 240
+    end = time.monotonic() + 900
     while not reached(study.status):
         assert time.monotonic() < end, f"{study}\n{study.log}"
         assert not study.status.ended, f"{study}\n{study.log}"
@@ -73,9 +73,9 @@ def until(study, reached):
 def killed(session, colours, home, tmp_path_factory):
     """(where a study is stored, its ledger when its driver was killed)."""
     path = tmp_path_factory.mktemp("studies") / "small.db"
-    options = {"strategy": "multishot", "trials": 4, "space": SPACE, "storage": path, "block": False}
+    options = {"strategy": "multishot", "trials": 3, "space": SPACE, "storage": path, "block": False}
     study = session.search(colours, **SMALL, **options)
-    until(study, lambda status: status.trained >= 2)
+    until(study, lambda status: status.trained >= 1)
     (driver,) = study.store.drivers()
     os.kill(driver.number, signal.SIGKILL)
     return path, study.ledger
@@ -84,19 +84,19 @@ def killed(session, colours, home, tmp_path_factory):
 @pytest.fixture(scope="module")
 def study(killed):
     """The same study, found again and searched to its end."""
-    found = wb.attach(killed[0])
-    assert found.status.stage == "stopped"
-    found.resume().wait(240)
-    return found
+    attached = wb.attach(killed[0])
+    assert attached.status.stage == "stopped"
+    attached.resume().wait(900)
+    return attached
 
 
 def test_a_killed_driver_costs_what_it_was_training(study, killed):
     before, after = killed[1], study.ledger
     rows = before.index[before["state"] == "trained"]
-    assert len(rows) >= 2
+    assert 1 <= len(rows) < 3
     columns = ["kind", "accuracy", "low", "high", "loss", "latency_ms", "seconds", "graph", "transforms"]
     assert before.loc[rows, columns].equals(after.loc[rows, columns])
-    assert study.status.stage == "done" and (after["state"] == "trained").sum() == 4
+    assert study.status.stage == "done" and (after["state"] == "trained").sum() == 3
     assert after["graph"].is_unique and after["kind"].iloc[0] == "unedited"
 
 

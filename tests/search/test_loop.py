@@ -1,5 +1,7 @@
 """Every strategy trains each network once, keeps to budgets, and ends; a search goes on where it was cut off."""
 
+import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -100,3 +102,21 @@ def test_told_to_cancel_it_ends_and_what_was_under_way_waits_again(searched):
         searched(work=Work(score, cancel, judge_test), strategy="multishot", trials=5, controls=0)
     rows = store.rows()
     assert not any(row.state == "running" for row in rows) and len(_ended(rows)) == 2
+
+
+def test_paused_it_trains_nothing_new_until_it_goes_on(searched):
+    store, starts, resumed = searched(strategy="multishot", trials=1, controls=0), [], []
+
+    def go_on():
+        resumed.append(time.monotonic())
+        store.note("request", "run")
+
+    def train_and_pause(order):
+        starts.append(time.monotonic())
+        if len(starts) == 1:
+            store.note("request", "pause")
+            threading.Timer(1.5, go_on).start()
+        return train(order)
+
+    rows = searched(work=Work(score, train_and_pause, judge_test), strategy="multishot", trials=3, controls=0).rows()
+    assert len(_ended(rows)) == 3 and starts[0] < resumed[0] < starts[1]

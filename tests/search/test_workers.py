@@ -51,3 +51,11 @@ def test_a_killed_worker_costs_one_trial(searched, tmp_path, monkeypatch):
     failed = [row for row in rows if row.state == "failed"]
     assert [row.reason for row in failed] == ["its worker died"]
     assert sum(row.state in ("trained", "stopped") for row in rows) == 4
+
+
+def test_a_dask_cluster_of_separate_processes_trains(searched):
+    distributed = pytest.importorskip("distributed")
+    cluster = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    with distributed.LocalCluster(**cluster) as local, distributed.Client(local) as client:
+        rows = searched(executor=client.get_executor(pure=False), width=2, strategy="multishot", trials=4).rows()
+    assert sum(row.state in ("trained", "stopped") for row in rows) == 4

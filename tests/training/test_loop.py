@@ -142,3 +142,13 @@ def test_what_does_not_fit_is_told_before_anything_is_learned():
 def test_schedules_that_cannot_be(options, message):
     with pytest.raises(InputError, match=message):
         named(options)
+
+
+def test_a_hopeless_training_ends_after_its_first_epoch_and_goes_on_without_the_floor(monkeypatch, tmp_path):
+    task = resolve_task("digits")
+    stopped = fit(small(), task, SIZE, Schedule(epochs=2, learning_rate=5e-3, floor=1.0))
+    assert [row["epoch"] for row in stopped.epochs] == [1]
+    on = fit(small(), task, SIZE, Schedule(epochs=2, learning_rate=5e-3, floor=0.01))
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
+    whole = fit(small(), task, SIZE, Schedule(epochs=2, learning_rate=5e-3))
+    assert on.epochs[0] == stopped.epochs[0] and equal(on, whole)

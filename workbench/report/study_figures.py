@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..files import write_atomic
 from ..metrics import METRICS, interval_text, metric_text
+from ..transforms import describe
 from .markup import Markup, el
 from .overview import PICTURE_CSS
 
@@ -182,7 +183,7 @@ def _class(row: pd.Series) -> str:
 
 def _words(number: object, row: pd.Series, cost: str) -> str:
     accuracy = f"{100 * row['accuracy']:.1f} % (95 %: {interval_text((row['low'], row['high']))})"
-    steps = ", ".join(map(str, row["steps"])) if len(row["steps"]) else "unedited"
+    steps = ", ".join(map(describe, row["steps"])) or "unedited"
     return f"trial {number} ({row['kind']}): {accuracy}, {metric_text(cost, row[cost])}; {steps}"
 
 

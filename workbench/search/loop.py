@@ -122,7 +122,7 @@ class Search:
     def _breed(self, view: View) -> bool:
         """Add the children that the strategy asks for now; whether there are any."""
         networks = {row.graph for row in view.rows}
-        before, lacking = len(networks), self.strategy.wanted(view)
+        before, lacking = len(networks), self.strategy.due(view)
         for proposal in self.strategy.children(view) if lacking else ():
             self._heed()
             lacking -= self._add(proposal, networks)
@@ -169,7 +169,7 @@ class Search:
             if trials <= 0 or len(self._under_way) >= self.width:
                 break
             view = self._view()
-            if self.strategy.wanted(view):
+            if self.strategy.due(view):
                 break
 
     def _send(self, kind: str, row: Row, function: Callable[[Order], Answer], order: Order) -> None:

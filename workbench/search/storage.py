@@ -60,7 +60,7 @@ class Process:
         return f"{self.host}-{self.number}-{self.started}"
 
     @property
-    def gone(self) -> bool | None:
+    def ended(self) -> bool | None:
         """Whether it has ended; None where it is on another machine, and nothing is known."""
         return None if self.host != socket.gethostname() else _start_of(self.number) != self.started
 
@@ -310,8 +310,8 @@ def _is_gone(facts: Mapping[str, Any] | None) -> bool:
     """Whether a driver has ended, or has said nothing for too long."""
     if facts is None or facts.get("ended"):
         return True
-    gone = _process(facts).gone
-    return time.time() - facts["beat"] > SILENCE if gone is None else gone
+    ended = _process(facts).ended
+    return time.time() - facts["beat"] > SILENCE if ended is None else ended
 
 
 def _process(facts: Mapping[str, Any]) -> Process:

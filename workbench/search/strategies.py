@@ -86,19 +86,22 @@ class View:
 class Strategy(ABC):
     """What is added to the pool, and what of it is trained next."""
 
-    scores: tuple[str, ...] = ()  # what the candidates are ranked by, before any is trained
+    @property
+    @abstractmethod
+    def scores(self) -> tuple[str, ...]:
+        """What the candidates are ranked by, before any is trained."""
 
     @abstractmethod
     def pool(self, view: View) -> Iterator[Proposal]:
         """Candidates to begin with, in order."""
 
-    def children(self, view: View) -> Iterator[Proposal]:
-        """Candidates to add before the next is chosen: the first that applies and is new, and so on."""
-        return iter(())
+    @abstractmethod
+    def due(self, view: View) -> int:
+        """How many children are to be added before the next candidate is chosen."""
 
-    def wanted(self, view: View) -> int:
-        """How many children are to be added now."""
-        return 0
+    @abstractmethod
+    def children(self, view: View) -> Iterator[Proposal]:
+        """Candidates to add then: the first that applies and is new, and so on."""
 
     @abstractmethod
     def next(self, view: View) -> Row | None:
@@ -112,11 +115,17 @@ class Ranked(Strategy):
     score: str
 
     @property
-    def scores(self) -> tuple[str, ...]:  # type: ignore[override]
+    def scores(self) -> tuple[str, ...]:
         return (self.score,)
 
     def pool(self, view: View) -> Iterator[Proposal]:
         return _initial(view)
+
+    def due(self, view: View) -> int:
+        return 0
+
+    def children(self, view: View) -> Iterator[Proposal]:
+        return iter(())
 
     def next(self, view: View) -> Row | None:
         if (first := _first_of(view.waiting, ("unedited", "twin", "random"))) is not None:
@@ -131,13 +140,17 @@ class Ranked(Strategy):
 class Evolution(Strategy):
     """Fronts of trained candidates breed; what is bred is trained."""
 
+    @property
+    def scores(self) -> tuple[str, ...]:
+        return ()
+
     def pool(self, view: View) -> Iterator[Proposal]:
         yield Proposal(view.candidates.unedited, "unedited")
         yield from view.controls()
         first = max(2, view.options.trials // 5)
         yield from (Proposal(numbers, "program") for numbers in view.candidates.programmed(first))
 
-    def wanted(self, view: View) -> int:
+    def due(self, view: View) -> int:
         return 0 if view.waiting else 1
 
     def children(self, view: View) -> Iterator[Proposal]:
@@ -149,14 +162,18 @@ class Evolution(Strategy):
 
 @dataclass(frozen=True)
 class Hybrid(Strategy):
-    """See the head of this file."""
+    """See the head of this file. rankings: scores at hand beside the zero-shot ones."""
 
-    scores: tuple[str, ...] = ("zero_shot",)
+    rankings: tuple[str, ...] = ()
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        return ("zero_shot", *self.rankings)
 
     def pool(self, view: View) -> Iterator[Proposal]:
         return _initial(view)
 
-    def wanted(self, view: View) -> int:
+    def due(self, view: View) -> int:
         bred = sum(row.kind in ("crossover", "mutation") for row in view.rows)
         return max(0, CHILDREN * ((len(view.finished) - _design(view)) // REFIT) - bred)
 
@@ -191,7 +208,7 @@ class Hybrid(Strategy):
 def strategy_of(name: str, rankings: Iterable[str] = ()) -> Strategy:
     """The strategy of a name. rankings: names of further scores at hand, which the hybrid looks at, too."""
     if name == "hybrid":
-        return Hybrid(("zero_shot", *rankings))
+        return Hybrid(tuple(rankings))
     if name == "multishot":
         return Evolution()
     return Ranked("zero_shot" if name == "zero-shot" else "supernet")

@@ -1,8 +1,6 @@
 """A study: a search's ledger in its storage, what it says, and what its drivers are told."""
 
 import json
-import os
-import signal
 import time
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -24,48 +22,20 @@ from ..search.comparison import front_rows, front_table
 from ..search.effects import effects
 from ..search.loop import scores_of
 from ..search.options import Options
-from ..search.row import FINISHED, Row, slot_names
-from ..search.storage import Process, Store, this_process
+from ..search.row import Row, slot_names
+from ..search.storage import Store, this_process
 from ..search.strategies import together
 from ..space import Space
 from ..state import AnyState, Learned, read_weights
 from ..transforms import Transform, compose
 from .carry_out import carry_out, start
 from .searched import Searched
+from .status import Status, kill, status_of
 
-__all__ = ["Status", "Study", "study_of"]
+__all__ = ["Study", "study_of"]
 
 _SECOND = 1.0  # a driver that was told to end may take so long
 _LOOK = 0.2
-
-
-@dataclass(frozen=True)
-class Status:
-    """Where a search stands. stage: "starting", "pool", "zero-shot" ..., "training", "testing", "done", "cancelled",
-    "failed" or "stopped" (nothing drives it). trained, stopped, failed, running, waiting: candidates. drivers: how many
-    processes drive it.
-    """
-
-    stage: str
-    text: str
-    trials: int
-    trained: int
-    stopped: int
-    failed: int
-    running: int
-    waiting: int
-    drivers: int
-
-    @property
-    def ended(self) -> bool:
-        return self.stage in ("done", "cancelled", "failed", "stopped")
-
-    def __str__(self) -> str:
-        counts = ", ".join(
-            f"{count} {name}" for name in ("trained", "stopped", "failed", "running") if (count := getattr(self, name))
-        )
-        note = f" ({self.text})" if self.text and self.stage != "done" else ""
-        return f"{self.stage}{note}: {counts or 'nothing trained'} of {self.trials} trials, {self.waiting} wait"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -198,19 +168,7 @@ class Study(Generic[AnyState]):
     @property
     def status(self) -> Status:
         """Where the search stands."""
-        attributes, rows = self.store.attributes, self.store.rows()
-        status, drivers = attributes.get("status", {}), self.store.drivers()
-        stage = status.get("stage", "starting")
-        if not drivers and stage not in ("done", "cancelled", "failed"):
-            stage = "stopped"
-        elif attributes.get("request") == "pause" and drivers:
-            stage = "paused"
-        text = status.get("text") or (f"{status['done']} of {status['total']}" if "done" in status else "")
-        counts = {
-            state: sum(row.state == state and (state != "failed" or bool(row.driver)) for row in rows)
-            for state in (*FINISHED, "running", "waiting")
-        }
-        return Status(stage, text, self.options.trials, **counts, drivers=len(drivers))
+        return status_of(self.store, self.options.trials)
 
     def wait(self, timeout_s: float | None = None) -> Status:
         """Until the search ends, or for so long; a bar shows how far it is. WorkbenchError where it failed."""
@@ -219,7 +177,7 @@ class Study(Generic[AnyState]):
             while not (status := self.status).ended and (end is None or time.monotonic() < end):
                 done = status.trained + status.stopped + status.failed
                 progress(f"{status.stage} {status.text}", done, status.trials)
-                time.sleep(_LOOK)
+                self._sleep(end)
         if status.stage == "failed":
             raise WorkbenchError(f"the search failed: {status.text}")
         if status.stage == "stopped":
@@ -248,6 +206,14 @@ class Study(Generic[AnyState]):
                 raise
         return self
 
+    def _sleep(self, end: float | None) -> None:
+        """Until a driver says something new, or none is left; the ledger is not read for that."""
+        status = self.store.attributes.get("status")
+        while end is None or time.monotonic() < end:
+            time.sleep(_LOOK)
+            if self.store.attributes.get("status") != status or not self.store.drivers():
+                return
+
     def pause(self) -> None:
         """Train nothing new until `resume`; what is in training is finished."""
         self.store.note("request", "pause")
@@ -261,8 +227,8 @@ class Study(Generic[AnyState]):
         while (drivers := self.store.drivers()) and time.monotonic() < end:
             time.sleep(_LOOK / 2)
         for driver in drivers:
-            if driver != own and driver.gone is False:
-                _kill(driver)
+            if driver != own and driver.ended is False:
+                kill(driver)
                 self.store.return_lost(driver)
                 self.store.end(driver)
         self.store.note("status", {"stage": "cancelled", "text": ""})
@@ -325,16 +291,6 @@ class Study(Generic[AnyState]):
                 for name, slot, number in zip(slot_names(self.space), self.space.slots, row.choices, strict=True)
             },
         }
-
-
-def _kill(driver: Process) -> None:
-    """End a process of this machine with its workers, which share its session."""
-    try:
-        group = os.getpgid(driver.number)
-        os.killpg(group, signal.SIGKILL) if group == driver.number else os.kill(driver.number, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-
 
 
 def study_of(searched: Searched[AnyState]) -> Study[AnyState]:
