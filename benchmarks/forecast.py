@@ -59,7 +59,7 @@ def evidence_of(ledger: pd.DataFrame) -> pd.DataFrame:
         after = steps[-1].graph if steps else graph
         features = features_of(graph, after, before["carried_accuracy"], row["carried_distance"])
         labels = {name: row[name] for name in ("task", "graph", "transforms", "seed", "epochs")}
-        digests = {"data": row["task"], "network": baselines.graph.iloc[0]}
+        digests = {"data": row.get("data", row["task"]), "network": baselines.graph.iloc[0]}
         rows.append(labels | digests | asdict(features) | {"pictures": np.nan, "score": row["val_accuracy"]})
     return pd.DataFrame(rows)[list(COLUMNS)]
 

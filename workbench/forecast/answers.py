@@ -12,7 +12,7 @@ from ..training.scoring import logits
 
 __all__ = ["Outputs", "distance_between", "outputs_of"]
 
-_PICTURES = 256  # of the training part; nobody needs to know their labels
+_PICTURES = 64  # of the training part; nobody needs to know their labels
 _BATCH = 64
 
 Outputs = tuple[Any, ...]  # of a network, a batch each

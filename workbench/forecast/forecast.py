@@ -100,15 +100,19 @@ def forecast_unedited(task: str, metric: str, score: float) -> Forecast:
 
 
 def _based_on(question: Question, calibration: Calibration, beyond: Sequence[str]) -> str:
-    tasks = calibration.tasks
-    taught = f"{calibration.others} of {tasks} other task{'' if tasks == 1 else 's'} and networks"
-    own = f"{calibration.own} candidate{'' if calibration.own == 1 else 's'} trained on {question.task}"
-    text = f"based on {own} and {taught}" if calibration.others else f"based on {own}"
+    text = f"based on {calibration.own} candidate{_s(calibration.own)} trained on {question.task}"
+    if calibration.others:
+        tasks = calibration.tasks
+        text += f" and {calibration.others} on {tasks} other task{_s(tasks)} or network{_s(tasks)}"
     if calibration.own < ENOUGH:
         text += f"; {ENOUGH} on {question.task} make it complete"
     if beyond:
-        text += f"; {' and '.join(_WORDS[name] for name in beyond)} exceed{'s' if len(beyond) == 1 else ''} all tried"
+        text += f"; beyond all that was tried: {', '.join(_WORDS[name] for name in beyond)}"
     return text
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
 
 
 def _parts(
