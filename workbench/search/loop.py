@@ -29,7 +29,7 @@ from .strategies import Proposal, Strategy, View
 
 __all__ = ["PATIENCE", "Cancelled", "Ranking", "Search", "scores_of"]
 
-PATIENCE = 8  # trained candidates, controls aside, that leave the front where it is, before a search ends
+PATIENCE = 12  # trained candidates, controls aside, that leave the front where it is, before a search ends
 LOOK = 0.2  # seconds between two looks at what the drivers are told
 BEAT = 5.0  # seconds between two signs of life
 _LEAST_PEERS = 4  # trained candidates that are no dearer, before one may be called hopeless
@@ -239,7 +239,8 @@ class Search:
         """Asked once after every trained candidate."""
         count = len(view.trained)
         if self._settled[0] != count:
-            self._settled = count, settled(view.rows, self.options.costs, PATIENCE, self._score_of)
+            patience = max(PATIENCE, self.options.trials // 3)
+            self._settled = count, settled(view.rows, self.options.costs, patience, self._score_of)
         return self._settled[1]
 
     def _end_text(self) -> str:
