@@ -18,7 +18,7 @@ from ..errors import WorkbenchError, first_line
 from ..progress import Progress
 from ..recipe import to_step
 from ..training import Score
-from .candidates import Candidates
+from .candidates import Candidates, Numbers
 from .comparison import ScoreOf, excess, front_rows, settled
 from .options import Options
 from .order import Answer, Order, Work
@@ -29,7 +29,7 @@ from .strategies import Proposal, Strategy, View
 
 __all__ = ["PATIENCE", "Cancelled", "Ranking", "Search", "scores_of"]
 
-PATIENCE = 8  # trained candidates, controls aside, that leave the front where it is, before a search ends
+PATIENCE = 12  # trained candidates, controls aside, that leave the front where it is, before a search ends
 LOOK = 0.2  # seconds between two looks at what the drivers are told
 BEAT = 5.0  # seconds between two signs of life
 _LEAST_PEERS = 4  # trained candidates that are no dearer, before one may be called hopeless
@@ -98,37 +98,42 @@ class Search:
         if self.store.attributes.get("pool"):
             return
         view = self._view()
-        networks = {row.graph for row in view.rows}
-        size = len(networks) if not self.strategy.scores else self.options.pool_size
+        taken = _taken(view)
+        size = self.options.pool_size if self.strategy.scores else 0
+        count = len(view.rows)
         for proposal in self.strategy.pool(view):
-            if self.strategy.scores and len(networks) >= size:
+            if size and count >= size:
                 break
             self._heed()
-            self._add(proposal, networks)
-            self._say("pool", len(networks), size)
+            count += self._add(proposal, taken)
+            self._say("pool", count, size or count)
         self.store.note("pool", True)
 
-    def _add(self, proposal: Proposal, networks: set[str]) -> bool:
-        """Store a candidate; False where it does not apply, misses a budget, or its network is in the ledger."""
-        planned = self.candidates.planned(proposal.numbers)
-        if planned is None or planned[0] in networks:
+    def _add(self, proposal: Proposal, taken: set[str | Numbers]) -> bool:
+        """Store a candidate; False where it does not apply, misses a budget, or is in the ledger, whatever leads to it.
+
+        taken: choices and networks of the ledger's candidates.
+        """
+        planned = None if proposal.numbers in taken else self.candidates.planned(proposal.numbers)
+        taken.add(proposal.numbers)
+        if planned is None or planned[0] in taken:
             return False
         graph, costs = planned
         row = Row(-1, proposal.numbers, proposal.kind, "waiting", graph, costs)
         self.store.add(row, self.candidates.space, excess(costs, self.options.limits))
-        networks.add(graph)
+        taken.add(graph)
         return True
 
     def _breed(self, view: View) -> bool:
         """Add the children that the strategy asks for now; whether there are any."""
-        networks = {row.graph for row in view.rows}
-        before, lacking = len(networks), self.strategy.due(view)
-        for proposal in self.strategy.children(view) if lacking else ():
+        taken, due = _taken(view), self.strategy.due(view)
+        lacking = due
+        for proposal in self.strategy.children(view) if due else ():
             self._heed()
-            lacking -= self._add(proposal, networks)
+            lacking -= self._add(proposal, taken)
             if lacking <= 0:
                 break
-        return len(networks) > before
+        return lacking < due
 
     # ---- the trials -----------------------------------------------------------------------------------------------
 
@@ -234,7 +239,8 @@ class Search:
         """Asked once after every trained candidate."""
         count = len(view.trained)
         if self._settled[0] != count:
-            self._settled = count, settled(view.rows, self.options.costs, PATIENCE, self._score_of)
+            patience = max(PATIENCE, self.options.trials // 3)
+            self._settled = count, settled(view.rows, self.options.costs, patience, self._score_of)
         return self._settled[1]
 
     def _end_text(self) -> str:
@@ -313,6 +319,11 @@ class Search:
             self.store.note("status", status)
         if self.progress is not None:
             self.progress(f"{stage} {done}/{total}", done, total)
+
+
+def _taken(view: View) -> set[str | Numbers]:
+    """Choices and networks of the candidates in the ledger."""
+    return {row.graph for row in view.rows} | {row.choices for row in view.rows}
 
 
 def scores_of(store: Store) -> ScoreOf:

@@ -147,8 +147,10 @@ class Evolution(Strategy):
     def pool(self, view: View) -> Iterator[Proposal]:
         yield Proposal(view.candidates.unedited, "unedited")
         yield from view.controls()
-        first = max(2, view.options.trials // 5)
+        first = max(2, view.options.trials // 6)
         yield from (Proposal(numbers, "program") for numbers in view.candidates.programmed(first))
+        promising = view.candidates.promising(first, np.random.default_rng([view.options.seed, 2]))
+        yield from (Proposal(numbers, "drawn") for numbers in promising)
 
     def due(self, view: View) -> int:
         return 0 if view.waiting else 1

@@ -187,8 +187,8 @@ class Study(Generic[AnyState]):
     def resume(self, executor: Executor | None = None, block: bool = False) -> "Study[AnyState]":
         """Go on, after a pause or whatever ended the search; trials that were under way are trained again.
 
-        executor: trains for a search in this process; as it was searched before where not given. block: wait for the
-        end.
+        executor: trains for a search in this process, beside the drivers that there are: several machines, one storage
+        and one WORKBENCH_HOME make a team. Where not given, a process drives it as before. block: wait for the end.
         """
         self.store.note("request", "run")
         if executor is not None or self.session.base.custom:
