@@ -102,6 +102,7 @@ def branches_view(
                 "text": "opened" if node.change is None else str(node.change),
                 "latency_ms": None if estimate is None else estimate.latency_ms,
                 "latency_text": metric_text("latency_ms", None if estimate is None else estimate.latency_ms),
+                "sram_bytes": None if estimate is None else estimate.sram_bytes,
                 "sram_text": metric_text("sram_bytes", None if estimate is None else estimate.sram_bytes),
                 "change": ""
                 if estimate is None or opened is None or node.parent is None

@@ -182,7 +182,7 @@ def _use_text(macs: int, latency_ms: float, macs_per_ms: float | None) -> str:
 def _within(op: Op, block: str) -> str:
     """The operator's path inside its block, its own name where it has none."""
     path = op.module.removeprefix(block).lstrip(".") if op.module else ""
-    return path or (op.module.rpartition(".")[2] if op.module else "") or op.name
+    return path or op.name
 
 
 def _kind_text(op: Op) -> str:

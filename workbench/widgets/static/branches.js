@@ -1,11 +1,13 @@
 // Branches: every state this bench has been at, as a tree to go through and as points to compare.
 
 import { fill, h, moodOf, rove } from "./dom.js";
+import { scatter } from "./scatter.js";
 
 export function branches(context) {
   const list = h("ul", { class: "wb-branches", role: "tree", "aria-label": "Branches" });
+  const points = scatter(context);
   const root = h("div", { class: "wb-panel", "data-panel": "branches", hidden: true },
-    h("p", { class: "wb-caption" }, h("b", {}, "Every state this bench has been at"), " ", h("span", { class: "wb-muted" }, "Enter goes there, c compares with it")), list);
+    h("p", { class: "wb-caption" }, h("b", {}, "Every state this bench has been at"), " ", h("span", { class: "wb-muted" }, "Enter goes there, c compares with it")), list, points.root);
 
   function draw() {
     const { nodes, current, against } = context.get("branches");
@@ -24,6 +26,7 @@ export function branches(context) {
     fill(list, ...lines.map(([node, level]) => line(node, level, current, against)));
     const stop = [...list.children].find((node) => node.dataset.node === (had ?? String(current)));
     rove(list.children, stop);
+    points.draw();
     if (had !== undefined) stop?.focus();
   }
 
@@ -36,6 +39,7 @@ export function branches(context) {
         onclick: () => context.send("go", { node: node.number }), onkeydown: (event) => key(event, item, node),
       },
       h("i", { class: "wb-node", "aria-hidden": "true" }),
+      node.number ? h("span", { class: "wb-muted" }, String(node.number)) : null,
       h("code", {}, node.text), " ", h("span", {}, node.latency_text), " ",
       node.change ? h("span", { class: moodOf(node.change) }, node.change) : null, " ",
       h("span", { class: "wb-muted" }, node.sram_text === "unknown" ? "" : `SRAM ${node.sram_text}`), " ",
