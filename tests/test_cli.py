@@ -190,7 +190,7 @@ def test_meet_writes_the_plan_or_shows_the_nearest(tmp_path, capsys):
     assert run("meet", *common, "--latency-ms", "0.001") == 1
     printed = capsys.readouterr()
     assert "The nearest" in printed.out
-    assert re.fullmatch(r"workbench: no plan meets latency_ms=0\.001: the wall is [^\n]+\n", printed.err)
+    assert re.fullmatch(r"workbench: no plan meets latency_ms=0\.001: the wall is [^\n]+", printed.err.strip())
     beside = answer(capsys, "compare", "mobilenetv2_050", str(out), *SMALL)
     assert beside["figures"][0]["after"] == wb.load(out).estimate.latency_ms
     assert beside["figures"][0]["before"] == session.estimate.latency_ms
