@@ -14,7 +14,7 @@ from ..state import AnyState, State
 from ..training import EMBEDDED, Task, named, resolve_task
 from .files import save
 from .learning import size_of
-from .rankings import RANKINGS
+from .rankings import local_space
 from .searched import SESSION, Searched, space_facts
 from .study import Study, study_of
 
@@ -37,9 +37,9 @@ def search(
     size_of(state)
     _check(state, executor, block, workers)
     named({**data.schedule, **options.schedule})
-    if options.strategy == "single-shot" and "supernet" not in RANKINGS:
-        raise InputError("single-shot needs a supernet to rank candidates, and there is none; hybrid does without")
     space = _space(state, space)
+    if options.strategy == "single-shot":
+        space = local_space(space, state.graph, state.target)
     url, name = _place(state, storage)
     facts = {
         "version": 1, "session": SESSION, "task": reference, "digest": data.digest, "options": options.to_dict(),
