@@ -15,7 +15,7 @@ import workbench as wb
 from workbench.widgets import Bench
 
 FOLDER = Path(__file__).parents[1] / "docs"
-COLOURS = 128  # enough for flat surfaces, a third of the bytes
+COLOURS = 256  # enough for flat surfaces, half of the bytes
 
 
 def main() -> None:
