@@ -128,6 +128,17 @@ def test_figures_and_effects(study):
     assert set(table["block"]) <= {"blocks.1.0", "blocks.2.0", "blocks.3.0"} and (table["candidates"] > 0).all()
 
 
+@pytest.mark.parametrize(("strategy", "score"), [("single-shot", "supernet"), ("hybrid", "forecast")])
+def test_a_strategy_ranks_by_its_own_score(strategy, score, session, colours):
+    study = session.search(colours, strategy, trials=2, pool=4, space=SPACE, **SMALL)
+    ledger = study.ledger
+    assert ledger[score].notna().all() and len(ledger) >= 4 and (ledger["state"] == "trained").sum() == 2
+    if strategy == "single-shot":  # the unedited network first, then one of a front of what was not trained yet
+        chosen, others = ledger[ledger["state"] == "trained"].iloc[1], ledger[ledger["state"] == "waiting"]
+        better = (others[score] > chosen[score]) & (others["latency_ms"] <= chosen["latency_ms"])
+        assert not better.any()
+
+
 def test_cancelled_within_a_second_and_gone_on_with(session, colours, tmp_path):
     options = {"trials": 3, "space": SPACE, "storage": tmp_path / "c.db", "block": False}
     study = session.search(colours, **SMALL, **options)
@@ -142,6 +153,7 @@ def test_what_cannot_be_searched_is_told_before_anything_is_stored(session, colo
     from workbench.training import resolve_task
 
     path, misfit = tmp_path / "never.db", Space((_edits("blocks.0.0", fuse=wb.FuseIBN("blocks.0.0")),))
+    wide = Space((_edits("", half=wb.DepthMultiplier(0.5)),))
     for options, words in (
         ({"strategy": "hybird"}, "unknown strategy 'hybird'; the nearest is 'hybrid'"),
         ({"executor": ThreadPoolExecutor(1), "block": False}, "which cannot use this ThreadPoolExecutor"),
@@ -149,6 +161,7 @@ def test_what_cannot_be_searched_is_told_before_anything_is_stored(session, colo
         ({"schedule": {"rate": 1}}, "unknown option of training 'rate'"),
         ({"space": misfit}, "'fuse' of block blocks.0.0 does not apply"),
         ({"task": resolve_task(colours)}, "a study names its task"),
+        ({"strategy": "single-shot", "space": wide}, "single-shot needs choices that change one block alone"),
     ):
         with pytest.raises(InputError, match=words):
             session.search(**{"task": colours, "storage": path, "block": True, **options})

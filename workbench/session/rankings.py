@@ -51,7 +51,9 @@ def local_space(space: Space, graph: Graph, target: Target) -> Space:
     )
     kept = Space(tuple(slot for slot in slots if len(slot.choices) > 1))
     if not kept.slots:
-        raise InputError("single-shot needs choices that change one block alone; the space has none, and hybrid needs none")
+        raise InputError(
+            "single-shot needs choices that change one block alone, and the space has none; hybrid does without"
+        )
     return kept
 
 

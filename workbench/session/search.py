@@ -9,16 +9,19 @@ from ..estimators import is_calibrated
 from ..files import home
 from ..search.options import Options
 from ..search.storage import create_store, storage_url
-from ..space import Space, catalogue, option
+from ..space import Offer, Space, option
 from ..state import AnyState, State
 from ..training import EMBEDDED, Task, named, resolve_task
 from .files import save
 from .learning import size_of
 from .rankings import local_space
 from .searched import SESSION, Searched, space_facts
+from .space import space_of
 from .study import Study, study_of
 
 __all__ = ["search"]
+
+_WIDTHS = 4  # shares of a width to choose from, where no space is given: the losses of all choices are measured first
 
 
 def search(
@@ -84,9 +87,9 @@ def _check(state: State, executor: Executor | str | None, block: bool, workers: 
 
 
 def _space(state: State, space: Space | None) -> Space:
-    """The space given, each choice of which must apply; else all that the catalogue offers."""
+    """The space given, each choice of which must apply; else a curated one."""
     if space is None:
-        return catalogue(state.graph, state.target)
+        return space_of(state, Offer(widths=_WIDTHS), True, None)
     for slot in space.slots:
         for choice in slot.choices:
             if choice.transforms and option(state.graph, state.target, choice, slot.block) is None:

@@ -314,8 +314,8 @@ class Session(State):
         what is trained). trials: how many networks are trained, the unedited one and some controls among them; the
         search ends before, where the front no longer moves by more than the noise.
         objectives: "accuracy" and any of latency_ms, sram_bytes, peak_activation_bytes, weight_bytes, params, macs.
-        budgets: most latency_ms, sram_kib, model_kib that a candidate may take. space: None for all that the catalogue
-        offers. options: epochs, pictures, distil (as for `recover`; 2, 256, 0), pool, controls
+        budgets: most latency_ms, sram_kib, model_kib that a candidate may take. space: None for
+        `space(widths=4)`. options: epochs, pictures, distil (as for `recover`; 2, 256, 0), pool, controls
         (`search.options.Options`), schedule (of the training, such as {"batch_size": 32}).
 
         storage: a new .db file, or the URL of any Optuna storage; a file below WORKBENCH_HOME/studies where not given.
