@@ -1,7 +1,7 @@
 # Two commands for a machine that has Python >= 3.11, make and git: `make demo` and `make test`.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-deploy bench-devices bench-speed bench-surgery bench-fusion bench-training bench-memory bench-sweep bench-search bench-training-speed bench-recovery bench-field bench-ledger bench-evidence bench-space bench-widget bench-forecast clean
+.PHONY: help demo test lab check chromium notebooks bench-estimator bench-configurations bench-coverage bench-cpu bench-deploy bench-devices bench-speed bench-surgery bench-fusion bench-training bench-memory bench-sweep bench-search bench-training-speed bench-recovery bench-field bench-ledger bench-evidence bench-supernet bench-space bench-widget bench-forecast clean
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -97,6 +97,9 @@ bench-evidence: $(CORE)  ## searches and zero-shot scores on ledgers of trained 
 
 bench-space: $(CORE)  ## what curation does to a space: ruggedness, what it loses, how a search gets along, prices a second
 	$(BIN)/python benchmarks/space.py $(ARGS)
+
+bench-supernet: $(CORE)  ## how a supernet ranks candidates that were really trained (ARGS="--ledger FILE --data FOLDER")
+	$(BIN)/python benchmarks/supernet.py $(ARGS)
 
 bench-field: $(CORE)  ## every transform on networks that are not timm's, and their estimates beside the compiler
 	$(BIN)/python benchmarks/field.py $(ARGS)

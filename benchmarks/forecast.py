@@ -16,16 +16,14 @@ choices. Between ledgers: 5 candidates of one calibrate, taught by all others.
 
 import argparse
 import json
-import platform
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from datetime import date
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from provenance import provenance
 from scipy.stats import spearmanr
 
 import workbench as wb
@@ -199,8 +197,7 @@ def main() -> None:
     evidence = [evidence_of(ledger) for ledger in ledgers]
     if options.ship:
         write_evidence(pd.concat(evidence, ignore_index=True).dropna(subset="unedited_score"), SHIPPED)
-    lines = ["make bench-forecast", f"{date.today()}, {platform.machine()}, Python {platform.python_version()}, "
-             f"scikit-learn {version('scikit-learn')}"]  # fmt: skip
+    lines = ["make bench-forecast", provenance("torch", "timm", "scikit-learn")]
     print("\n".join(lines))
     for number, (ledger, rows) in enumerate(zip(ledgers, evidence, strict=True)):
         rest = [other for i, other in enumerate(evidence) if i != number]

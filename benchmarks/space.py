@@ -21,16 +21,14 @@ rate         candidates priced a second, the modelling of every choice included
 """
 
 import argparse
-import platform
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from provenance import provenance
 
 import workbench as wb
 from workbench.choices import Bound, choose
@@ -331,8 +329,7 @@ def main() -> None:
         print(line, flush=True)
 
     say(f"python benchmarks/space.py {' '.join(sys.argv[1:])}" if sys.argv[1:] else "make bench-space")
-    say(f"{date.today()}, {platform.machine()}, Python {platform.python_version()}, numpy {version('numpy')}, "
-        f"scipy {version('scipy')}")  # fmt: skip
+    say(provenance("numpy", "scipy"))
     graphs = {
         name: wb.open(name, input_size=(3, NETWORKS[name], NETWORKS[name])).graph for name in arguments.networks
     }

@@ -11,11 +11,9 @@ A frame lasts 16.7 ms, which a painted answer is at least. Median / 95th percent
 """
 
 import argparse
-import platform
 import statistics
 import sys
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,6 +21,7 @@ import chromium
 import nbformat
 from lab import serve
 from playwright.sync_api import Locator, Page, sync_playwright
+from provenance import provenance
 
 from workbench.files import write_atomic
 
@@ -135,7 +134,7 @@ def main() -> None:
                 print(lines[-1], flush=True)
                 page.close()
         browser.close()
-    text = f"{date.today()}, {platform.machine()}, {options.target}\n" + "\n".join(lines) + "\n"
+    text = f"make bench-widget\n{provenance('anywidget', 'jupyterlab')}, {options.target}\n" + "\n".join(lines) + "\n"
     write_atomic(HERE / "results" / "widget.txt", text.encode())
     print(text)
 

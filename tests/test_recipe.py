@@ -8,7 +8,7 @@ import pytest
 import workbench as wb
 from workbench.errors import FileFormatError, InputError, NotApplicable, UnknownName, WorkbenchError
 from workbench.recipe import Recipe, from_step, to_step
-from workbench.transforms import TRANSFORMS, describe
+from workbench.transforms import TRANSFORMS, describe_fully
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 STEPS = (wb.FuseIBN(blocks="blocks.[12].*"), wb.DepthMultiplier(ratio=0.75), wb.EvenChannels(multiple=16))
@@ -34,7 +34,7 @@ def test_round_trip_keeps_every_parameter(tmp_path):
 
 def test_a_step_reads_as_the_code_that_makes_it():
     for step in (*STEPS, *VALUES):
-        assert eval(describe(step), {type(step).__name__: type(step)}) == step
+        assert eval(describe_fully(step), {type(step).__name__: type(step)}) == step
 
 
 @pytest.mark.parametrize(("name", "size"), [("mobilenetv2_050", (3, 64, 64)), ("mnasnet_small", (3, 96, 64))])
@@ -122,12 +122,12 @@ def test_only_transforms_are_steps():
         Recipe("mine", ("FuseIBN",))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("step", [example for cls in TRANSFORMS.values() for example in cls.examples()], ids=describe)
+@pytest.mark.parametrize("step", [example for cls in TRANSFORMS.values() for example in cls.examples()], ids=describe_fully)
 def test_a_recorded_step_holds_its_defaults(step):
     """A default that changes one day changes no recipe that was written before."""
     record = to_step(step)
     assert set(record) == {"transform", *(field.name for field in fields(step))}
     assert from_step(record) == step
-    assert all(f"{field.name}=" in describe(step) for field in fields(step))
+    assert all(f"{field.name}=" in describe_fully(step) for field in fields(step))
     short = {name: value for name, value in record.items() if name not in OPTIONAL[type(step)]}
     assert type(from_step(short)) is type(step)  # files written without their defaults read on

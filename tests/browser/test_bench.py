@@ -45,9 +45,7 @@ def test_enter_submits_and_the_focus_stays(bench: Locator, page: Page) -> None:
     ratio = bench.locator("[data-option=ratio]")
     ratio.fill("0.5")
     ratio.press("Enter")
-    expect(bench.locator("[data-status]")).to_contain_text(
-        "DepthMultiplier(ratio=0.5, blocks='*', importance='magnitude') gave"
-    )
+    expect(bench.locator("[data-status]")).to_contain_text("DepthMultiplier(ratio=0.5) gave")
     assert latency(bench) != before
     undo = bench.locator("[data-action=undo]")
     undo.focus()

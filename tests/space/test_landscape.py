@@ -49,3 +49,9 @@ def test_the_target_is_rugged_and_curation_smooths_it(every):
     titles = [axis.get_title(loc="left").strip() for axis in figure.axes[:3]]
     assert titles == ["Multiply-accumulates", "Latency, every width", "Latency, curated widths"]
     figure.canvas.draw()
+
+
+def test_a_network_whose_blocks_all_stay_is_one_row():
+    land = landscape(traced("test_efficientnet", 32), TARGET)
+    assert len(land.blocks) == 1
+    assert len(landscape_figure(land, land.favoured, "one depth").axes) >= 6

@@ -176,8 +176,7 @@ def test_own_code_is_edited_or_refused_when_applied(name: str) -> None:
 
 def test_a_refusal_names_the_step_and_the_block() -> None:
     net = nn.Sequential(nn.Conv2d(3, 8, 3), Slices(8)).eval()
-    step = r"DepthMultiplier\(ratio=0\.5, blocks='\*', importance='magnitude'\)"
-    with pytest.raises(NotApplicable, match=rf"{step} cannot be carried out: .* 1 \(Slices\) "):
+    with pytest.raises(NotApplicable, match=r"DepthMultiplier\(ratio=0\.5\) cannot be carried out: .* 1 \(Slices\) "):
         wb.open(net, input_size=(3, 32, 32)).apply(wb.DepthMultiplier(0.5))
 
 

@@ -174,8 +174,7 @@ def test_wrong_rules_are_refused_in_one_sentence(rule: Callable[[wb.BlockWidths]
     session = wb.open(ghosts(32, 48).eval(), input_size=(3, 24, 24), width_rules={Ghost: rule})
     with pytest.raises(NotApplicable, match=text) as caught:
         session.apply(wb.DepthMultiplier(0.5))
-    step = "DepthMultiplier(ratio=0.5, blocks='*', importance='magnitude')"
-    assert str(caught.value).startswith(f"{step} cannot be carried out: ")
+    assert str(caught.value).startswith("DepthMultiplier(ratio=0.5) cannot be carried out: ")
     assert "\n" not in str(caught.value)
 
 

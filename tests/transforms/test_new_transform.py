@@ -72,7 +72,8 @@ assert Thicken() in EXAMPLES
 
 def test_one_line_is_enough(tmp_path):
     shutil.copytree(PACKAGE, tmp_path / "workbench", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(PACKAGE.parent / "benchmarks" / "surgery.py", tmp_path)
+    for file in ("surgery.py", "provenance.py"):
+        shutil.copy(PACKAGE.parent / "benchmarks" / file, tmp_path)
     (tmp_path / "workbench" / "transforms" / "thicken.py").write_text(FILE)
     with (tmp_path / "workbench" / "transforms" / "every.py").open("a") as listed:
         listed.write("from .thicken import Thicken as Thicken\n")

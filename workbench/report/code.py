@@ -4,7 +4,7 @@ from typing import Any
 
 from ..hardware import Target
 from ..state import Applied, Base, Change, Learned, State
-from ..transforms import describe
+from ..transforms import describe_fully
 
 __all__ = ["change_code", "code", "target_code"]
 
@@ -33,7 +33,7 @@ def code(state: State) -> str:
 
 def change_code(change: Applied, session: str) -> str:
     """The expression that applies a change to the session of that name (or expression)."""
-    calls = [f"wb.{describe(step.transform)}" for step in change.steps]
+    calls = [f"wb.{describe_fully(step.transform)}" for step in change.steps]
     if not change.recipe and len(calls) == 1:
         return f"{session}.apply({calls[0]})"
     steps = "".join(f"    {call},\n" for call in calls)

@@ -80,7 +80,9 @@ def _map(axis: "Axes", land: Landscape, share: np.ndarray, limits: tuple[float, 
     colours = LinearSegmentedColormap.from_list("share", LIGHT)
     x, y = land.channels, np.arange(len(land.blocks))
     mesh = axis.pcolormesh(x, y, share, cmap=colours, vmin=limits[0], vmax=limits[1], shading="nearest")
-    axis.contour(x, y, share, levels=np.linspace(*limits, _LEVELS), colors="white", linewidths=0.6, alpha=0.75)
+    if min(share.shape) > 1:  # a network whose blocks all have to stay is one row
+        levels = np.linspace(*limits, _LEVELS)
+        axis.contour(x, y, share, levels=levels, colors="white", linewidths=0.6, alpha=0.75)
     axis.set_yticks(y, [str(blocks) for blocks in land.blocks])
     _plain(axis)
     return mesh

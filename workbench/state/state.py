@@ -12,7 +12,7 @@ from ..graph import Graph, Plan
 from ..hardware import Measurement, Target, resolve
 from ..metrics import METRICS, metric_text
 from ..recipe import Recipe
-from ..transforms import Step, describe
+from ..transforms import Step, describe_fully
 from .base import Base, Size
 from .changes import Applied, Change, Edit, Learned, LearnedScore, applied
 from .notes import digest_at, notes_table, places
@@ -281,7 +281,7 @@ class State:
                 yield str(change), "", latency(change.graph), str(change.score or "")
             else:
                 for step in change.steps:
-                    yield describe(step.transform), change.recipe, latency(step.graph), ""
+                    yield describe_fully(step.transform), change.recipe, latency(step.graph), ""
 
 
 AnyState = TypeVar("AnyState", bound=State)  # what goes in comes out: a Session stays one

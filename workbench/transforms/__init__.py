@@ -6,6 +6,7 @@ from types import MappingProxyType
 from . import every
 from .base import Transform as Transform
 from .base import describe as describe
+from .base import describe_fully as describe_fully
 from .composition import Step as Step
 from .composition import compose as compose
 from .every import *  # noqa: F403

@@ -9,7 +9,7 @@ from ..errors import unknown
 from ..graph import Block, Graph, Plan
 from ..hardware import Target
 
-__all__ = ["Blocks", "Transform", "describe"]
+__all__ = ["Blocks", "Transform", "describe", "describe_fully"]
 
 # A selector (see `select.py`) or several of them.
 Blocks = str | tuple[str, ...]
@@ -62,6 +62,11 @@ class Transform(ABC):
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
+    def non_defaults(self) -> dict[str, Any]:
+        """The parameters that differ from their defaults; `blocks` always, because it says where."""
+        values = {f.name: (getattr(self, f.name), f.default) for f in fields(self)}
+        return {name: value for name, (value, default) in values.items() if name == "blocks" or value != default}
+
     @classmethod
     def from_dict(cls, options: Mapping[str, Any]) -> Self:
         """The transform with these parameters, lists as tuples.
@@ -74,11 +79,25 @@ class Transform(ABC):
 
 
 def describe(transform: Transform) -> str:
+    """The transform as code, without parameters left at their defaults.
+
+    >>> from workbench.transforms import FuseIBN
+    >>> describe(FuseIBN(blocks="blocks.1.*"))
+    "FuseIBN(blocks='blocks.1.*')"
+    """
+    return _called(transform, {name: value for name, value in transform.non_defaults().items() if value != "*"})
+
+
+def describe_fully(transform: Transform) -> str:
     """The transform as code, with every parameter: a default that changes one day changes no record of a step.
 
-    >>> from workbench.transforms import DepthMultiplier
-    >>> describe(DepthMultiplier(0.5))
-    "DepthMultiplier(ratio=0.5, blocks='*', importance='magnitude')"
+    >>> from workbench.transforms import FuseIBN
+    >>> describe_fully(FuseIBN())
+    "FuseIBN(blocks='*')"
     """
-    inside = ", ".join(f"{f.name}={getattr(transform, f.name)!r}" for f in fields(transform))
+    return _called(transform, {f.name: getattr(transform, f.name) for f in fields(transform)})
+
+
+def _called(transform: Transform, parameters: Mapping[str, Any]) -> str:
+    inside = ", ".join(f"{name}={value!r}" for name, value in parameters.items())
     return f"{type(transform).__name__}({inside})"

@@ -14,7 +14,7 @@ from ..metrics import METRICS, change_text, difference_text, metric_text
 from ..recipe import to_step
 from ..space import Choice, Option, block_choices, network_choices, option
 from ..state import State
-from ..transforms import Transform, describe
+from ..transforms import Transform, describe, describe_fully
 from .tracks import live_by_block
 
 __all__ = ["PricedChoice", "choices_for", "code_of", "estimated", "ghost", "priced", "row"]
@@ -129,7 +129,7 @@ def estimated(state: State, item: PricedChoice) -> Estimate:
 
 def code_of(name: str, transforms: Sequence[Transform]) -> str:
     """The Python of one gesture, one change for `undo`."""
-    calls = [f"wb.{describe(transform)}" for transform in transforms]
+    calls = [f"wb.{describe_fully(transform)}" for transform in transforms]
     if len(calls) == 1:
         return f"session = session.apply({calls[0]})"
     return f"session = session.apply(wb.Recipe({name!r}, ({', '.join(calls)})))"

@@ -10,7 +10,7 @@ from ..estimators import estimate, is_calibrated
 from ..metrics import METRICS, change_text, interval_text, metric_text, shape_text
 from ..report.overview import incomplete_sentence
 from ..state import Learned, State
-from ..transforms import describe
+from ..transforms import describe_fully
 from .tracks import block_label, stage_names, tracks
 
 __all__ = ["preview_view", "session_view"]
@@ -130,7 +130,7 @@ def _history(state: State) -> list[dict[str, Any]]:
         if isinstance(change, Learned):
             entries.append((str(change), "", change.graph, then))
         else:
-            entries += [(describe(step.transform), change.recipe, step.graph, then) for step in change.steps]
+            entries += [(describe_fully(step.transform), change.recipe, step.graph, then) for step in change.steps]
     rows: list[dict[str, Any]] = []
     before: float | None = None
     for number, (text, recipe, graph, then) in enumerate(entries):
