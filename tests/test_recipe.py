@@ -122,7 +122,10 @@ def test_only_transforms_are_steps():
         Recipe("mine", ("FuseIBN",))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("step", [example for cls in TRANSFORMS.values() for example in cls.examples()], ids=describe_fully)
+EXAMPLES = [example for cls in TRANSFORMS.values() for example in cls.examples()]
+
+
+@pytest.mark.parametrize("step", EXAMPLES, ids=describe_fully)
 def test_a_recorded_step_holds_its_defaults(step):
     """A default that changes one day changes no recipe that was written before."""
     record = to_step(step)

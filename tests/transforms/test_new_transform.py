@@ -48,7 +48,6 @@ from surgery import EXAMPLES
 from workbench.recipe import Recipe
 from workbench.space import block_options, catalogue, network_options
 from workbench.transforms import TRANSFORMS, Thicken
-from workbench.widgets.view import session_view
 
 assert wb.Thicken is Thicken is TRANSFORMS["Thicken"]
 assert "Thicken" in wb.__all__
@@ -65,7 +64,7 @@ assert "thicken" in [o.choice.label for o in block_options(session.graph, sessio
 assert (Thicken(),) in [o.transforms for o in network_options(session.graph, session.target)]
 slot = next(s for s in catalogue(session.graph, session.target).slots if s.block == "blocks.1.0")
 assert (Thicken("blocks.1.0"),) in [choice.transforms for choice in slot.choices]
-assert "Thicken" in [form["name"] for form in session_view(session)["transforms"]]
+assert "Thicken" in [form["name"] for form in session.bench().transforms]
 assert Thicken() in EXAMPLES
 """
 
