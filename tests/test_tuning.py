@@ -45,7 +45,7 @@ def test_weights_are_carried_on_and_undo_brings_the_old_ones_back(learned, image
     assert list(again.history["transform"]) == [
         "opened",
         "weights of digits, 5 epochs",
-        "EvenChannels(direction='up', multiple=20)",
+        "EvenChannels(direction='up', multiple=20, blocks='*', importance='magnitude', sram_kib=None, model_kib=None)",
         "weights of digits, 1 epoch",
     ]
 

@@ -85,7 +85,7 @@ def test_where_the_unedited_network_cannot_be_trained_nothing_can(searched):
 
 
 def test_hopeless_ones_are_stopped_after_their_first_epoch_and_controls_are_not(searched):
-    rows = searched(strategy="multishot", trials=14, controls=0.2).rows()
+    rows = searched(strategy="multishot", trials=30, controls=0.2).rows()
     stopped = [row for row in rows if row.state == "stopped"]
     assert stopped and not {row.kind for row in stopped} & {"unedited", "twin", "random"}
     assert all(row.result["first_epoch"] < row.result["floor"] and row.result["epochs"] == 1 for row in stopped)
