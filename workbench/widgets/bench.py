@@ -14,7 +14,7 @@ from ..errors import InputError, WorkbenchError, unknown
 from ..estimators import Budgets
 from ..hardware import Measurement, list_targets
 from ..metrics import METRICS
-from ..report import picture
+from ..report import code, picture
 from ..report.palette import theme_css
 from ..state import State
 from ..surgery import measured_weights
@@ -27,7 +27,7 @@ from .forms import transform_view
 from .gestures import edit_of, effect_text, sentence, whole_number
 from .lanes import Lane
 from .notes import Noted, noted_now, notes_view
-from .sentences import branch_code, budget_view
+from .sentences import budget_view
 from .view import preview_view, session_view
 
 __all__ = ["Bench"]
@@ -106,7 +106,7 @@ class Bench(anywidget.AnyWidget):
             "branches": branches_view(self._tree, session, self._against, self._verdicts),
             "budgets": budget_view(self._budgets, session),
             "notes": notes_view(session, self._noted),
-            "cell": branch_code(session),
+            "cell": code(session),
         }
 
     @traitlets.observe("session")

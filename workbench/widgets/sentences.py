@@ -1,4 +1,4 @@
-"""What the bench says in words: the first sentence for a newcomer, findings by block, the code of a branch."""
+"""What the bench says in words: the first sentence for a newcomer, findings by block, budgets."""
 
 from typing import Any
 
@@ -6,11 +6,10 @@ import pandas as pd
 
 from ..metrics import METRICS, metric_text
 from ..recipe import to_step
-from ..state import Applied, State
+from ..state import State
 from ..transforms import Transform, describe
-from .choices_view import code_of
 
-__all__ = ["branch_code", "budget_view", "findings_view", "first_sentence"]
+__all__ = ["budget_view", "findings_view", "first_sentence"]
 
 _MOST = 60  # findings that are sent
 
@@ -62,19 +61,3 @@ def budget_view(budgets: dict[str, float], state: State) -> dict[str, Any]:
         met = None if figure is None else bool(figure <= value * (1 + 1e-9))
         shown[name] = {"value": value, "text": metric_text(name, value), "met": met, "label": METRICS[name].short}
     return shown
-
-
-def branch_code(state: State) -> str:
-    """Every gesture of the branch as a cell of Python; weights are no code and stand as a comment."""
-    base = state.base
-    model = "module" if base.custom else repr(base.name)
-    size = "" if base.input_size is None else f", input_size={tuple(base.input_size)!r}"
-    more = ", pretrained=True" if base.weights == "pretrained" else ""
-    lines = ["import workbench as wb", "", f"session = wb.open({model}, target={state.target.name!r}{size}{more})"]
-    for change in state.changes:
-        if isinstance(change, Applied):
-            lines.append(code_of(change.recipe or str(change), [step.transform for step in change.steps]))
-        else:
-            lines.append(f"# {change}: kept in the session's file, session.save(...)".replace("\n", " "))
-    lines += [f"session = session.annotate({path!r}, {text!r})" for path, text in state.annotations]
-    return "\n".join(lines)
