@@ -33,7 +33,14 @@ SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True},
     "docmanager-extension/plugin": {"autosave": False},
 }
-KERNEL_IDLE = "() => window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+# A page that is opened first may leave the focus elsewhere; commands such as "run all" are then nobody's and never end.
+KERNEL_IDLE = """() => {
+  const { shell } = window.jupyterapp;
+  const notebook = [...shell.widgets("main")].find((widget) => widget.sessionContext && widget.isVisible);
+  if (notebook === undefined) return false;
+  if (shell.currentWidget !== notebook) shell.activateById(notebook.id);
+  return shell.currentWidget === notebook && notebook.sessionContext.session?.kernel?.status === "idle";
+}"""
 ERRORS = ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']"
 
 
