@@ -30,6 +30,11 @@ def made(session, tmp_path_factory):
     return session.bundle(tmp_path_factory.mktemp("bundle") / "friday.zip", task="digits")
 
 
+@pytest.fixture(scope="module")
+def verified(made):
+    return wb.verify(made)
+
+
 def members(path):
     with zipfile.ZipFile(path) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
@@ -43,14 +48,13 @@ def rewritten(path, new, **changed):
     return new
 
 
-def test_every_figure_holds_in_another_process(made, session):
+def test_every_figure_holds_in_another_process(made, verified, session):
     done = subprocess.run(
         [sys.executable, "-m", "workbench.cli", "verify", str(made)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    table = wb.verify(made)
-    assert set(table["holds"]) == {"yes"}
-    figures = table.set_index(["of", "figure", "how"])["bundle"]
+    assert set(verified["holds"]) == {"yes"}
+    figures = verified.set_index(["of", "figure", "how"])["bundle"]
     assert figures["now", "latency_ms", "compiled"] == pytest.approx(session.verify().latency_ms)
     assert figures["now", "macs", "counted"] == session.graph.macs
     assert figures["now", "top-1 accuracy", "run"] == pytest.approx(float(session.evaluate("digits")))
@@ -65,12 +69,11 @@ def test_every_figure_holds_in_another_process(made, session):
     )
 
 
-def test_estimates_do_not_depend_on_what_the_maker_compiled(session, made, tmp_path):
+def test_estimates_do_not_depend_on_what_the_maker_compiled(session, verified, tmp_path):
     session.verify()  # kept, and sharpens the session's own estimates
     table = wb.verify(session.bundle(tmp_path / "again.zip", calibration=torch.randn(4, 3, 32, 32)))
     estimated = table[table["how"] == "estimated"]["bundle"].tolist()
-    first = wb.verify(made)
-    assert estimated == first[first["how"] == "estimated"]["bundle"].tolist()
+    assert estimated == verified[verified["how"] == "estimated"]["bundle"].tolist()
 
 
 def test_what_was_changed_is_found(made, tmp_path):

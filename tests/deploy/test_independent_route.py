@@ -24,14 +24,11 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # the converter's dependencies warn in a dozen ways
 ]
 
-# densenet121 makes the compiler give up on u65 and u85, on both routes' files or the deployed one's
 CASES = {
-    "mobilenetv2_100": "ethos-u65-512",
     "mobilenetv3_large_100": "ethos-u65-512",
     "regnetx_004": "ethos-u65-512",
     "rexnet_100": "ethos-u65-512",
     "ghostnet_100": "ethos-u65-512",
-    "densenet121": "ethos-u55-128",
 }
 
 
