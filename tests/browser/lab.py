@@ -33,18 +33,7 @@ SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True},
     "docmanager-extension/plugin": {"autosave": False},
 }
-# A page that is opened first may leave the focus elsewhere; commands such as "run all" are then nobody's and never end.
-# The server may connect before it hears the kernel's status, which then stays unknown: any request makes the kernel tell
-# it again, and proves that its messages arrive.
-KERNEL_IDLE = """() => {
-  const { shell } = window.jupyterapp;
-  const notebook = [...shell.widgets("main")].find((widget) => widget.sessionContext && widget.isVisible);
-  if (notebook === undefined) return false;
-  if (shell.currentWidget !== notebook) shell.activateById(notebook.id);
-  const kernel = notebook.sessionContext.session?.kernel;
-  if (kernel?.connectionStatus === "connected" && kernel.status === "unknown") kernel.requestKernelInfo();
-  return shell.currentWidget === notebook && kernel?.status === "idle";
-}"""
+KERNEL_IDLE = "() => window.jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 ERRORS = ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']"
 
 
@@ -62,7 +51,7 @@ class Lab:
         panel = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
         panel.locator(".jp-Notebook").wait_for(timeout=60_000)
         # Before its kernel answers, "run all" would ask which kernel to use and wait for ever.
-        page.wait_for_function(KERNEL_IDLE, timeout=60_000, polling=1_000)
+        page.wait_for_function(KERNEL_IDLE, timeout=60_000)
         return panel
 
     def run_all(self, page: Page, seconds: float = 120) -> None:
