@@ -50,7 +50,7 @@ def test_the_wall_is_named_and_how_near_one_gets(session):
 
 def test_the_program_finds_what_trying_everything_finds():
     """Against enumeration, on made-up options."""
-    from workbench.advice.budgets import _Network, _program, _Row
+    from workbench.advice.priced_network import PricedNetwork, Row, cheapest
 
     random = np.random.default_rng(0)
 
@@ -59,14 +59,14 @@ def test_the_program_finds_what_trying_everything_finds():
 
     for _ in range(20):
         blocks = tuple(
-            (_Row(None, 0, 0, 0, 0), *(_Row(None, *random.uniform((0, -2, -900), (1, 0.5, 100)), 0) for _ in range(3)))
+            (Row(None, 0, 0, 0, 0), *(Row(None, *random.uniform((0, -2, -900), (1, 0.5, 100)), 0) for _ in range(3)))
             for _ in range(4)
         )
 
         class Counted:
             params = 5000
 
-        network = _Network((), 0.0, Counted, blocks, Whole)
+        network = PricedNetwork((), 0.0, Counted, blocks, Whole)
         budgets = Budgets(latency_ms=7.0, model_kib=4000 / 1024)
         every = [
             (sum(r.price**2 for r in rows), choice)
@@ -74,7 +74,7 @@ def test_the_program_finds_what_trying_everything_finds():
             if sum((rows := [b[c] for b, c in zip(blocks, choice, strict=True)])[i].latency_ms for i in range(4)) <= -3
             and sum(r.params for r in rows) <= -1000
         ]
-        chosen = _program(network, budgets)
+        chosen = cheapest(network, budgets)
         if not every:
             assert chosen is None
         else:

@@ -1,13 +1,15 @@
 """Advice: what ails a network on a target and why, which steps mend it, and the plan that meets budgets."""
 
 from .block_names import block_words
-from .budgets import Met, ScoreBudget, Steps, meet, meet_score
+from .budgets import meet
 from .edit_price import UNTRAINED, untrained_badge
 from .finding import Finding
 from .findings import causes, findings, gain_text
 from .live_bytes import Step, live_bytes, live_steps
 from .losses import losses_of
 from .parts import Part, time_parts
+from .priced_network import Met, Steps
+from .score_budget import ScoreBudget, meet_score
 from .suggestions import suggest
 from .why import headline, why
 
