@@ -42,13 +42,13 @@ def weights_of(kind: str) -> Weights:
         if len(shape) < 2:
             return None
         random = np.random.default_rng([ord(c) for c in name])
-        found = random.standard_t(3, shape) if kind == "heavy" else random.standard_normal(shape)
+        draws = random.standard_t(3, shape) if kind == "heavy" else random.standard_normal(shape)
         if kind == "pruned":
-            found[np.abs(found) < np.quantile(np.abs(found), 0.75)] = 0
+            draws[np.abs(draws) < np.quantile(np.abs(draws), 0.75)] = 0
         if kind == "clustered":
-            levels = np.quantile(found, (np.arange(16) + 0.5) / 16)
-            found = levels[np.searchsorted((levels[1:] + levels[:-1]) / 2, found)]
-        return found.astype(np.float32)
+            levels = np.quantile(draws, (np.arange(16) + 0.5) / 16)
+            draws = levels[np.searchsorted((levels[1:] + levels[:-1]) / 2, draws)]
+        return draws.astype(np.float32)
 
     return values
 
@@ -64,8 +64,8 @@ def configuration_of(random: Random, seed: str) -> EthosU:
     options[f"{outside}_gbps"] = random.uniform(0.3, 3) * (8 if outside == "dram" else 0.5)
     options["sram_read_latency"] = random.choice([8, 16, 32, 64])
     options[f"{outside}_read_latency"] = random.choice([32, 64, 200, 500, 800])
-    given = {"system_config": target.system_config, "memory_mode": target.memory_mode}
-    return EthosU.with_options(target.accelerator, **given, arena_bytes=target.arena_bytes, **options)
+    sections = {"system_config": target.system_config, "memory_mode": target.memory_mode}
+    return EthosU.with_options(target.accelerator, **sections, arena_bytes=target.arena_bytes, **options)
 
 
 def edit_of(random: Random, graph: Graph, target: EthosU) -> tuple[str, Graph] | None:
@@ -96,18 +96,18 @@ def measure(i: int, network: str, family: str, graph: Graph) -> dict[str, object
     target = configuration_of(random, f"{i}/{network}")
     kind = random.choice(KINDS) if i % 3 == 0 else "normal"
     weights = None if kind == "normal" else weights_of(kind)
-    found = target.measure_graph(graph, weights)
-    if not found.complete or not found.cycles or found.cycles > 2**50:
+    first = target.measure_graph(graph, weights)
+    if not first.complete or not first.cycles or first.cycles > 2**50:
         return None
     values = weight_values(graph, weights)
     ours = modelled(graph, target, values)
     row: dict[str, object] = {
         "network": network, "family": family, "target": target.name, "accelerator": target.accelerator,
         "spills": ours.machine.spills, "strategy": target.strategy, "design": bool(target.design.changes),
-        "weights": kind, "macs": graph.macs, "cycles": found.cycles, "modelled": sum(ours.cycles),
+        "weights": kind, "macs": graph.macs, "cycles": first.cycles, "modelled": sum(ours.cycles),
         "interval": interval(target, ours.composed, uncovered=False),
-        "sram": found.sram_bytes or 0, "sram_modelled": ours.sram_bytes,
-        "dram": found.dram_bytes or 0, "dram_modelled": ours.dram_bytes,
+        "sram": first.sram_bytes or 0, "sram_modelled": ours.sram_bytes,
+        "dram": first.dram_bytes or 0, "dram_modelled": ours.dram_bytes,
     }  # fmt: skip
     edited = edit_of(random, graph, target)
     if edited is not None:
@@ -116,7 +116,7 @@ def measure(i: int, network: str, family: str, graph: Graph) -> dict[str, object
         if second.complete and second.cycles and second.cycles < 2**50:
             row |= {
                 "edit": word,
-                "change": second.cycles / found.cycles - 1,
+                "change": second.cycles / first.cycles - 1,
                 "change_modelled": sum(modelled(after, target, values).cycles) / sum(ours.cycles) - 1,
                 "change_window": delta_cycles(graph, after, target, values) / sum(ours.cycles),
             }

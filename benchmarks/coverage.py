@@ -88,9 +88,9 @@ def reason(error: Exception) -> str:
     return f"{type(error).__name__}: {text}"[:300]
 
 
-def dump(found: Graph) -> str:
-    rows = [(o.name, o.kind, o.inputs, o.shape, o.attrs, [vars(p) for p in o.params], o.module) for o in found.ops]
-    return json.dumps([rows, found.outputs])
+def dump(graph: Graph) -> str:
+    rows = [(o.name, o.kind, o.inputs, o.shape, o.attrs, [vars(p) for p in o.params], o.module) for o in graph.ops]
+    return json.dumps([rows, graph.outputs])
 
 
 def load(text: str) -> Graph:
@@ -126,12 +126,12 @@ class Worker:
             if self.pipe.poll(self.limit_s):
                 answer: tuple[str, str] = self.pipe.recv()
                 return answer
-            found = ("trace", f"TimeoutError: longer than {self.limit_s:g} s")
+            failure = ("trace", f"TimeoutError: longer than {self.limit_s:g} s")
         except EOFError:
             self.process.join()
-            found = ("trace", f"the process died with exit code {self.process.exitcode}")
+            failure = ("trace", f"the process died with exit code {self.process.exitcode}")
         self.stop()
-        return found
+        return failure
 
     def stop(self) -> None:
         if self.process is not None:
@@ -172,15 +172,15 @@ def traced(name: str, cache: Path, worker: Worker, keep: bool) -> tuple[str, str
 def row(name: str, cache: Path, worker: Worker, keep: bool) -> dict[str, Any]:
     """One architecture: status "lowered", "missing", or what failed ("build", "trace", "lower"), and why."""
     stage, text, seconds = traced(name, cache, worker, keep)
-    found = {"name": name, "family": family(name), "status": stage, "reason": text, "seconds": round(seconds, 1)}
+    answer = {"name": name, "family": family(name), "status": stage, "reason": text, "seconds": round(seconds, 1)}
     if stage != "traced":
-        return found
+        return answer
     try:
         missing = unsupported(lower(load(text)))
     except Exception as error:  # a defect of the rules: counted, never hidden
-        return {**found, "status": "lower", "reason": reason(error)}
+        return {**answer, "status": "lower", "reason": reason(error)}
     kinds = " ".join(sorted({m.split()[0] for m in missing}))
-    return {**found, "status": "missing" if missing else "lowered", "reason": kinds}
+    return {**answer, "status": "missing" if missing else "lowered", "reason": kinds}
 
 
 def family(name: str) -> str:
@@ -248,8 +248,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 pd.DataFrame(rows).to_csv(arguments.cache / "rows.csv", index=False)
     finally:
         worker.stop()
-    asked = [flag for flag in ("--quick", "--keep-traces") if getattr(arguments, flag[2:].replace("-", "_"))]
-    command = " ".join(["benchmarks/coverage.py", *asked, *arguments.names])
+    flags = [flag for flag in ("--quick", "--keep-traces") if getattr(arguments, flag[2:].replace("-", "_"))]
+    command = " ".join(["benchmarks/coverage.py", *flags, *arguments.names])
     text = "\n".join(report(pd.DataFrame(rows), command))
     print(text)
     if arguments.out:

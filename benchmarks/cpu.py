@@ -53,22 +53,22 @@ def signature(graph: Graph, op: Op) -> str:
 def time_alone(target: Target, rows: Sequence[Row], most: int) -> pd.DataFrame:
     """Up to `most` different operators of the networks timed alone, kept in the user's cache."""
     path = cache_folder(target) / "operators.parquet"
-    known = pd.read_parquet(path) if path.is_file() else pd.DataFrame({"signature": [], "latency_ms": []})
+    timings = pd.read_parquet(path) if path.is_file() else pd.DataFrame({"signature": [], "latency_ms": []})
     quick = OnnxRuntimeCpu(rounds=3, seconds=0.03)
     skip = {"input", "param", "reshape", "batch_norm"}
-    wanted = {signature(r.graph, op): alone(r.graph, op) for r in rows for op in r.graph.ops if op.kind not in skip}
-    order = np.random.default_rng(0).permutation(sorted(wanted))[:most]
-    todo = [name for name in order if name not in set(known.signature)]
+    operators = {signature(r.graph, op): alone(r.graph, op) for r in rows for op in r.graph.ops if op.kind not in skip}
+    order = np.random.default_rng(0).permutation(sorted(operators))[:most]
+    todo = [name for name in order if name not in set(timings.signature)]
     for start in range(0, len(todo), 64):
-        some = todo[start : start + 64]
-        timed = quick.measure_graphs([wanted[name] for name in some])
-        new = pd.DataFrame({"signature": some, "latency_ms": [m.latency_ms for m in timed]})
-        known = pd.concat([known, new], ignore_index=True)
+        batch = todo[start : start + 64]
+        timed = quick.measure_graphs([operators[name] for name in batch])
+        new = pd.DataFrame({"signature": batch, "latency_ms": [m.latency_ms for m in timed]})
+        timings = pd.concat([timings, new], ignore_index=True)
         buffer = BytesIO()
-        known.to_parquet(buffer)
+        timings.to_parquet(buffer)
         write_atomic(path, buffer.getvalue())
-        print(f"\r{start + len(some)}/{len(todo)} operators", end="", flush=True)
-    return known[known.signature.isin(order)].dropna()
+        print(f"\r{start + len(batch)}/{len(todo)} operators", end="", flush=True)
+    return timings[timings.signature.isin(order)].dropna()
 
 
 def kernels(rows: Sequence[Row], timed: pd.DataFrame, make: Callable[[], Any]) -> Predictor:
@@ -77,18 +77,18 @@ def kernels(rows: Sequence[Row], timed: pd.DataFrame, make: Callable[[], Any]) -
     tables = {}
     for row in rows:
         work = work_of(row.graph)
-        seen = [latency.get(signature(row.graph, row.graph.by_name[name])) for name in work.sources]
-        tables[row.name] = work.kind, np.log1p(work.table), seen
+        latencies = [latency.get(signature(row.graph, row.graph.by_name[name])) for name in work.sources]
+        tables[row.name] = work.kind, np.log1p(work.table), latencies
 
-    def predict(known: Sequence[Row], scored: Sequence[Row]) -> list[float]:
-        found: dict[int, tuple[list[np.ndarray], list[float]]] = {}
-        for row in known:
+    def predict(rows: Sequence[Row], scored: Sequence[Row]) -> list[float]:
+        samples: dict[int, tuple[list[np.ndarray], list[float]]] = {}
+        for row in rows:
             for kind, x, y in zip(*tables[row.name], strict=True):
                 if y is not None:
-                    xs, ys = found.setdefault(int(kind), ([], []))
+                    xs, ys = samples.setdefault(int(kind), ([], []))
                     xs.append(x)
                     ys.append(np.log(y))
-        models = {kind: make().fit(np.array(xs), ys) for kind, (xs, ys) in found.items() if len(ys) >= 3}
+        models = {kind: make().fit(np.array(xs), ys) for kind, (xs, ys) in samples.items() if len(ys) >= 3}
         totals = []
         for row in scored:
             kinds, table, _ = tables[row.name]
@@ -118,8 +118,8 @@ def main() -> None:
 
 def compared(cpu: OnnxRuntimeCpu, networks: int, operators: int) -> list[str]:
     """A line per way, of networks timed now and once more."""
-    found: list[str] = []
-    say = found.append
+    lines: list[str] = []
+    say = lines.append
     folder = cache_folder(cpu)
 
     def report(done: int, total: int, name: str) -> None:
@@ -134,7 +134,7 @@ def compared(cpu: OnnxRuntimeCpu, networks: int, operators: int) -> list[str]:
     totals = networks // 2
     title = f"onnxruntime-cpu, {totals} totals"
     say(f"{title:46}{'again':10}{figures(ceiling)}   the ceiling: timed twice")
-    result, worst = score(rows, totals, learned(lambda known: fit_profiled(cpu, known) or fit_totals(cpu, known)))
+    result, worst = score(rows, totals, learned(lambda rows: fit_profiled(cpu, rows) or fit_totals(cpu, rows)))
     say(f"{'':46}{'ours':10}{result}")
     say(f"{'':46}{'totals':10}{score(rows, totals, ours(cpu))[0]}")
     say(f"{'':46}{'MACs':10}{score(rows, totals, by_macs)[0]}")
@@ -143,7 +143,7 @@ def compared(cpu: OnnxRuntimeCpu, networks: int, operators: int) -> list[str]:
     nearest = kernels(rows, timed, lambda: KNeighborsRegressor(1))
     say(f"{'':46}{'operators':10}{score(rows, totals, nearest)[0]}")
     say(f"  {len(real)} networks; worst: " + ", ".join(f"{n} {r - 1:+.0%}" for r, n in worst[:5]))
-    return found
+    return lines
 
 
 if __name__ == "__main__":

@@ -154,13 +154,13 @@ def trained(name: str, task: str) -> Session:
 
 def worth(name: str, task: str) -> Mapping[str, Any]:
     session = trained(name, task)
-    found: dict[str, Any] = {}
+    tables: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for activations in ("int8", "int16"):
             path = Path(folder) / f"{activations}.tflite"
             table = session.export(path, task=task, activations=activations)
-            found[activations] = table.to_dict("records")[0]
-    return found
+            tables[activations] = table.to_dict("records")[0]
+    return tables
 
 
 def costs(only: Sequence[str], fresh: bool) -> list[str]:

@@ -46,15 +46,15 @@ def folds(rows: Sequence[Row], totals: int) -> list[tuple[list[Row], list[Row]]]
     """(training, scored) per fold; half of the training networks are backbones, families in turn."""
     families = sorted({row.family for row in rows} - {"sample"})
     random = [row for row in rows if row.family == "sample"]
-    found = []
+    pairs = []
     for k in range(FOLDS):
         scored = [row for row in rows if row.family in families[k::FOLDS]]
         turns: list[tuple[int, str, Row]] = []
         for family in set(families) - set(families[k::FOLDS]):
             turns += [(i, family, row) for i, row in enumerate(r for r in rows if r.family == family)]
         real = [row for _, _, row in sorted(turns, key=lambda turn: turn[:2])][: totals // 2]
-        found.append((real + random[: totals - len(real)], scored))
-    return found
+        pairs.append((real + random[: totals - len(real)], scored))
+    return pairs
 
 
 def figures(ratio: np.ndarray) -> str:
@@ -64,8 +64,8 @@ def figures(ratio: np.ndarray) -> str:
 
 def score(rows: Sequence[Row], totals: int, predict: Predictor) -> tuple[str, list[tuple[float, str]]]:
     ratio, names = [], []
-    for known, scored in folds(rows, totals):
-        ratio += [p / row.latency_ms for p, row in zip(predict(known, scored), scored, strict=True)]
+    for training, scored in folds(rows, totals):
+        ratio += [p / row.latency_ms for p, row in zip(predict(training, scored), scored, strict=True)]
         names += [row.name for row in scored]
     worst = sorted(zip(ratio, names, strict=True), key=lambda pair: -abs(np.log(pair[0])))
     return figures(np.array(ratio)), worst
@@ -83,12 +83,12 @@ def ours(target: Target) -> Predictor:
     return learned(partial(fit_totals, target))
 
 
-def known(target: Target) -> Predictor:
+def known_accelerator(target: Target) -> Predictor:
     return learned(lambda rows: fit_accelerator(target, rows) or fit_totals(target, rows))
 
 
-def by_macs(known: Sequence[Row], scored: Sequence[Row]) -> list[float]:
-    factor = float(np.median([row.latency_ms / row.graph.macs for row in known]))
+def by_macs(training: Sequence[Row], scored: Sequence[Row]) -> list[float]:
+    factor = float(np.median([row.latency_ms / row.graph.macs for row in training]))
     return [factor * row.graph.macs for row in scored]
 
 
@@ -141,7 +141,7 @@ def main() -> None:
         result, worst = score(rows, TOTALS, ours(cpu))
         title = f"blind lab, {name}{' (seen)' if name in SEEN else ''}, {TOTALS} totals"
         say(f"{title:46}{'ours':10}{result}")
-        say(f"{'':46}{'known':10}{score(rows, TOTALS, known(cpu))[0]}")
+        say(f"{'':46}{'known':10}{score(rows, TOTALS, known_accelerator(cpu))[0]}")
         say(f"{'':46}{'MACs':10}{score(rows, TOTALS, by_macs)[0]}")
         scored = sum(row.family != "sample" for row in rows)
         say(f"  {scored} networks; worst: " + ", ".join(f"{n} {r - 1:+.0%}" for r, n in worst[:5]))

@@ -50,35 +50,35 @@ def figures(truth: pd.Series, predicted: pd.Series, family: pd.Series) -> str:
     )
 
 
-def by_macs(found: pd.DataFrame) -> pd.Series:
+def by_macs(rows: pd.DataFrame) -> pd.Series:
     """Cycles proportional to multiply-accumulates, the factor the median of the other families'."""
-    ratio = found.cycles / found.macs
-    factor = [ratio[found.family != family].median() for family in found.family]
-    return found.macs * pd.Series(factor, found.index)
+    ratio = rows.cycles / rows.macs
+    factor = [ratio[rows.family != family].median() for family in rows.family]
+    return rows.macs * pd.Series(factor, rows.index)
 
 
 def kernels_of(graph: Graph) -> list[tuple[HwOp, Graph, str]]:
     """Every deployed operator, as a network of its own, and what it is in words (equal for equal ones)."""
     place = {op.name: i for i, op in enumerate(graph.ops)}
-    found = []
+    kernels = []
     for op in lower(graph):
         if op.kind in ("INPUT", "PAD", "RESHAPE"):
             continue
         at = sorted(place[name] for name in op.sources)
         inputs = [graph.by_name[name].shape for name in graph.ops[at[0]].inputs]
         words = f"{op.kind}{op.shape}{op.weight}{op.groups}{op.stride}{op.act}{inputs}"
-        found.append((op, cut(graph, at[0], at[-1] + 1), words))
-    return found
+        kernels.append((op, cut(graph, at[0], at[-1] + 1), words))
+    return kernels
 
 
-def isolated(graph: Graph, target: EthosU, known: dict[str, float]) -> list[tuple[HwOp, float]]:
+def isolated(graph: Graph, target: EthosU, cycles_of: dict[str, float]) -> list[tuple[HwOp, float]]:
     """Operators with the cycles the compiler gives them alone (NaN where it refuses)."""
-    found = []
+    timed = []
     for op, alone, words in kernels_of(graph):
-        if words not in known:
-            known[words] = float(target.measure_graph(alone).cycles or np.nan)
-        found.append((op, known[words]))
-    return found
+        if words not in cycles_of:
+            cycles_of[words] = float(target.measure_graph(alone).cycles or np.nan)
+        timed.append((op, cycles_of[words]))
+    return timed
 
 
 def features(op: HwOp) -> list[float]:
@@ -91,7 +91,7 @@ def features(op: HwOp) -> list[float]:
 
 def nn_meter(kernels: Mapping[str, Sequence[tuple[HwOp, float]]], family: Mapping[str, str]) -> dict[str, float]:
     """Cycles of every network from forests that never saw an operator of its family's networks."""
-    found = {}
+    totals = {}
     for held in sorted(set(family.values())):
         by_kind: dict[str, list[tuple[HwOp, float]]] = {}
         for network, ops in kernels.items():
@@ -105,27 +105,27 @@ def nn_meter(kernels: Mapping[str, Sequence[tuple[HwOp, float]]], family: Mappin
             forests[kind] = forest.fit([features(op) for op, _ in ops], np.log([cycles for _, cycles in ops]))
         for network, ops in kernels.items():
             if family[network] == held:
-                found[network] = sum(
+                totals[network] = sum(
                     float(np.exp(forests[op.kind].predict([features(op)])[0])) for op, _ in ops if op.kind in forests
                 )
-    return found
+    return totals
 
 
 def peers(rows: pd.DataFrame, work: Path) -> list[str]:
     """The two ways that start from operators alone."""
     target = EthosU(PEERS_ON)
     path = work / "isolated.json"
-    known: dict[str, float] = json.loads(path.read_text()) if path.is_file() else {}
+    cycles_of: dict[str, float] = json.loads(path.read_text()) if path.is_file() else {}
     kernels: dict[str, list[tuple[HwOp, float]]] = {}
     for network, _, make in calibration_networks(400):
         if network not in set(rows.network):
             continue
         graph = make()
         if graph is not None:
-            kernels[network] = isolated(graph, target, known)
+            kernels[network] = isolated(graph, target, cycles_of)
             work.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, json.dumps(known).encode())
-            print(f"\r{len(kernels)} networks, {len(known)} operators", end="", flush=True)
+            write_atomic(path, json.dumps(cycles_of).encode())
+            print(f"\r{len(kernels)} networks, {len(cycles_of)} operators", end="", flush=True)
     print()
     rows = rows[rows.network.isin(kernels)]
     added = rows.network.map({name: sum(c for _, c in ops if c == c) for name, ops in kernels.items()})
@@ -139,19 +139,19 @@ def peers(rows: pd.DataFrame, work: Path) -> list[str]:
 def about(rows: pd.DataFrame, worst: int) -> str:
     """How many networks, and those that are most off."""
     error = (rows.modelled / rows.cycles - 1).sort_values(key=abs, ascending=False)
-    said = ", ".join(f"{rows.network[i]} {error[i]:+.1%}" for i in error.index[:worst])
-    return f"{len(rows)} networks of {rows.family.nunique()} families; worst: {said}"
+    networks = ", ".join(f"{rows.network[i]} {error[i]:+.1%}" for i in error.index[:worst])
+    return f"{len(rows)} networks of {rows.family.nunique()} families; worst: {networks}"
 
 
 def memory(rows: pd.DataFrame) -> str:
     """Share of networks whose bytes are within 5 %, where there are any."""
-    said = []
+    shares = []
     for column in ("sram_bytes", "dram_bytes"):
-        some = rows[rows[column] > 0]
-        if len(some):
-            error = (some[f"modelled_{column}"] / some[column] - 1).abs()
-            said.append(f"{column} within 5 %: {100 * (error <= 0.05).mean():.1f} %")
-    return ", ".join(said)
+        using = rows[rows[column] > 0]
+        if len(using):
+            error = (using[f"modelled_{column}"] / using[column] - 1).abs()
+            shares.append(f"{column} within 5 %: {100 * (error <= 0.05).mean():.1f} %")
+    return ", ".join(shares)
 
 
 def main() -> None:
@@ -170,8 +170,8 @@ def main() -> None:
     rows = read_rows(DATA)
     rows = rows[rows.family != "sample"]
     for name in ETHOS_U:
-        here = rows[rows.target == name]
-        mine, attention = here[~here.composed], here[here.composed]
+        on_target = rows[rows.target == name]
+        mine, attention = on_target[~on_target.composed], on_target[on_target.composed]
         lines += [
             f"{name:<20}{'ours':<16}{figures(mine.cycles, mine.modelled, mine.family)}",
             f"{'':20}{'MACs':<16}{figures(mine.cycles, by_macs(mine), mine.family)}",

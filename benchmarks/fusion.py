@@ -100,13 +100,13 @@ def blocks(model: Any, images: Any, unseen: Any) -> pd.DataFrame:
             plan = FuseIBN(block.name).plan(graph, target)
         except NotApplicable:
             continue
-        wanted = capture(model, unseen, {"y": (block.name, "output")})["y"]
+        outputs = capture(model, unseen, {"y": (block.name, "output")})["y"]
 
-        def error(calibration: Any, steps: int, plan: Any = plan, path: str = block.name, y: Any = wanted) -> float:
+        def error(calibration: Any, steps: int, plan: Any = plan, path: str = block.name, y: Any = outputs) -> float:
             fused = copy.deepcopy(model)
             carry_out(fused, graph, [plan], calibration, steps)
-            made = capture(fused, unseen, {"y": (path, "output")})["y"]
-            return float((made - y).norm() / y.norm())
+            fused_outputs = capture(fused, unseen, {"y": (path, "output")})["y"]
+            return float((fused_outputs - y).norm() / y.norm())
 
         start = time.perf_counter()
         errors = {"composed": error(None, 0), "least squares": error(images, 0), "distilled": error(images, STEPS)}
@@ -127,11 +127,11 @@ def main() -> None:
     ]
     for name in MODELS:
         model, accuracy = trained(name, images, labels)
-        for what, given, unseen in (
+        for what, calibration, unseen in (
             ("digits", images[1200 : 1200 + IMAGES], images[-UNSEEN:]),
             ("rooms", pictures[:IMAGES], pictures[IMAGES:]),
         ):
-            table = blocks(model, given, unseen)
+            table = blocks(model, calibration, unseen)
             ratios = table[["least squares", "distilled"]].div(table["composed"], axis=0)
             lines += ["", f"{name} trained on digits ({accuracy:.1%} right on unseen ones), images: {what}", ""]
             wide = max(map(len, table.index))

@@ -29,7 +29,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -97,7 +97,8 @@ def _chain(rng: np.random.Generator, network: Any, blocks: Any) -> Steps:
         steps.append(wb.FuseIBN(f"*[kind==ibn, resolution>={rng.choice([6, 12, 24])}]"))
     steps.append(wb.DepthMultiplier(float(rng.choice([0.5, 0.625, 0.75, 0.875]))))
     if rng.random() < 0.7:
-        steps.append(wb.EvenChannels(str(rng.choice(["down", "nearest", "up"]))))
+        directions: tuple[Literal["down", "nearest", "up"], ...] = ("down", "nearest", "up")
+        steps.append(wb.EvenChannels(directions[int(rng.integers(3))]))
     return tuple(steps)
 
 
@@ -126,7 +127,7 @@ class Ledger:
     def rows(self, count: int) -> Iterator[Row]:
         """The rows of the first `count` candidates, those of the file as they are, others trained and added."""
         frame = pd.read_parquet(self.file) if self.file.is_file() else pd.DataFrame()
-        rows = frame.to_dict("records")
+        rows: list[Any] = frame.to_dict("records")
         trained = {(row["graph"], row["seed"]) for row in rows}
         unedited = {0: self._unedited(0)}
         chosen = candidates(unedited[0], count)
@@ -164,7 +165,8 @@ class Ledger:
         images = images_of(unedited, self.task, JUDGED)
         carried = edited.with_weights(edited.build())
         row: Row = {
-            "task": self.task.name, "network": self.network, "pixels": self.pixels, "kind": kind, "seed": seed,
+            "task": self.task.name, "data": self.task.digest, "network": self.network, "pixels": self.pixels,
+            "kind": kind, "seed": seed,
             "epochs": MORE, "transforms": json.dumps([to_step(transform) for transform in transforms]),
             "graph": edited.graph.digest, "params": edited.graph.params, "macs": edited.graph.macs,
         }  # fmt: skip

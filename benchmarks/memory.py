@@ -33,14 +33,14 @@ EDITS: Sequence[tuple[str, tuple[Transform, ...]]] = (
 
 def best(session: Session, accelerator: str) -> tuple[int, int, float]:
     """Least SRAM in bytes over arenas and strategies, flash in bytes and milliseconds there."""
-    found = []
+    compilations = []
     for arena in ARENAS_KIB:
         for strategy in STRATEGIES:
             target = Target.ethos_u(accelerator, arena_bytes=arena * 1024, strategy=strategy)
             compiled = session.on(target).verify()
             if compiled.status == "compiled" and compiled.latency_ms is not None:
-                found.append((compiled.sram_bytes or 0, compiled.flash_bytes or 0, compiled.latency_ms))
-    return min(found)
+                compilations.append((compiled.sram_bytes or 0, compiled.flash_bytes or 0, compiled.latency_ms))
+    return min(compilations)
 
 
 def main() -> None:

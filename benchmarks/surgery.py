@@ -194,23 +194,23 @@ def behaviour(model: Any, size: Any) -> dict[str, bool]:
         "train": lambda: trains(model, x),
         "reset_classifier": lambda: model.reset_classifier(7) is None and first(model(x)).shape[-1] == 7,
     }
-    found = {}
+    passed = {}
     for name, check in checks.items():
         try:
             model.eval()
             with torch.set_grad_enabled(name == "train"):
-                found[name] = bool(check())
+                passed[name] = bool(check())
         except Exception:  # the architecture does not offer it, or the edit broke it: the comparison tells
-            found[name] = False
-    return found
+            passed[name] = False
+    return passed
 
 
 def info(model: Any) -> Any:
     return getattr(model.feature_info, "info", model.feature_info)
 
 
-def first(made: Any) -> Any:
-    return made[0] if isinstance(made, tuple | list) else made
+def first(output: Any) -> Any:
+    return output[0] if isinstance(output, tuple | list) else output
 
 
 def close(a: Any, b: Any) -> bool:
@@ -248,7 +248,7 @@ def again(name: str, size: Any) -> tuple[str, str]:
         return "refused", "no transform of the chain applies"
     x = torch.randn(1, *size, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        wanted, original = first(session.build()(x)), first(opened.build()(x))
+        built, original = first(session.build()(x)), first(opened.build()(x))
         undone = session
         while undone.steps:
             undone = undone.undo()
@@ -256,9 +256,9 @@ def again(name: str, size: Any) -> tuple[str, str]:
             return "failed", "undo changed the outputs"
         with tempfile.TemporaryDirectory() as folder:
             loaded = wb.load(session.save(Path(folder) / "it.wb"))
-        if not torch.equal(first(loaded.build()(x)), wanted):
+        if not torch.equal(first(loaded.build()(x)), built):
             return "failed", "a loaded session has other outputs"
-        if not torch.equal(first(opened.apply(session.to_recipe()).build()(x)), wanted):
+        if not torch.equal(first(opened.apply(session.to_recipe()).build()(x)), built):
             return "failed", "the recipe applied again has other outputs"
     return "ok", ""
 
@@ -357,7 +357,7 @@ def collect(names: list[str], cache: Path, anew: str = "") -> pd.DataFrame:
     """
     cache.mkdir(parents=True, exist_ok=True)
     code = commit()
-    wanted = {describe(t) for t in EXAMPLES} | {"again"}
+    tried = {describe(t) for t in EXAMPLES} | {"again"}
     tables: list[dict[str, Any]] = []
     for ours in (True, False):
         for i, name in enumerate(names):
@@ -365,14 +365,14 @@ def collect(names: list[str], cache: Path, anew: str = "") -> pd.DataFrame:
             rows = json.loads(path.read_text()) if path.is_file() else []
             rows = [row for row in rows if row.get("code") == code or not fnmatch(row["transform"], anew)]
             done = {row["transform"] for row in rows}
-            if ours and not wanted <= done and "open" not in done:
+            if ours and not tried <= done and "open" not in done:
                 rows += [{**row, "code": code} for row in run(work, (name, done), LIMIT_S)]
             if not ours and "torch-pruning" not in done:
                 late = {"name": name, "transform": "torch-pruning", "result": "failed", "reason": "not done in time"}
                 rows += [{**row, "code": code} for row in run(work_peer, (name,), PEER_LIMIT_S) or [late]]
             write_atomic(path, json.dumps(rows).encode())
             mine = [row for row in rows if (row["transform"] != "torch-pruning") == ours]
-            tables += [row for row in mine if row["transform"] in wanted | {"torch-pruning", "open"}]
+            tables += [row for row in mine if row["transform"] in tried | {"torch-pruning", "open"}]
             bad = [f"{row['transform']}: {row['reason']}" for row in mine if row["result"] == "failed"]
             print(f"{i + 1}/{len(names)} {name} {'; '.join(bad)}", flush=True)
     return pd.DataFrame(tables)
@@ -425,13 +425,13 @@ def choose(traces: Path) -> list[str]:
         spatial = sum(op.kind == "conv2d" and max(op["kernel"]) > max(1, *op["stride"]) for op in graph.ops)
         if graph.params < 60e6 and spatial >= 3:
             rows.append((graph.params, path.name.removesuffix(".json.gz"), structures(graph)))
-    seen: set[Any] = set()
+    covered: set[Any] = set()
     first: dict[str, str] = {}
     others = []
-    for _, name, found in sorted(rows, key=lambda row: row[:2]):
+    for _, name, of_graph in sorted(rows, key=lambda row: row[:2]):
         module = timm.models.model_entrypoint(name).__module__
-        new = {(module, structure) for structure in found} - seen
-        seen |= new
+        new = {(module, structure) for structure in of_graph} - covered
+        covered |= new
         if new and first.setdefault(module, name) != name:
             others.append(name)
     return [*first.values(), *others]

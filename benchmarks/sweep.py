@@ -110,14 +110,14 @@ def totals(rows: pd.DataFrame, all_rows: pd.DataFrame) -> list[str]:
     ]
 
 
-def report(found: pd.DataFrame) -> list[str]:
-    rows = found[found.taken & found.complete]
+def report(table: pd.DataFrame) -> list[str]:
+    rows = table[table.taken & table.complete]
     lines = [HEAD]
     for kind, of_kind in rows.groupby("kind", sort=False):
         lines.append(line(str(kind), of_kind))
         if of_kind.attribute.nunique() > 1:
             lines += [line(f"    {name}", part) for name, part in of_kind.groupby("attribute", sort=False)]
-    return [*lines, "", *totals(rows, found)]
+    return [*lines, "", *totals(rows, table)]
 
 
 def sample_of(every: Sequence[Point], count: int | None) -> list[Point]:
@@ -139,14 +139,14 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
     chosen = [p for p in points(arguments.draws) if not arguments.kinds or p.kind in arguments.kinds]
-    chosen, found, start = sample_of(chosen, arguments.points), [], time.monotonic()
+    chosen, measured, start = sample_of(chosen, arguments.points), [], time.monotonic()
     for number, point in enumerate(chosen, 1):
         graph = operator_network(point, arguments.seed)
         for target in map(EthosU, TARGETS):
-            found.append(row(point, graph, target, compiled(graph, target, arguments.work)))
+            measured.append(row(point, graph, target, compiled(graph, target, arguments.work)))
         print(f"\r{number} of {len(chosen)} points, {time.monotonic() - start:.0f} s", end="", flush=True)
     print()
-    table = pd.DataFrame(found)
+    table = pd.DataFrame(measured)
     options = "" if arguments.points is None and not arguments.kinds else " (a part)"
     lines = [
         f"make bench-sweep{options}",

@@ -107,12 +107,12 @@ def capacity(task: str, seeds: int) -> list[str]:
         scores[width] = [kept(f"{name}-{seed}", partial(final, seed))[-1] for seed in range(seeds)]
     lost = mean(scores[1.0]) - mean(scores[0.5])
     spread = max(stdev(scores[1.0]), stdev(scores[0.5]))
-    said = "  ".join(
+    widths_text = "  ".join(
         f"width {width:g} ({params[width] / 1e6:.2f} M): {_spread(scores[width])}" for width in sorted(scores)[::-1]
     )
     return [
         f"{task}: {network} at {pixels} px, {epochs} epochs, {seeds} seeds",
-        f"  {said}",
+        f"  {widths_text}",
         f"  halving loses {100 * lost:.1f} points, {lost / spread:.1f} times the seeds' standard deviation"
         f"     must: at least 2",
         "",
@@ -124,7 +124,7 @@ def carried(task: str, seeds: int) -> list[str]:
     rows = []
     for seed in range(seeds):
 
-        def one(seed: int = seed) -> dict[str, Any]:
+        def scores_of_seed(seed: int = seed) -> dict[str, Any]:
             from workbench.session.learning import images_of
             from workbench.training import resolve_task
 
@@ -144,15 +144,15 @@ def carried(task: str, seeds: int) -> list[str]:
                 "scratch": curve(learned(fresh.with_weights(drawn(fresh, seed)), task, epochs, seed, options)),
             }
 
-        rows.append(kept(f"carried-{task}-{network}-{pixels}-{epochs}-{seed}", one))
+        rows.append(kept(f"carried-{task}-{network}-{pixels}-{epochs}-{seed}", scores_of_seed))
     lines = [f"{task}: {network} at {pixels} px, {EARLY.blocks} fused, {seeds} seeds; {rows_metric(task)}"]
     lines.append(f"  before fusing, {epochs} epochs     {_spread([row['before'] for row in rows])}")
     for name in ("composed", "least squares", "distilled"):
         lines.append(f"  fused, {name:<22}{_spread([row[name] for row in rows])}")
     lines.append("  then learning: epoch " + "".join(f"{i + 1:>7}" for i in range(epochs)))
     means = {name: [mean(values) for values in zip(*(row[name] for row in rows), strict=True)] for name in CURVES}
-    for name, said in CURVES.items():
-        lines.append(f"  {said:<21}" + "".join(f"{100 * value:>7.1f}" for value in means[name]))
+    for name, label in CURVES.items():
+        lines.append(f"  {label:<21}" + "".join(f"{100 * value:>7.1f}" for value in means[name]))
     final = means["scratch"][-1]
     reached = next((i + 1 for i, value in enumerate(means["carried"]) if value >= final), None)
     lines += [

@@ -43,8 +43,8 @@ def install() -> str | None:
             continue
         if done.returncode:
             lines = (done.stderr or done.stdout).strip().splitlines()
-            said = [line for line in lines if line.startswith(("Error", "E:"))] or lines[-1:]
-            print("chromium: that did not work:", *said[:1], file=sys.stderr)
+            complaints = [line for line in lines if line.startswith(("Error", "E:"))] or lines[-1:]
+            print("chromium: that did not work:", *complaints[:1], file=sys.stderr)
         elif path := find():
             return path
     return None

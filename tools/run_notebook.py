@@ -70,7 +70,7 @@ def update(source: Path, executed: Path) -> None:
             # Without its kernel a widget is "model not found"; the picture and the text stay readable.
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
         if "outputs" in cell:  # what a bar leaves behind when it is done says nothing
-            cell["outputs"] = [one for one in cell["outputs"] if not _is_bar(one)]
+            cell["outputs"] = [output for output in cell["outputs"] if not _is_bar(output)]
     nbformat.write(notebook, source)
 
 

@@ -72,11 +72,11 @@ def target_of(
     from ..hardware import resolve
 
     options = {"ini": ini, "system_config": system_config, "memory_mode": memory_mode}
-    given = {option: value for option, value in options.items() if value is not None}
-    if name is None and not given and model.endswith(".wb"):
+    sections = {option: value for option, value in options.items() if value is not None}
+    if name is None and not sections and model.endswith(".wb"):
         return None
     target = resolve(name or _TARGET)
-    return target.configured(**given) if given else target
+    return target.configured(**sections) if sections else target
 
 
 def open_session(

@@ -28,31 +28,31 @@ def arguments(model: nn.Module, example_inputs: Any) -> tuple[Any, ...]:
     InputWarning: figures are those of one inference.
     """
     if isinstance(example_inputs, Tensor):
-        given: tuple[Any, ...] = (example_inputs,)
+        inputs: tuple[Any, ...] = (example_inputs,)
     elif isinstance(example_inputs, Mapping):
-        given = _by_name(model, example_inputs)
+        inputs = _by_name(model, example_inputs)
     elif isinstance(example_inputs, tuple | list):
-        given = tuple(example_inputs)
+        inputs = tuple(example_inputs)
     else:
         raise InputError(
             f"example_inputs is {type(example_inputs).__name__}; it must be a tensor, a tuple of a module's arguments "
             f"or a mapping from their names, such as (torch.rand(1, 3, 224, 224),)"
         )
-    leaves = [leaf for leaf in pytree.tree_leaves(given) if isinstance(leaf, Tensor)]
+    leaves = [leaf for leaf in pytree.tree_leaves(inputs) if isinstance(leaf, Tensor)]
     if not leaves:
         raise InputError("example_inputs holds no tensor; it needs at least one, such as torch.rand(1, 3, 224, 224)")
     half = any(leaf.is_floating_point() and leaf.dtype != torch.float32 for leaf in leaves)
-    given = _each(given, lambda leaf: leaf.float() if leaf.is_floating_point() else leaf) if half else given
+    inputs = _each(inputs, lambda leaf: leaf.float() if leaf.is_floating_point() else leaf) if half else inputs
     sizes = {leaf.shape[0] for leaf in leaves if leaf.dim() > 1}
     count = sizes.pop() if len(sizes) == 1 else 1
-    if count > 1 and _is_batch(model, given):
+    if count > 1 and _is_batch(model, inputs):
         warnings.warn(
             f"the example inputs are a batch of {count}: the first is taken, as figures are those of one inference",
             InputWarning,
             stacklevel=5,
         )
-        return _rows(given, slice(0, 1))
-    return given
+        return _rows(inputs, slice(0, 1))
+    return inputs
 
 
 def _by_name(model: nn.Module, inputs: Mapping[Any, Any]) -> tuple[Any, ...]:

@@ -104,8 +104,8 @@ def width_rules_of(module: nn.Module, rules: WidthRules | None = None) -> WidthR
     classes = {cls for inside in module.modules() for cls in type(inside).__mro__}
     if rules is not None and not isinstance(rules, Mapping):
         raise InputError(f"width_rules is a {type(rules).__name__}; it must map classes of modules to functions")
-    given = dict(rules or {})
-    for cls, rule in given.items():
+    explicit = dict(rules or {})
+    for cls, rule in explicit.items():
         if not (isinstance(cls, type) and issubclass(cls, nn.Module) and callable(rule)):
             raise InputError(
                 f"width_rules has {cls!r}: {rule!r}; it must map classes of modules to functions of a "
@@ -119,8 +119,8 @@ def width_rules_of(module: nn.Module, rules: WidthRules | None = None) -> WidthR
                 f"{'a class that was defined again is another one' if cls.__name__ in own else listed}"
             )
     points = {point.name: point for point in entry_points(group=GROUP)}
-    named = {f"{cls.__module__}.{cls.__qualname__}": cls for cls in classes - set(given)}
-    return given | {cls: _loaded(points[name]) for name, cls in named.items() if name in points}
+    named = {f"{cls.__module__}.{cls.__qualname__}": cls for cls in classes - set(explicit)}
+    return explicit | {cls: _loaded(points[name]) for name, cls in named.items() if name in points}
 
 
 def _is_torchs(cls: type) -> bool:

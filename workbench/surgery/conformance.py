@@ -73,12 +73,12 @@ def _failing(model: nn.Module, planned: Graph, inputs: tuple[Any, ...]) -> tuple
     """
     names = {module: path for path, module in model.named_modules()}
     running: list[nn.Module] = []
-    made: list[tuple[nn.Module, object]] = []  # in the order in which they end: the innermost first
+    outputs: list[tuple[nn.Module, object]] = []  # in the order in which they end: the innermost first
     hooks = []
 
     def end(module: nn.Module, _: object, output: object) -> None:  # a hook that returns something changes the output
         running.pop()
-        made.append((module, output))
+        outputs.append((module, output))
 
     for module in names:
         hooks.append(module.register_forward_pre_hook(lambda entered, _: running.append(entered)))
@@ -92,8 +92,8 @@ def _failing(model: nn.Module, planned: Graph, inputs: tuple[Any, ...]) -> tuple
     finally:
         for hook in hooks:
             hook.remove()
-    runs = Counter(module for module, _ in made)
-    for module, output in made:
+    runs = Counter(module for module, _ in outputs)
+    for module, output in outputs:
         ops = operators_inside(names[module], planned)
         differs = isinstance(output, Tensor) and ops and tuple(output.shape) != ops[-1].shape
         if differs and runs[module] == 1 and not _is_torchs(module):

@@ -222,8 +222,8 @@ class Tracer:
         if composed is not None:
             values[0] = composed
         elif base in FIRST_RESULTS:  # the positions are read by nobody, mostly
-            known, first, params = _kind(node, FIRST_RESULTS[base], arguments, shapes[0])
-            values[0] = self._emit(node.name, known, names, shapes[0], first, self._params_of(params, module), module)
+            kind, of_first, params = _kind(node, FIRST_RESULTS[base], arguments, shapes[0])
+            values[0] = self._emit(node.name, kind, names, shapes[0], of_first, self._params_of(params, module), module)
         return tuple(values)
 
     def _piece(self, node: fx.Node, source: Any, index: Any) -> Any:
