@@ -52,7 +52,6 @@ def test_compiles_of_another_version_of_the_compiler_are_not_used(monkeypatch):
     assert later.own == 0 and later.latency_ms == pytest.approx(plain)
 
 
-
 class Summed(nn.Module):
     """Rows of one element, summed: the U85's compiler takes four times what is modelled for that sum."""
 

@@ -153,7 +153,9 @@ LAYERS = {
     ),
     "prelu of a line": (lambda s, x, c, p: p(c(x.flatten(2))), [nn.Conv1d(8, 6, 1), nn.PReLU(6)]),
     "lines of one element": (lambda s, x, c: c(x.flatten(2).mean(2, keepdim=True)).tanh(), [nn.Conv1d(8, 6, 1)]),
-    "lines to tokens": (lambda s, x, c, f: f(c(x.flatten(2)).relu().transpose(1, 2)), [nn.Conv1d(8, 6, 1), nn.Linear(6, 5)]),
+    "lines to tokens": (
+        lambda s, x, c, f: f(c(x.flatten(2)).relu().transpose(1, 2)), [nn.Conv1d(8, 6, 1), nn.Linear(6, 5)],
+    ),
     "lines from a signal": (lambda s, x, c: c(x.reshape(1, 1, -1)).relu().mean(2), [nn.Conv1d(1, 4, 9, 2, 4)]),
     "channel attention": (
         lambda s, x, c: x * c(x.mean((2, 3)).view(1, 1, -1)).sigmoid().view(1, 8, 1, 1),
