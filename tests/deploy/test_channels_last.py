@@ -74,6 +74,29 @@ def test_values_stay(name: str) -> None:
         torch.testing.assert_close(ChannelsLast(module)(picture.permute(0, 2, 3, 1)), module(picture))
 
 
+def parts(x: Tensor) -> Tensor:
+    """Queries, keys and values of windows of nine pixels."""
+    return torch.cat([x, x.relu(), x + 1], 1).flatten(2)[..., :54].reshape(1, 3, 2, 4, 6, 9).permute(1, 4, 2, 5, 3, 0)
+
+
+SELECTED: dict[str, Callable[[Tensor], Tensor]] = {
+    "by number": lambda x: parts(x)[0] * 0.5 + parts(x)[-1],
+    "by numbers": lambda x: parts(x)[1, 2:4] * 0.5 - parts(x)[2, ..., 0:1][2:4],
+    "unbound": lambda x: torch.stack([part.tanh() for part in parts(x)]),
+    "select": lambda x: parts(x).select(0, 1).tanh() + parts(x).select(1, 1)[0],
+    "by a tensor": lambda x: parts(x)[torch.tensor([2, 0])].tanh(),
+}
+
+
+@pytest.mark.parametrize("name", SELECTED)
+def test_values_of_one_of_many_stay(name: str) -> None:
+    torch.manual_seed(0)
+    module = Behind(SELECTED[name]).eval().double()
+    picture = torch.rand(1, 3, 9, 10, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(ChannelsLast(module)(picture.permute(0, 2, 3, 1)), module(picture))
+
+
 def weights(*shape: int) -> Tensor:
     return torch.linspace(-1, 1, torch.Size(shape).numel(), dtype=torch.float64).sin().reshape(shape)
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from .accelerated_forms import FORMS, Form, Order, elementwise, joined
+from .accelerated_forms import FORMS, SELECTS, Form, Order, elementwise, joined
 from .line_forms import Lines
 
 __all__ = ["ChannelsLast"]
@@ -66,6 +66,9 @@ class _Rewriting(TorchFunctionMode):
             return elementwise(function, args, kwargs)
         if function in (torch.cat, torch.concat) and self._needs_permutes(args):
             return joined(*args, **kwargs)
+        if function in SELECTS and isinstance(args[0], Tensor) and args[0].dim() > 4 and args[0].shape[0] > 1:
+            selected = SELECTS[function](*args, **kwargs)
+            return None if selected is None else Form(selected, Order.TORCH)
         form = FORMS.get(function)
         if form is None or not args or not isinstance(args[0], Tensor) or args[0].dim() != 4:
             return None

@@ -113,6 +113,13 @@ PRODUCTS = {
     "softmax of channels": (lambda s, x: x.relu().softmax(1), []),
     "softmax of rows": (lambda s, x: x.relu().softmax(2), []),
 }  # fmt: skip
+
+
+def queries(x: Tensor) -> Tensor:
+    """What attention in windows of four pixels reads, for two heads: three of them."""
+    return torch.cat([x, x.relu(), x + 1], 1).permute(0, 2, 3, 1).reshape(24, 4, 3, 2, 4).permute(2, 0, 3, 1, 4)
+
+
 SHAPES = {
     "roll of a map": (lambda s, x: x.roll((1, -2), (2, 3)), []),
     "roll of windows": (lambda s, x: x.permute(0, 2, 3, 1).roll((-3, 0), (1, 2)), []),
@@ -121,6 +128,8 @@ SHAPES = {
         [],
     ),
     "one window": (lambda s, x: x.permute(0, 2, 3, 1).reshape(1, 1, 8, 1, 12, 8).transpose(2, 3).flatten(1, 3), []),
+    "queries of windows": (lambda s, x: queries(x)[1] * 0.5 - queries(x)[2].relu(), []),
+    "one query of windows": (lambda s, x: queries(x)[:1].tanh(), []),
     "reflecting pad": (lambda s, x: F.pad(x.relu(), (1, 2, 2, 1), mode="reflect"), []),
     "pad of windows": (lambda s, x: F.pad(x.permute(0, 2, 3, 1), (0, 0, 0, 2, 0, 1)), []),
     "pad of a vector": (lambda s, x: F.pad(x.mean((2, 3)), (2, 1)), []),

@@ -33,6 +33,8 @@ def _concat(low: Lowering, op: Op) -> bool:
 
 def _slice(low: Lowering, op: Op) -> None:
     source = op.inputs[0]
+    if _select(low, op):
+        return
     if source in low.plain and len(op.shape) == 4:
         low.plain.add(op.name)
     kind = "SLICE" if op["step"] == 1 else "STRIDED_SLICE"
@@ -45,6 +47,24 @@ def _slice(low: Lowering, op: Op) -> None:
         return
     cut = (low.axis(op["axis"], source), op["start"], stop, op["step"])
     low.finish(op, low.step(op, "", kind, (low.tensor_of[source],), low.shape(op), extra=cut))
+
+
+def _select(low: Lowering, op: Op) -> bool:
+    """One of the first dimension of a tensor of rank five or more, such as the queries of windows: a slice of the
+    first two dimensions in one, as `deploy.accelerated_forms` has it exported. The compiler for the U55 and U65 dies of
+    elementwise operators that read one whose dimension was dropped behind the slice.
+    """
+    shape, selected = low.shape_of(op.inputs[0]), low.only_user(op)
+    if len(shape) < 5 or op["axis"] or selected is None or op.name != f"{selected.name}_slice":
+        return False
+    x = low.reshape(low.tensor_of[op.inputs[0]], (shape[0] * shape[1], *shape[2:]), f"{op.name}.merged", op.name)
+    first = op["start"] * shape[1]
+    x = low.step(selected, "", "SLICE", (x,), selected.shape, extra=(0, first, first + shape[1], 1))
+    low.absorbed.add(selected.name)
+    if len(selected.shape) == 4:
+        low.plain.add(selected.name)
+    low.tensor_of[op.name] = low.tensor_of[selected.name] = x
+    return True
 
 
 def _roll(low: Lowering, op: Op) -> None:
