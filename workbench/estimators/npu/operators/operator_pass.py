@@ -25,7 +25,7 @@ def weighted_pass(
     histograms: of weights, by operator name.
     """
     location, ofm, whole = storage.output(op)
-    source = storage.aliases.unpadded(op.inputs[0])
+    source = storage.aliases.unpadded(op.inputs[0], op)
     ifm = storage.maps[source]
     if op.kind == "FULLY_CONNECTED":
         assert op.weight is not None
