@@ -146,10 +146,23 @@ class SharedPad(nn.Module):
         return self.conv(x), F.avg_pool2d(x, 3, 1)
 
 
+class Focus(nn.Module):
+    """YOLO: every second pixel of the picture in a layer of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.end = nn.Conv2d(12, 16, 3, 1, 1), nn.Conv2d(16, 8, 1)
+
+    def forward(self, x):
+        pieces = [x[..., ::2, ::2], x[..., 1::2, ::2], x[..., ::2, 1::2], x[..., 1::2, 1::2]]
+        return self.end(F.relu(self.stem(torch.cat(pieces, 1))))
+
+
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(
     ("architecture", "shape"),
     [
+        (Focus, (3, 64, 64)),
         (partial(SharedPad, True), (3, 32, 32)),
         (partial(SharedPad, False), (3, 32, 32)),
         (Heads, (3, 96, 96)),
