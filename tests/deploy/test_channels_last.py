@@ -74,6 +74,81 @@ def test_values_stay(name: str) -> None:
         torch.testing.assert_close(ChannelsLast(module)(picture.permute(0, 2, 3, 1)), module(picture))
 
 
+def parts(x: Tensor) -> Tensor:
+    """Queries, keys and values of windows of nine pixels."""
+    return torch.cat([x, x.relu(), x + 1], 1).flatten(2)[..., :54].reshape(1, 3, 2, 4, 6, 9).permute(1, 4, 2, 5, 3, 0)
+
+
+SELECTED: dict[str, Callable[[Tensor], Tensor]] = {
+    "by number": lambda x: parts(x)[0] * 0.5 + parts(x)[-1],
+    "by numbers": lambda x: parts(x)[1, 2:4] * 0.5 - parts(x)[2, ..., 0:1][2:4],
+    "unbound": lambda x: torch.stack([part.tanh() for part in parts(x)]),
+    "select": lambda x: parts(x).select(0, 1).tanh() + parts(x).select(1, 1)[0],
+    "by a tensor": lambda x: parts(x)[torch.tensor([2, 0])].tanh(),
+}
+
+
+@pytest.mark.parametrize("name", SELECTED)
+def test_values_of_one_of_many_stay(name: str) -> None:
+    torch.manual_seed(0)
+    module = Behind(SELECTED[name]).eval().double()
+    picture = torch.rand(1, 3, 9, 10, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(ChannelsLast(module)(picture.permute(0, 2, 3, 1)), module(picture))
+
+
+def weights(*shape: int) -> Tensor:
+    return torch.linspace(-1, 1, torch.Size(shape).numel(), dtype=torch.float64).sin().reshape(shape)
+
+
+def line(x: Tensor) -> Tensor:
+    """What a layer makes of the pixels in a row."""
+    return F.conv1d(x.flatten(2), weights(6, 8, 3), weights(6), padding=1)
+
+
+def gates(x: Tensor) -> Tensor:
+    a, b = line(x).chunk(2, 1)
+    return a.tanh() * torch.sigmoid(b)
+
+
+LINES: dict[str, Callable[[Tensor], Tensor]] = {
+    "layer": line,
+    "layers": lambda x: F.conv1d(F.relu(line(x)), weights(6, 1, 2), stride=2, dilation=(3,), groups=6),
+    "same": lambda x: F.conv1d(line(x), weights(6, 6, 5), padding="same"),
+    "norm": lambda x: F.batch_norm(line(x), weights(6), weights(6) ** 2 + 1, weights(6), weights(6)),
+    "gates": gates,
+    "residual": lambda x: line(x) + F.relu(line(x)) * 2 - 1,
+    "beside another": lambda x: line(x) + x.flatten(2)[:, :6],
+    "scaled by channel": lambda x: line(x) * weights(6, 1),
+    "pad": lambda x: F.pad(line(x), (2, 1), value=0.5),
+    "pad of channels": lambda x: F.pad(line(x), (0, 0, 1, 1)),
+    "reflecting pad": lambda x: F.pad(line(x), (2, 1), mode="reflect"),
+    "pool": lambda x: F.avg_pool1d(line(x), 3, 2, 1),
+    "largest": lambda x: F.max_pool1d(F.max_pool1d(line(x), 3, 2, padding=1), 2, ceil_mode=True),
+    "windows": lambda x: F.adaptive_avg_pool1d(line(x), 9) + F.adaptive_avg_pool1d(line(x), 1),
+    "largest of another": lambda x: F.max_pool1d(x.flatten(2), 4),
+    "mean": lambda x: line(x).mean(2),
+    "mean, kept": lambda x: line(x) * line(x).mean(-1, keepdim=True).sigmoid(),
+    "mean of channels": lambda x: line(x).mean(1, keepdim=True),
+    "joined": lambda x: torch.cat([line(x), gates(x)], dim=1),
+    "joined elements": lambda x: torch.cat((line(x), line(x)), -1),
+    "joined with another": lambda x: torch.cat([line(x), x.flatten(2)], 1),
+    "parts": lambda x: torch.cat(line(x).split([1, 3, 2], 1)[::-1], 1),
+    "in place": lambda x: F.relu(line(x), inplace=True).add_(1.0),
+    "tokens": lambda x: line(x).transpose(1, 2).softmax(-1),
+    "one picture": lambda x: F.conv1d(x[0].flatten(1), weights(6, 8, 3))[None],
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_values_of_lines_stay(name: str) -> None:
+    torch.manual_seed(0)
+    module = Behind(LINES[name]).eval().double()
+    pictures = torch.rand(2, 3, 9, 7, dtype=torch.float64)[: 1 if name == "one picture" else 2]
+    with torch.no_grad():
+        torch.testing.assert_close(ChannelsLast(module)(pictures.permute(0, 2, 3, 1)), module(pictures))
+
+
 @pytest.mark.parametrize("name", ["pixels", "columns", "channels, kept", "heads", "norm written in code"])
 def test_means_are_of_maps_with_their_dimensions_or_of_matrices(name: str) -> None:
     """What drops dimensions of a map the converter brings to torch's order; its last one is not for accelerators."""

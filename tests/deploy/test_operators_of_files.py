@@ -98,6 +98,22 @@ def prelu() -> nn.PReLU:
     return layer
 
 
+def gates(s: Middle, x: Tensor, first: nn.Module, norm: nn.Module, second: nn.Module) -> Tensor:
+    """Layers of lines, gates between them, a residual, a pad, a mean."""
+    line = norm(first(x.flatten(2))).relu()
+    a, b = second(F.pad(line, (2, 0))).chunk(2, 1)
+    line = line + torch.tanh(a) * torch.sigmoid(b)
+    return (line * line.mean(2, keepdim=True).sigmoid()).reshape(1, 16, 16, 16)
+
+
+def windows(s: Middle, x: Tensor, linear: nn.Module) -> Tensor:
+    """Attention in windows of 16 pixels as torchvision's Swin computes it, the queries scaled."""
+    rows = linear(x.permute(0, 2, 3, 1).reshape(16, 16, 16))
+    q, k, v = rows.reshape(16, 16, 3, 2, 8).permute(2, 0, 3, 1, 4)
+    y = (q * 0.35 @ k.transpose(-2, -1)).softmax(-1) @ v
+    return y.transpose(1, 2).reshape(1, 16, 16, 16).permute(0, 3, 1, 2)
+
+
 CASES: dict[str, Callable[[], nn.Module]] = {
     "prelu": lambda: Middle(lambda s, x, p: p(x), 16, prelu()),
     "pixel shuffle": lambda: Middle(lambda s, x: F.pixel_shuffle(x, 2), 4),
@@ -121,6 +137,8 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "means": lambda: Middle(means, 16, nn.Conv2d(16, 16, 3, padding=1), nn.Linear(16, 16), nn.Linear(16, 16)),
     "largest places": lambda: Middle(largest, 16, nn.Linear(16, 16)),
     "largest of a line": lambda: Line(lambda x: F.max_pool1d(x, 3, 2, 1)),
+    "windows": lambda: Middle(windows, 16, nn.Linear(16, 48)),
+    "lines": lambda: Middle(gates, 16, nn.Conv1d(16, 16, 5, padding=2), nn.BatchNorm1d(16), nn.Conv1d(16, 32, 3)),
     "smallest of channels": lambda: Middle(lambda s, x: x * x.amin(1, keepdim=True), 16),
     "largest of windows": lambda: Middle(lambda s, x: F.adaptive_max_pool2d(x, 8), 16),
 }

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..hardware.lowering import TRAILING, window_of_largest
 
-__all__ = ["FORMS", "Form", "Order", "elementwise", "joined"]
+__all__ = ["FORMS", "SELECTS", "Form", "Order", "elementwise", "joined"]
 
 _LAST, _FIRST = (0, 2, 3, 1), (0, 3, 1, 2)  # orders of dimensions: channels last, and back
 
@@ -108,12 +108,44 @@ def _pad(
     return Form(F.pad(x.permute(*_LAST), [0, 0, *pad], value=value).permute(*_FIRST), Order.PERMUTED)
 
 
+def _selected(x: Tensor, index: int) -> Tensor:
+    """One of the first dimension, as a slice of the first two in one.
+
+    The compiler for the U55 and U65 dies of elementwise operators that read one whose dimension goes behind the slice.
+    """
+    each = x.shape[1]
+    return x.reshape(-1, *x.shape[2:]).narrow(0, index % x.shape[0] * each, each)
+
+
+def _item(x: Tensor, index: Any) -> Tensor | None:
+    first, *others = index if isinstance(index, tuple) and index else (index,)
+    if not isinstance(first, int) or isinstance(first, bool) or not -x.shape[0] <= first < x.shape[0]:
+        return None
+    return _selected(x, first)[tuple(others)] if others else _selected(x, first)
+
+
+def _select(x: Tensor, dim: int, index: int) -> Tensor | None:
+    return _item(x, index) if dim % x.dim() == 0 else None
+
+
+def _unbind(x: Tensor, dim: int = 0) -> tuple[Tensor, ...] | None:
+    return tuple(_selected(x, k) for k in range(x.shape[0])) if dim % x.dim() == 0 else None
+
+
 def _axes(dim: Any) -> tuple[int, ...]:
     """Dimensions of rank four, counted from the front, in order."""
     return tuple(sorted(d % 4 for d in ((dim,) if isinstance(dim, int) else dim or ())))
 
 
 _MEAN = _reduction(torch.mean)
+# of tensors of rank five and more
+SELECTS: Mapping[Any, Callable[..., Tensor | tuple[Tensor, ...] | None]] = MappingProxyType(
+    {
+        Tensor.__getitem__: _item,
+        **dict.fromkeys((torch.select, Tensor.select), _select),
+        **dict.fromkeys((torch.unbind, Tensor.unbind), _unbind),
+    }
+)
 FORMS: Mapping[Any, Callable[..., Form | None]] = MappingProxyType(
     {
         **dict.fromkeys((torch.mean, Tensor.mean), _MEAN),

@@ -3,7 +3,7 @@
 The converter keeps maps [N, H, W, C] between convolutions, but computes some operators on [N, C, H, W], between
 transposes: a mean over the pixels that drops its dimensions; arithmetic with a tensor of lower rank, and a mean behind
 it; a pad. A mean over the last dimension the accelerators' compiler leaves to the CPU. So these are exported as an
-expert would write them (`accelerated_forms`).
+expert would write them (`accelerated_forms`), and lines as maps of one row (`line_forms`).
 
 A "map" is a tensor that stands channels last in the file: a picture, what convolutions, pools, resizes and batch norms
 make, and what is computed of maps element by element. `hardware.lowering` knows the same forms of the same tensors.
@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from .accelerated_forms import FORMS, Form, Order, elementwise, joined
+from .accelerated_forms import FORMS, SELECTS, Form, Order, elementwise, joined
+from .line_forms import Lines
 
 __all__ = ["ChannelsLast"]
 
@@ -45,11 +46,15 @@ class _Rewriting(TorchFunctionMode):
         super().__init__()
         self.maps = WeakTensorKeyDictionary()
         self.maps[pictures] = Order.MAP
+        self.lines = Lines(_ELEMENTWISE)
 
     def __torch_function__(
         self, function: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        lines = self.lines.result(function, args, kwargs)
+        if lines is not None:
+            return lines
         form = self._form(function, args, kwargs) or Form(function(*args, **kwargs))
         for tensor in form.result if isinstance(form.result, tuple) else (form.result,):
             if isinstance(tensor, Tensor) and tensor.dim() == 4 and self._makes_map(function, args):
@@ -61,6 +66,9 @@ class _Rewriting(TorchFunctionMode):
             return elementwise(function, args, kwargs)
         if function in (torch.cat, torch.concat) and self._needs_permutes(args):
             return joined(*args, **kwargs)
+        if function in SELECTS and isinstance(args[0], Tensor) and args[0].dim() > 4 and args[0].shape[0] > 1:
+            selected = SELECTS[function](*args, **kwargs)
+            return None if selected is None else Form(selected, Order.TORCH)
         form = FORMS.get(function)
         if form is None or not args or not isinstance(args[0], Tensor) or args[0].dim() != 4:
             return None

@@ -34,7 +34,7 @@ def estimate(graph: Graph, target: EthosU, values: WeightValues = NORMAL) -> Est
 
 def alone(graph: Graph, target: EthosU, values: WeightValues = NORMAL) -> Estimate:
     """The estimate without the user's kept compiles: the same on every machine."""
-    return _estimate(graph, modelled(graph, target, values), target, Correction((), 0.0), values)
+    return _estimate(graph, modelled(graph, target, values), target, Correction(), values)
 
 
 def evidence(target: EthosU) -> str:
@@ -46,14 +46,15 @@ def _estimate(
     graph: Graph, network: Modelled, target: EthosU, correction: Correction, values: WeightValues
 ) -> Estimate:
     run, passes, cycles = network.run, network.passes, network.cycles
-    if correction.share:
+    if correction.factors:
         cycles = tuple(n * factor for n, factor in zip(cycles, correction.factors, strict=True))
     measured, unbuilt = coverage(run), _unbuilt(target)
     reasons = measured.reasons + unbuilt
     latency, bound = operator_ms(run, cycles, target), _bounds(network)
     total_ms = sum(latency.values())
-    low, high = interval(target, network.composed, measured.large or bool(unbuilt), correction.share, measured.kinds)
-    unlearned = _unlearned_share(graph, network, values, bound) * (1 - correction.share)
+    low, high = interval(target, network.composed, measured.large or bool(unbuilt), correction.same, measured.kinds)
+    low, high = max(low + correction.low - 1, 0.05), high + correction.high - 1
+    unlearned = _unlearned_share(graph, network, values, bound) * (1 - correction.same)
     low, high = min(low, 1 - _COMPOSED_WEIGHTS[0] * unlearned), max(high, 1 + _COMPOSED_WEIGHTS[1] * unlearned)
     return Estimate(
         latency_ms=total_ms,

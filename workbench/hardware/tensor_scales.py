@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import exp
 from zlib import crc32
 
-from .lowering import HwOp
+from .lowering import ROW, HwOp
 
 __all__ = ["Ranges", "Scale", "assign_scales", "requantised", "share_scale"]
 
@@ -60,8 +60,8 @@ def assign_scales(ops: tuple[HwOp, ...], ranges: Ranges | None = None) -> tuple[
             scales[op.name] = scales[op.inputs[0]]
         elif op.kind == "SELECT":  # between two tensors of one scale, which a QUANTIZE or what makes them takes on
             scales[op.name] = scales[op.inputs[2]] = scales[op.inputs[1]]
-        elif ranges is not None and op.name in ranges:
-            scales[op.name] = scale_of(*ranges[op.name])
+        elif ranges is not None and (tensor := op.name.removesuffix(ROW)) in ranges:
+            scales[op.name] = scale_of(*ranges[tensor])
         elif op.kind == "CONCATENATION":
             covered = [_range_of(scales[name]) for name in op.inputs]
             scales[op.name] = scale_of(min(low for low, _ in covered), max(high for _, high in covered))
@@ -129,6 +129,7 @@ def _plausible_range(op: HwOp) -> tuple[float, float]:
         return 0.0, high
     if op.kind == "HARD_SWISH":
         return -0.375, high
-    if op.kind == "MUL" and len(op.inputs) == 2 and op.inputs[1] == f"{op.name}.logistic":
+    gate = f"{op.name.removesuffix(ROW)}.logistic"
+    if op.kind == "MUL" and len(op.inputs) == 2 and op.inputs[1].removesuffix(ROW) == gate:
         return -0.278, high
     return -low, high

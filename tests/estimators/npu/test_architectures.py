@@ -1,5 +1,7 @@
 """Parts of detectors, segmenters and keyword spotters that are not timm's, beside the compiler: latency and memory."""
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -130,10 +132,39 @@ class Patches(nn.Module):
         return self.end(self.embed(x))
 
 
+class SharedPad(nn.Module):
+    """ESPNet: a map padded once for a convolution and a pool; the compiler comes to the later output first."""
+
+    def __init__(self, pool_first: bool):
+        super().__init__()
+        self.stem, self.conv, self.pool_first = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3), pool_first
+
+    def forward(self, x):
+        x = F.pad(self.stem(x), (1, 1, 1, 1))
+        if self.pool_first:
+            return F.avg_pool2d(x, 3, 1), self.conv(x)
+        return self.conv(x), F.avg_pool2d(x, 3, 1)
+
+
+class Focus(nn.Module):
+    """YOLO: every second pixel of the picture in a layer of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.end = nn.Conv2d(12, 16, 3, 1, 1), nn.Conv2d(16, 8, 1)
+
+    def forward(self, x):
+        pieces = [x[..., ::2, ::2], x[..., 1::2, ::2], x[..., ::2, 1::2], x[..., 1::2, 1::2]]
+        return self.end(F.relu(self.stem(torch.cat(pieces, 1))))
+
+
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize(
     ("architecture", "shape"),
     [
+        (Focus, (3, 64, 64)),
+        (partial(SharedPad, True), (3, 32, 32)),
+        (partial(SharedPad, False), (3, 32, 32)),
         (Heads, (3, 96, 96)),
         (Classes, (3, 48, 48)),
         (Distribution, (3, 64, 64)),

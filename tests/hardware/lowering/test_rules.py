@@ -113,6 +113,13 @@ PRODUCTS = {
     "softmax of channels": (lambda s, x: x.relu().softmax(1), []),
     "softmax of rows": (lambda s, x: x.relu().softmax(2), []),
 }  # fmt: skip
+
+
+def queries(x: Tensor) -> Tensor:
+    """What attention in windows of four pixels reads, for two heads: three of them."""
+    return torch.cat([x, x.relu(), x + 1], 1).permute(0, 2, 3, 1).reshape(24, 4, 3, 2, 4).permute(2, 0, 3, 1, 4)
+
+
 SHAPES = {
     "roll of a map": (lambda s, x: x.roll((1, -2), (2, 3)), []),
     "roll of windows": (lambda s, x: x.permute(0, 2, 3, 1).roll((-3, 0), (1, 2)), []),
@@ -121,6 +128,8 @@ SHAPES = {
         [],
     ),
     "one window": (lambda s, x: x.permute(0, 2, 3, 1).reshape(1, 1, 8, 1, 12, 8).transpose(2, 3).flatten(1, 3), []),
+    "queries of windows": (lambda s, x: queries(x)[1] * 0.5 - queries(x)[2].relu(), []),
+    "one query of windows": (lambda s, x: queries(x)[:1].tanh(), []),
     "reflecting pad": (lambda s, x: F.pad(x.relu(), (1, 2, 2, 1), mode="reflect"), []),
     "pad of windows": (lambda s, x: F.pad(x.permute(0, 2, 3, 1), (0, 0, 0, 2, 0, 1)), []),
     "pad of a vector": (lambda s, x: F.pad(x.mean((2, 3)), (2, 1)), []),
@@ -135,8 +144,28 @@ SHAPES = {
     ),
     "mean of rows": (lambda s, x: x.relu().mean(3), []),
 }
+
+
+def gated(x: Tensor, y: Tensor) -> Tensor:
+    """A gated residual of lines, as WaveNet has it; its gate, a pool, a squeezed gate for the channels."""
+    a, b = (x + y).chunk(2, 1)
+    z = torch.cat([torch.tanh(a) * torch.sigmoid(b), -a], 1)
+    z = F.max_pool1d(z, 2)
+    return F.avg_pool1d(z * z.mean(2, keepdim=True).sigmoid(), 2) + F.adaptive_avg_pool1d(z, 24) + 0.5
+
+
 LAYERS = {
     "conv1d": (lambda s, x, c, n: n(c(x.flatten(2))), [nn.Conv1d(8, 6, 3, padding=1), nn.BatchNorm1d(6)]),
+    "lines between layers": (
+        lambda s, x, a, b, n: gated(a(x.flatten(2)), n(b(F.pad(a(x.flatten(2)), (2, 1))))),
+        [nn.Conv1d(8, 8, 3, padding=1), nn.Conv1d(8, 8, 4, groups=8), nn.BatchNorm1d(8)],
+    ),
+    "prelu of a line": (lambda s, x, c, p: p(c(x.flatten(2))), [nn.Conv1d(8, 6, 1), nn.PReLU(6)]),
+    "lines of one element": (lambda s, x, c: c(x.flatten(2).mean(2, keepdim=True)).tanh(), [nn.Conv1d(8, 6, 1)]),
+    "lines to tokens": (
+        lambda s, x, c, f: f(c(x.flatten(2)).relu().transpose(1, 2)), [nn.Conv1d(8, 6, 1), nn.Linear(6, 5)],
+    ),
+    "lines from a signal": (lambda s, x, c: c(x.reshape(1, 1, -1)).relu().mean(2), [nn.Conv1d(1, 4, 9, 2, 4)]),
     "channel attention": (
         lambda s, x, c: x * c(x.mean((2, 3)).view(1, 1, -1)).sigmoid().view(1, 8, 1, 1),
         [nn.Conv1d(1, 1, 3, padding=1)],
@@ -238,6 +267,13 @@ def test_a_layer_norm_folds_into_the_layer_behind_it():
 def test_a_transpose_of_ones_is_a_reshape():
     use, layers = CASES["one window"]
     assert "TRANSPOSE" not in assert_computes_the_same(Behind(use, *layers))
+
+
+@pytest.mark.parametrize(("name", "turns"), [("lines between layers", 3), ("lines to tokens", 2)])
+def test_lines_stay_rows_between_their_layers(name, turns):
+    """One turn of the map that becomes a line, one for its first layer, one behind the last where lines come out."""
+    use, layers = CASES[name]
+    assert assert_computes_the_same(Behind(use, *layers)).count("TRANSPOSE") == turns
 
 
 def test_what_nobody_reads_is_not_deployed():

@@ -11,6 +11,8 @@ The rules are those of the files that `deploy` writes (litert-torch, then ai-edg
 * `recurrent`: an LSTM is unrolled, step by step;
 * `pooling` and `shapes`: tensors of rank four stand channels last; permutes that undo this vanish, reshapes that need
   torch's order are preceded by a TRANSPOSE;
+* between layers lines [N, C, W] are rows, maps [N, 1, W, C], as `deploy.line_forms` has them exported: all that runs
+  element by element, along the line or over its channels;
 * means, sums, largest values and pads of such tensors stand in the forms in which `deploy.accelerated_forms` has them
   exported, so that the accelerator takes them;
 * equal operators that read the same are one; arithmetic with one number folds into the layer behind it;
@@ -26,10 +28,10 @@ it, the writer refuses it.
 from ...graph import Graph
 from . import attention, elementwise, layers, normalisation, pooling, recurrent, shapes
 from .hw_operator import COMPARISONS, HwOp
-from .network import Lowering
+from .network import ROW, Lowering
 from .pooling import TRAILING, window_of_largest
 
-__all__ = ["COMPARISONS", "TRAILING", "HwOp", "lower", "unsupported", "window_of_largest"]
+__all__ = ["COMPARISONS", "ROW", "TRAILING", "HwOp", "lower", "unsupported", "window_of_largest"]
 
 _RULES = {
     **layers.RULES,

@@ -58,26 +58,24 @@ def _alone(op: Op, source: Shape) -> HwOp:
 
 
 def _conv1d(low: Lowering, op: Op) -> bool:
-    """A convolution of height 1."""
+    """A convolution of a map of one row; around it lines turn between channels first and channels last."""
     weight = op.param("weight")
     if weight is None or len(op.shape) != 3:
         return False
     (_, c, n), (o, i, k), (_, _, m) = low.shape_of(op.inputs[0]), weight.shape, op.shape
-    x = low.reshape(low.in_order(op.inputs[0]), (1, c, 1, n), f"{op.name}.wide", op.name)
-    x = low.transpose(x, (0, 2, 3, 1), f"{op.name}.nhwc", op.name)
+    x = low.as_row(low.in_order(op.inputs[0]), op.name, op.name)
     line = [(1, v) for v in (op["kernel"], op["stride"], op["dilation"])]
     same = is_same((1, n), line[0], line[1], (0, op["padding"]), line[2])
     if op["padding"] and not same:
         x = pad_map(low, op, x, (1, 1, n, c), (0, 0, op["padding"], op["padding"]), "PAD")
-    depthwise = i == 1 and op["groups"] == c
+    depthwise = i == 1 and op["groups"] > 1
     kind, shape = ("DEPTHWISE_CONV_2D", (1, 1, k, o)) if depthwise else ("CONV_2D", (o, 1, k, i))
     layer = HwOp(
         op.name, kind, (x,), (1, 1, m, o), (op.name,), weight=shape, groups=op["groups"], kernel=line[0],
         stride=line[1], dilation=line[2], same=same and op["padding"] > 0,
     )  # fmt: skip
     folds = _layer(low, op, layer)
-    x = low.transpose(low.tensor_of[op.name], (0, 3, 1, 2), f"{op.name}.nchw", op.name)
-    x = low.reshape(x, op.shape, f"{op.name}.line", op.name)
+    x = low.as_line(low.tensor_of[op.name], f"{op.name}.line", op.name)
     for name in folds:
         low.tensor_of[name] = x
     return True

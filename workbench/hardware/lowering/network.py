@@ -10,7 +10,9 @@ from ...graph import Graph, Op
 from ...graph.kinds import ARITHMETIC, PRODUCTS
 from .hw_operator import HwOp, Shape
 
-__all__ = ["Lowering", "Rule", "last"]
+__all__ = ["ROW", "Lowering", "Rule", "last"]
+
+ROW = ".row"  # ends the name of an elementwise operator's row, whose line has the name before it
 
 _FUSED = {"relu": "RELU", "relu6": "RELU6"}
 
@@ -22,6 +24,11 @@ def last(shape: Shape) -> Shape:
 
 def _between_ones(op: Op) -> bool:
     return op.kind == "clamp" and (op["low"], op["high"]) == (-1, 1)
+
+
+def _is_alike(op: HwOp) -> bool:
+    """Whether an elementwise operator does the same to all elements, or the same to all of a channel."""
+    return op.const is None or op.const[0] in ("scalar", "alpha") or (op.const[0] == "weight" and not op.extra)
 
 
 class Lowering:
@@ -84,10 +91,18 @@ class Lowering:
         return op.name
 
     def step(self, op: Op, part: str, kind: str, inputs: tuple[str, ...], shape: Shape, **more: object) -> str:
-        """Emit one of the operators that `op` becomes; the part "" makes the tensor of `op` itself."""
+        """Emit one of the operators that `op` becomes; the part "" makes the tensor of `op` itself.
+
+        Of lines that were turned from rows, elementwise operators are of the rows.
+        """
         name = f"{op.name}.{part}" if part else op.name
         more.setdefault("sources", (op.name,))
-        return self.emit(HwOp(name, kind, inputs, shape, **more))  # type: ignore[arg-type]
+        made = HwOp(name, kind, inputs, shape, **more)  # type: ignore[arg-type]
+        rows = self.rows_of(inputs, shape) if kind in _POINTWISE and _is_alike(made) else None
+        if rows is None:
+            return self.emit(made)
+        row = self.emit(made._replace(name=f"{name}{ROW}", inputs=rows, shape=(1, 1, shape[2], shape[1])))
+        return self.as_line(row, name, op.name)
 
     def real(self, op: Op, kind: str, x: str, shape: Shape, part: str = "", **more: object) -> str:
         """An operator that runs on real numbers, between the two conversions."""
@@ -121,6 +136,36 @@ class Lowering:
             self.absorbed.add(user.name)
             return user, kind
         return op, "NONE"
+
+    # ---- lines, and the maps of one row that layers make of them ------------------------------------------------
+
+    def row_of(self, line: str) -> str | None:
+        """The row [1, 1, N, C] that a line [1, C, N] was turned from; None where it was not."""
+        op = self.ops[line]
+        if len(op.shape) != 3:
+            return None
+        row = (1, 1, op.shape[2], op.shape[1])
+        if op.kind == "TRANSPOSE" and op.extra == _TURN:
+            op = self.ops[op.inputs[0]]
+        elif 1 not in op.shape[1:]:  # of one channel, or one element, both have the same bytes
+            return None
+        return op.inputs[0] if op.kind == "RESHAPE" and self.ops[op.inputs[0]].shape == row else None
+
+    def rows_of(self, lines: tuple[str, ...], shape: Shape) -> tuple[str, ...] | None:
+        """The rows that all lines, of one shape or of one element, were turned from; None where one was not."""
+        rows = [self.row_of(x) for x in lines if self.ops[x].shape in (shape, (*shape[:2], 1))]
+        return tuple(row for row in rows if row) if lines and len(rows) == len(lines) and all(rows) else None
+
+    def as_row(self, line: str, name: str, source: str) -> str:
+        """A line [1, C, N] as a map of one row [1, 1, N, C]."""
+        _, c, n = self.ops[line].shape
+        x = self.row_of(line) or self.transpose(line, _TURN, f"{name}.last", source)
+        return self.reshape(x, (1, 1, n, c), f"{name}.row", source)
+
+    def as_line(self, row: str, name: str, source: str) -> str:
+        """A map of one row [1, 1, N, C] as a line [1, C, N]."""
+        _, _, n, c = self.ops[row].shape
+        return self.transpose(self.reshape(row, (1, n, c), f"{name}.flat", source), _TURN, name, source)
 
     # ---- order of the dimensions --------------------------------------------------------------------------------
 
@@ -184,6 +229,11 @@ class Lowering:
 
 
 Rule = Callable[[Lowering, Op], "bool | None"]
+
+_TURN = (0, 2, 1)  # a line between channels first and channels last
+_POINTWISE = frozenset(
+    "ADD DIV GELU HARD_SWISH LEAKY_RELU LOGISTIC MAXIMUM MUL RELU RELU6 RELU_N1_TO_1 RSQRT SQRT SUB TANH".split()
+)
 
 # kinds whose rules take tensors of the model as operands
 _CONSTANTS = ARITHMETIC | PRODUCTS | {"concat"}

@@ -22,6 +22,10 @@ def _reduce(low: Lowering, op: Op) -> None:
     shape = low.shape_of(source)
     a_map = len(shape) == 4 and source not in low.plain
     axes = tuple(sorted(low.axis(a, source) for a in op["axes"]))
+    if axes == (2,) and (row := low.row_of(low.tensor_of[source])) is not None:
+        x = low.step(op, "pixel", kind, (row,), (1, 1, 1, shape[1]), extra=(1, 1, 2))
+        low.finish(op, low.reshape(x, op.shape, op.name, op.name))
+        return
     if len(shape) == 4 and axes in TRAILING:
         _of_rows(low, op, axes, last(shape) if a_map else shape)
         return
@@ -148,13 +152,11 @@ def _avg_pool1d(low: Lowering, op: Op) -> bool:
     """A pool of height 1."""
     if len(op.shape) != 3:
         return False
-    (_, c, n), (_, _, m) = low.shape_of(op.inputs[0]), op.shape
-    x = low.reshape(low.in_order(op.inputs[0]), (1, c, 1, n), f"{op.name}.wide", op.name)
-    x = low.transpose(x, (0, 2, 3, 1), f"{op.name}.nhwc", op.name)
+    _, c, m = op.shape
+    x = low.as_row(low.in_order(op.inputs[0]), op.name, op.name)
     kernel, stride = (1, op["kernel"]), (1, op["stride"])
     x = low.step(op, "pool", "AVERAGE_POOL_2D", (x,), (1, 1, m, c), kernel=kernel, stride=stride)
-    x = low.transpose(x, (0, 3, 1, 2), f"{op.name}.nchw", op.name)
-    low.finish(op, low.reshape(x, op.shape, op.name, op.name))
+    low.finish(op, low.as_line(x, op.name, op.name))
     return True
 
 

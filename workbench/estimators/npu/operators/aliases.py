@@ -4,6 +4,8 @@ Rules, read off the compiler (Ethos-U Vela 5.2):
 
 * a view needs no memory of its own: a RESHAPE; a SLICE that no reader slices again; a PAD that convolutions do, which
   they do where it is narrower than their kernels and leaves channels alone
+* of a PAD that others read too, convolutions do it only if the compiler comes to them before it comes to the PAD; it
+  goes from the outputs to what makes them, the last one first
 * what a concatenation or padding reads is written into its output where nobody else reads it
 """
 
@@ -31,7 +33,7 @@ class Aliases:
 
     producers, readers: by tensor name. sizes: (rows, columns, channels) of every tensor. views: view -> the tensor it
     looks at. containers: tensor -> the tensor it is written into. locations: tensor -> name of the tensor whose memory
-    holds it.
+    holds it. read_padded: names of convolutions that could do a PAD and read what it makes all the same.
     """
 
     ops: tuple[HwOp, ...]
@@ -41,6 +43,7 @@ class Aliases:
     views: Mapping[str, str]
     containers: Mapping[str, str]
     locations: Mapping[str, str]
+    read_padded: frozenset[str]
 
     @classmethod
     def of(cls, ops: Sequence[HwOp]) -> Self:
@@ -51,20 +54,24 @@ class Aliases:
                 readers[name].append(op)
         sizes = {op.name: hwc(op.shape) for op in ops}
         views = {op.name: op.inputs[0] for op in ops if op.kind in _MAY_BE_VIEWS and _is_view(op, readers)}
-        containers = _containers(ops, producers, readers, views)
+        read_padded = _read_padded(ops, producers, readers)
+        containers = _containers(ops, producers, readers, views, read_padded)
         roots = {name: _root(name, views) if name in views else name for name in producers}
         locations = {name: containers.get(root, root) for name, root in roots.items()}
-        return cls(tuple(ops), producers, readers, sizes, views, containers, locations)
+        return cls(tuple(ops), producers, readers, sizes, views, containers, locations, read_padded)
 
     def root(self, name: str) -> str:
         """The tensor a view looks at, through other views."""
         return _root(name, self.views)
 
-    def unpadded(self, name: str) -> str:
+    def unpadded(self, name: str, reader: HwOp) -> str:
         """What a convolution reads of its input: it does the padding itself where it can."""
-        while self.producers[name].kind == "PAD" and _convolutions_can_pad(self.producers[name], self.readers):
-            name = self.producers[name].inputs[0]
+        while (pad := self.producers[name]).kind == "PAD" and self._does(reader, pad):
+            name = pad.inputs[0]
         return name
+
+    def _does(self, reader: HwOp, pad: HwOp) -> bool:
+        return reader.name not in self.read_padded and _is_narrow(pad, self.readers[pad.name])
 
     def is_sliced(self, name: str, leading: bool = False) -> bool:
         """Whether a reader reads a slice of a larger feature map; leading: one along an axis before the rows."""
@@ -107,20 +114,48 @@ def _is_view(op: HwOp, readers: _Readers) -> bool:
     if op.kind in SLICES:
         return bool(readers[op.name]) and _readers_can_slice(op, op.shape, readers)
     padded_by_readers = op.kind == "PAD" and all(reader.kind in CONVOLUTIONS for reader in readers[op.name])
-    return padded_by_readers and _convolutions_can_pad(op, readers)
+    return padded_by_readers and _is_narrow(op, readers[op.name])
 
 
-def _convolutions_can_pad(op: HwOp, readers: _Readers) -> bool:
-    """Whether every convolution that reads a PAD is larger than its borders."""
+def _is_narrow(op: HwOp, readers: Sequence[HwOp]) -> bool:
+    """Whether every convolution among the readers of a PAD is larger than its borders."""
     top, bottom, left, right = op.extra[:4] if len(op.extra) == 4 else op.extra[-6:-2]
     if len(op.extra) > 4 and any([*op.extra[:-6], *op.extra[-2:]]):
         return False
     return all(
         max(top, bottom) <= (reader.kernel[0] - 1) * reader.dilation[0]
         and max(left, right) <= (reader.kernel[1] - 1) * reader.dilation[1]
-        for reader in readers[op.name]
+        for reader in readers
         if reader.kind in CONVOLUTIONS
     )
+
+
+def _read_padded(ops: Sequence[HwOp], producers: Mapping[str, HwOp], readers: _Readers) -> frozenset[str]:
+    """Names of convolutions that could do the PAD they read, but that the compiler comes to behind it."""
+    shared = {
+        op.name
+        for op in ops
+        if op.kind == "PAD"
+        and len({reader.kind in CONVOLUTIONS for reader in readers[op.name]}) > 1
+        and _is_narrow(op, readers[op.name])
+    }
+    if not shared:
+        return frozenset()
+    visited, late = set[str](), set[str]()
+    stack = [op for op in ops if not readers[op.name]]
+    while stack:
+        op = stack.pop()
+        if op.name in visited:
+            continue
+        visited.add(op.name)
+        for name in op.inputs:
+            if name in shared and op.kind in CONVOLUTIONS:
+                if name in visited:
+                    late.add(op.name)
+                else:
+                    name = producers[name].inputs[0]
+            stack.append(producers[name])
+    return frozenset(late)
 
 
 def _readers_can_slice(op: HwOp, shape: Sequence[int], readers: _Readers) -> bool:
@@ -150,8 +185,9 @@ def _is_rearranged(op: HwOp) -> bool:
 
 
 def _containers(
-    ops: Sequence[HwOp], producers: Mapping[str, HwOp], readers: _Readers, views: Mapping[str, str]
-) -> dict[str, str]:
+    ops: Sequence[HwOp], producers: Mapping[str, HwOp], readers: _Readers, views: Mapping[str, str],
+    read_padded: frozenset[str],
+) -> dict[str, str]:  # fmt: skip
     """Tensor -> the concatenation or padding it is written into."""
     containers = {}
     for op in ops:
@@ -160,8 +196,8 @@ def _containers(
         if op.kind == "CONCATENATION" or (op.kind in ("PAD", "PADV2") and op.name not in views):
             also_convolved = (
                 op.kind == "PAD"
-                and any(reader.kind in CONVOLUTIONS for reader in readers[op.name])
-                and _convolutions_can_pad(op, readers)
+                and any(r.kind in CONVOLUTIONS and r.name not in read_padded for r in readers[op.name])
+                and _is_narrow(op, readers[op.name])
             )
             for name in dict.fromkeys(op.inputs):
                 kind = producers[name].kind

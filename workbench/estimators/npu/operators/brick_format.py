@@ -73,7 +73,7 @@ def _needed_by(op: HwOp, aliases: Aliases, family: str) -> set[str]:
     if op.kind == "MEAN" and sums_channels(op, producers[op.inputs[0]]):
         nhwc.add(locations[op.inputs[0]])
     if op.kind == "CONV_2D" and op.groups > 1:
-        nhwc.add(locations[aliases.unpadded(op.inputs[0])])
+        nhwc.add(locations[aliases.unpadded(op.inputs[0], op)])
         if op.shape[-1] // op.groups % BRICK:
             nhwc.add(grouped_output(op, aliases))
     if op.kind in SLICES and op.extra[0] >= len(op.shape) - 2:
@@ -81,7 +81,7 @@ def _needed_by(op: HwOp, aliases: Aliases, family: str) -> set[str]:
     if op.kind in POOLS and strides_far(op) and not op.same:
         nhwc.add(locations[op.inputs[0]])
     if op.kind in CONVOLUTIONS and max(op.stride) > MAX_STRIDE:
-        nhwc.add(locations[aliases.unpadded(op.inputs[0])])
+        nhwc.add(locations[aliases.unpadded(op.inputs[0], op)])
     if op.kind in ("PAD", "PADV2") and len(op.extra) > 4:
         front, back = op.extra[-2:]
         if front % BRICK or (back and (op.shape[-1] - back) % BRICK):
@@ -111,7 +111,9 @@ def _read_with_several_shapes(aliases: Aliases) -> set[str]:
         for name in (*op.inputs, op.name):
             if name not in whole:
                 continue
-            size = sizes[name if producers[name].kind != "PAD" else aliases.unpadded(name)]
+            if op.kind in CONVOLUTIONS:
+                name = aliases.unpadded(name, op)
+            size = sizes[name]
             if squares:
                 size = near_square(FeatureMap(*size)).size
             if reshapes and (name == op.name or (pass_op in RESHAPED_DEEPER and prod(size) > 1)):

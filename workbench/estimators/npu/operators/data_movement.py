@@ -12,7 +12,8 @@ from math import prod
 from ....hardware.lowering import HwOp
 from ..feature_map import FeatureMap
 from ..passes import Pass
-from .shapes import concatenated, hwc
+from .kinds import SLICES
+from .shapes import concatenated, hwc, stepped_over
 from .split import batch_passes
 from .storage import TensorStorage
 
@@ -23,6 +24,9 @@ def concatenated_input(storage: TensorStorage, op: HwOp, source: str) -> list[Pa
     """An input of a concatenation that is stored elsewhere."""
     _, total, _ = storage.output(op)
     copy = _copy(storage, op, storage.location(source), storage.maps[source], total)
+    producer = storage.aliases.producers[source]
+    if producer.kind in SLICES and source in storage.aliases.views:
+        copy = copy._replace(ifm=stepped_over(producer, copy.ifm))
     batch = prod(op.shape[:-3])
     return batch_passes(copy, batch) if batch > 1 else [copy]
 

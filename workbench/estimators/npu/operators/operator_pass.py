@@ -10,7 +10,7 @@ from ..passes import Pass
 from ..weight_histogram import WeightHistogram
 from .dilated_kernel import AppliedKernel, applied_kernel
 from .kinds import MAX_STRIDE, PASS_OPS, POOLS, RESHAPED_DEEPER, SLICES
-from .shapes import constant_map, deepened, is_batched, near_square, strides_far
+from .shapes import constant_map, deepened, is_batched, near_square, stepped_over, strides_far
 from .storage import TensorStorage
 from .stored_weights import with_stored_weights
 
@@ -25,7 +25,7 @@ def weighted_pass(
     histograms: of weights, by operator name.
     """
     location, ofm, whole = storage.output(op)
-    source = storage.aliases.unpadded(op.inputs[0])
+    source = storage.aliases.unpadded(op.inputs[0], op)
     ifm = storage.maps[source]
     if op.kind == "FULLY_CONNECTED":
         assert op.weight is not None
@@ -58,7 +58,7 @@ def unweighted_pass(storage: TensorStorage, op: HwOp) -> Pass:
     names = tuple(inputs[:2]) if len(inputs) > 1 and inputs[0] != inputs[1] else tuple(inputs[:1])
     tensor_bytes = 0
     if op.kind in SLICES:
-        maps = [ofm._replace(bricks=maps[0].bricks)]
+        maps = [stepped_over(op, ofm._replace(bricks=maps[0].bricks))]
     if (PASS_OPS.get(op.kind) in RESHAPED_DEEPER or op.kind == "MEMORY_COPY") and storage.aliases.is_shallow(op):
         maps = [deepened(m) if m.elements > 1 else m for m in maps]
         tensor_bytes = ofm.stored_bytes if whole is None else 0

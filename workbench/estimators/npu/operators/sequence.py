@@ -157,7 +157,7 @@ class _Sequence:
         if op.kind == "FULLY_CONNECTED" or not (long_stride or (op.groups > 1 and not by_channel)):
             self._append_with_activation(op, weighted_pass(self.storage, self.machine, op, self.histograms))
             return
-        padded = op.same or self.aliases.unpadded(op.inputs[0]) != op.inputs[0]
+        padded = op.same or self.aliases.unpadded(op.inputs[0], op) != op.inputs[0]
         if by_channel or (long_stride and op.groups == 1 and padded):
             self.passes.extend(element_passes(self.storage, self.machine, op, self.histograms))
             if op.act != "NONE":

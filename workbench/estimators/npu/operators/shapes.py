@@ -15,6 +15,7 @@ __all__ = [
     "hwc",
     "is_batched",
     "near_square",
+    "stepped_over",
     "strides_far",
     "sums_channels",
     "without_ones",
@@ -43,6 +44,13 @@ def near_square(feature_map: FeatureMap) -> FeatureMap:
     while n % width:
         width += 1
     return feature_map._replace(height=n // width, width=width)
+
+
+def stepped_over(op: HwOp, made: FeatureMap) -> FeatureMap:
+    """What a slice of a map reads: with a step also the rows or columns between those it makes."""
+    axis, _, _, step = op.extra
+    rows, columns = (step if len(op.shape) == 4 and axis == k else 1 for k in (1, 2))
+    return made._replace(height=made.height * rows, width=made.width * columns)
 
 
 def strides_far(op: HwOp) -> bool:

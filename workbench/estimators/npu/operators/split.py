@@ -52,7 +52,7 @@ def group_passes(
     """A convolution in groups, or with a long stride and no padding. output: the location they write."""
     assert op.weight is not None
     location, ofm, whole = storage.output(op)
-    source = storage.aliases.unpadded(op.inputs[0])
+    source = storage.aliases.unpadded(op.inputs[0], op)
     ifm = storage.maps[source]
     by_position = max(op.stride) > MAX_STRIDE
     bricks = ofm.bricks if output == location and output not in storage.nhwc else output not in storage.nhwc
