@@ -20,20 +20,24 @@ from ..state import State
 from ..surgery import measured_weights
 from ..transforms import TRANSFORMS
 from .behind import Meet, Publish, Stopped, advising, choosing, planning
-from .branches import Branches, branches_view, state_at
+from .branches import Branches, branches_view, same_model, state_at
 from .choices_view import ghost
 from .es_modules import joined
 from .forms import transform_view
+from .front_view import front_view
 from .gestures import edit_of, effect_text, sentence, whole_number
 from .lanes import Lane
 from .notes import Noted, noted_now, notes_view
+from .searching import Searching, search_form
 from .sentences import budget_view
+from .studies import Searches, Study
 from .view import preview_view, session_view
 
 __all__ = ["Bench"]
 
 _STATIC = Path(__file__).parent / "static"
 _PAUSE_S = 0.12  # what is selected one after another is priced once
+_LIMITS = {"latency_ms": "latency_ms", "sram_bytes": "sram_kib", "weight_bytes": "model_kib"}
 _KIB = {"latency_ms": 1, "sram_bytes": 1024, "weight_bytes": 1024}  # budgets are typed in ms and KiB
 
 
@@ -66,6 +70,10 @@ class Bench(anywidget.AnyWidget):
     branches = traitlets.Dict(help="See `branches_view`.").tag(sync=True)
     budgets = traitlets.Dict(help="See `budget_view`.").tag(sync=True)
     plan = traitlets.Dict(help="The plan for the budgets: running, text, share, ghost.").tag(sync=True)
+    search = traitlets.Dict(help="What a search may be started with, see `search_form`.").tag(sync=True)
+    searched = traitlets.Dict(help="The search: stage, text, share, and what it can be told.").tag(sync=True)
+    search_code: Any = traitlets.List(help="What was told to the search, as Python.").tag(sync=True)
+    front = traitlets.Dict(help="What it has tried, see `front_view`; empty without a study.").tag(sync=True)
     compiling = traitlets.Bool(help="Whether the compiler is at work.").tag(sync=True)
     notes: Any = traitlets.List(help="block, text, changed of each.").tag(sync=True)
     cell = traitlets.Unicode(help="The branch as a cell of Python.").tag(sync=True)
@@ -76,12 +84,13 @@ class Bench(anywidget.AnyWidget):
     picture = traitlets.Unicode(help="Which stored picture stands in for it where no kernel runs.").tag(sync=True)
     failed = traitlets.Bool(help="Whether that sentence is an error.").tag(sync=True)
 
-    def __init__(self, session: State, meet: Meet | None = None) -> None:
-        """meet: finds the plan for budgets; without it there is no such button."""
-        self._meet = meet
+    def __init__(self, session: State, meet: Meet | None = None, searches: Searches | None = None) -> None:
+        """meet: finds the plan for budgets; searches: starts searches; without one, what needs it is refused."""
+        self._meet, self._searches = meet, searches
         self._lock, self._free = RLock(), Event()
         self._free.set()
         self._lanes = {name: Lane(name, self._free) for name in ("choices", "plan", "compiler")}
+        self._searching = Searching(searches, self._free, self._set_traits, self._draw_front)
         self._tree = Branches().grown((*session.changes, *reversed(session.undone)))
         self._against = 0
         self._verdicts: dict[tuple[int, str], Measurement] = {}
@@ -107,7 +116,22 @@ class Bench(anywidget.AnyWidget):
             "budgets": budget_view(self._budgets, session),
             "notes": notes_view(session, self._noted),
             "cell": code(session),
+            "search": search_form(session, self._searches),
+            "front": self._front_of(session),
         }
+
+    def _front_of(self, session: State) -> dict[str, Any]:
+        tried = self._searching.tried
+        return {} if tried is None else front_view(tried, session, self._tree, self._budgets)
+
+    def _draw_front(self) -> None:
+        with self._lock:
+            self.front = self._front_of(self.session)
+
+    def _set_traits(self, **traits: Any) -> None:
+        with self._lock, self.hold_sync():
+            for name, value in traits.items():
+                setattr(self, name, value)
 
     @traitlets.observe("session")
     def _show(self, change: Any) -> None:
@@ -177,8 +201,13 @@ class Bench(anywidget.AnyWidget):
         return f"{name} gave {effect_text(before, after)}."
 
     def _preview(self, command: dict[str, Any]) -> str:
-        before, edit, name = self.session, *edit_of(command)
-        after = before.apply(edit)
+        before = self.session
+        if "trial" in command:
+            trial = whole_number(command, "trial")
+            after, name = self._searching.candidate(trial).on(before.target), f"Trial {trial}"
+        else:
+            edit, name = edit_of(command)
+            after = before.apply(edit)
         estimate = after.try_estimate
         over = {} if estimate is None or before.try_estimate is None else ghost(before, after.graph, estimate)
         self.preview = {"id": command.get("id", 0), "totals": preview_view(before, after), "ghost": over}
@@ -226,11 +255,40 @@ class Bench(anywidget.AnyWidget):
             Budgets(latency_ms=value)  # the rule for a value is the same for all
             self._budgets[metric] = float(value) * _KIB[metric]
         self.budgets = budget_view(self._budgets, self.session)
+        self.front = self._front_of(self.session)
         if value is None:
             return f"No budget for {METRICS[metric].short}."
         shown = self.budgets[metric]
         met = {True: "it is met", False: "it is missed", None: "whether it is met is unknown"}[shown["met"]]
         return f"{shown['label']} within {shown['text']}: {met}."
+
+    def _search(self, command: dict[str, Any]) -> str:
+        return self._searching.start(self.session, command, self._limits())
+
+    def _pause(self, command: dict[str, Any]) -> str:
+        return self._searching.pause()
+
+    def _resume(self, command: dict[str, Any]) -> str:
+        return self._searching.resume()
+
+    def _cancel(self, command: dict[str, Any]) -> str:
+        return self._searching.cancel()
+
+    def _open(self, command: dict[str, Any]) -> str:
+        """A candidate as a branch of what the search began with; of another model the bench shows that."""
+        trial, before = whole_number(command, "trial"), self.session
+        adopted = self._searching.adopted(trial)
+        if not same_model(adopted, before):
+            self.session = adopted
+            return f"Trial {trial}, of another model: the branches begin anew."
+        after = state_at(before, self._tree.merged(adopted.changes))
+        if command.get("branch"):
+            self._tree = self._tree.grown(after.changes)
+            self.branches = branches_view(self._tree, before, self._against, self._verdicts)
+            self.front = self._front_of(before)
+            return f"Trial {trial} would give {effect_text(before, after)}; it waits among the branches."
+        self.session = after
+        return f"Trial {trial} with its weights gave {effect_text(before, after)}."
 
     def _plan(self, command: dict[str, Any]) -> str:
         if self._meet is None or not self._budgets:
@@ -262,13 +320,22 @@ class Bench(anywidget.AnyWidget):
 
     # ---- work behind the clicks ----------------------------------------------------------------------------------
 
+    @property
+    def study(self) -> Study | None:
+        """The study of the search that the bench shows; assign one, such as `workbench.attach` gives, to watch it."""
+        return self._searching.study
+
+    @study.setter
+    def study(self, study: Study) -> None:
+        self._searching.watch(study)
+
     def code(self) -> str:
         """Every gesture that led to the session, as a cell of Python."""
         return self.cell
 
     def wait(self, seconds: float = 60.0) -> None:
-        """Until what was started behind the clicks is done: prices, plans, compiles."""
-        for lane in self._lanes.values():
+        """Until what was started behind the clicks is done: prices, plans, compiles, a search."""
+        for lane in (*self._lanes.values(), self._searching.lane):
             lane.wait(seconds)
 
     def _publish(self, session: State, **traits: Any) -> bool:
@@ -305,9 +372,13 @@ class Bench(anywidget.AnyWidget):
         yield from advising(session, publish)
         self._advised = True
 
+    def _limits(self) -> dict[str, float]:
+        """The budgets by the names of `Budgets`, in its units."""
+        return {_LIMITS[name]: value / _KIB[name] for name, value in self._budgets.items()}
+
     def _start_plan(self) -> None:
         session, lane, meet = self.session, self._lanes["plan"], self._meet
-        budgets = Budgets(*(self._budgets[name] / by if name in self._budgets else None for name, by in _KIB.items()))
+        budgets = Budgets(**self._limits())
         assert meet is not None
         self._planned = None
 
@@ -344,7 +415,7 @@ class Bench(anywidget.AnyWidget):
         self._lanes["compiler"].start(work, 4 * _PAUSE_S)
 
     def close(self) -> None:
-        for lane in self._lanes.values():
+        for lane in (*self._lanes.values(), self._searching.lane):
             lane.stop()
         super().close()
 
@@ -375,6 +446,11 @@ _ACTIONS: Mapping[str, Callable[[Bench, dict[str, Any]], str]] = {
     "aim": Bench._aim,
     "note": Bench._note,
     "budget": Bench._budget,
+    "search": Bench._search,
+    "pause": Bench._pause,
+    "resume": Bench._resume,
+    "cancel": Bench._cancel,
+    "open": Bench._open,
     "plan": Bench._plan,
     "stop": Bench._stop,
     "adopt": Bench._adopt,
