@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from accessible import grave
 from playwright.sync_api import Page, expect
 from stub import files_of, opened, state_of
 
@@ -317,3 +318,20 @@ def test_the_front_says_where_there_is_no_evidence_and_looks_right(
             bench.locator("tr[data-trial]").first.focus()
             page.screenshot(path=pictures / f"search-{scheme}-{width}.png", full_page=True)
             assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_grave(
+    page: Page, states: dict[str, Any], searched: dict[str, Any], scheme: str, width: int
+) -> None:
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.set_viewport_size({"width": width, "height": 1000})
+    state = {**searched["ended"], "selection": states["selected"]["selection"], "notes": states["selected"]["notes"]}
+    bench = opened(page, {**searched, "whole": state}, "whole")
+    bench.locator("tr[data-row]").first.focus()
+    found = {}
+    for tab in ("whatif", "operators", "form", "branches", "search", "code"):
+        bench.locator(f"[data-tab={tab}]").click()
+        found[tab] = grave(page, ".workbench-bench")
+    assert not any(found.values()), found

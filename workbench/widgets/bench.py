@@ -10,16 +10,15 @@ from uuid import uuid4
 import anywidget
 import traitlets
 
-from ..errors import InputError, WorkbenchError, unknown
+from ..errors import WorkbenchError, unknown
 from ..estimators import Budgets
-from ..hardware import Measurement, list_targets
+from ..hardware import list_targets
 from ..metrics import METRICS
 from ..report import code, picture
 from ..report.palette import theme_css
 from ..state import State
-from ..surgery import measured_weights
 from ..transforms import TRANSFORMS
-from .behind import Meet, Publish, Stopped, advising, choosing, planning
+from .behind import Publish, advising, choosing
 from .branches import Branches, branches_view, same_model, state_at
 from .choices_view import ghost
 from .es_modules import joined
@@ -28,9 +27,11 @@ from .front_view import front_view
 from .gestures import edit_of, effect_text, sentence, whole_number
 from .lanes import Lane
 from .notes import Noted, noted_now, notes_view
+from .planning import Meet, Planning
 from .searching import Searching, search_form
 from .sentences import budget_view
 from .studies import Searches, Study
+from .verdicts import Verdicts
 from .view import preview_view, session_view
 
 __all__ = ["Bench"]
@@ -86,16 +87,16 @@ class Bench(anywidget.AnyWidget):
 
     def __init__(self, session: State, meet: Meet | None = None, searches: Searches | None = None) -> None:
         """meet: finds the plan for budgets; searches: starts searches; without one, what needs it is refused."""
-        self._meet, self._searches = meet, searches
+        self._searches = searches
         self._lock, self._free = RLock(), Event()
         self._free.set()
-        self._lanes = {name: Lane(name, self._free) for name in ("choices", "plan", "compiler")}
+        self._choices = Lane("choices", self._free)
+        self._planning = Planning(meet, self._free, lambda session, plan: self._publish(session, plan=plan))
+        self._verdicts = Verdicts(self._free, self._tell_verdict)
         self._searching = Searching(searches, self._free, self._set_traits, self._draw_front)
         self._tree = Branches().grown((*session.changes, *reversed(session.undone)))
         self._against = 0
-        self._verdicts: dict[tuple[int, str], Measurement] = {}
         self._budgets: dict[str, float] = {}
-        self._planned: State | None = None
         self._noted: Noted = {}
         self._advised = False
         super().__init__(
@@ -112,13 +113,16 @@ class Bench(anywidget.AnyWidget):
         self._noted = noted_now(session, self._noted)
         return {
             "view": session_view(session, against),
-            "branches": branches_view(self._tree, session, self._against, self._verdicts),
+            "branches": self._branches_of(session),
             "budgets": budget_view(self._budgets, session),
             "notes": notes_view(session, self._noted),
             "cell": code(session),
             "search": search_form(session, self._searches),
             "front": self._front_of(session),
         }
+
+    def _branches_of(self, session: State) -> dict[str, Any]:
+        return branches_view(self._tree, session, self._against, self._verdicts.known)
 
     def _front_of(self, session: State) -> dict[str, Any]:
         tried = self._searching.tried
@@ -138,7 +142,8 @@ class Bench(anywidget.AnyWidget):
         if change["old"] is traitlets.Undefined or change["old"] is None:
             return
         if change["old"].base is not self.session.base:
-            self._tree, self._against, self._verdicts = Branches(), 0, {}
+            self._tree, self._against = Branches(), 0
+            self._verdicts.forget()
         self._tree = self._tree.grown((*self.session.changes, *reversed(self.session.undone)))
         with self._lock, self.hold_sync():
             for name, value in self._traits_of(self.session).items():
@@ -195,7 +200,7 @@ class Bench(anywidget.AnyWidget):
         after = state_at(after, self._tree.merged(after.changes))
         if command.get("branch"):
             self._tree = self._tree.grown(after.changes)
-            self.branches = branches_view(self._tree, before, self._against, self._verdicts)
+            self.branches = self._branches_of(before)
             return f"{name} would give {effect_text(before, after)}; it waits among the branches."
         self.session = after
         return f"{name} gave {effect_text(before, after)}."
@@ -284,29 +289,20 @@ class Bench(anywidget.AnyWidget):
         after = state_at(before, self._tree.merged(adopted.changes))
         if command.get("branch"):
             self._tree = self._tree.grown(after.changes)
-            self.branches = branches_view(self._tree, before, self._against, self._verdicts)
+            self.branches = self._branches_of(before)
             self.front = self._front_of(before)
             return f"Trial {trial} would give {effect_text(before, after)}; it waits among the branches."
         self.session = after
         return f"Trial {trial} with its weights gave {effect_text(before, after)}."
 
     def _plan(self, command: dict[str, Any]) -> str:
-        if self._meet is None or not self._budgets:
-            raise InputError("a plan needs a budget; type one under latency, SRAM or weights")
-        self.plan = {"running": True, "text": "looking for a plan", "share": 0.0, "ghost": {}, "ready": False}
-        self._start_plan()
-        return "Looking for the steps that meet the budgets."
+        return self._planning.start(self.session, Budgets(**self._limits()))
 
     def _stop(self, command: dict[str, Any]) -> str:
-        self._lanes["plan"].stop()
-        best = "the best plan so far stays" if self._planned is not None else "no plan was found yet"
-        self.plan = {**self.plan, "running": False, "ready": self._planned is not None}
-        return f"Stopped; {best}."
+        return self._planning.stop(self.session)
 
     def _adopt(self, command: dict[str, Any]) -> str:
-        if self._planned is None:
-            raise InputError("there is no plan to take; set a budget and let one be found")
-        before, self.session, self._planned = self.session, self._planned, None
+        before, self.session = self.session, self._planning.taken()
         self.plan = {}
         return f"{self.session.changes[-1]} gave {effect_text(before, self.session)}."
 
@@ -329,13 +325,17 @@ class Bench(anywidget.AnyWidget):
     def study(self, study: Study) -> None:
         self._searching.watch(study)
 
+    @property
+    def _lanes(self) -> tuple[Lane, ...]:
+        return self._choices, self._planning.lane, self._verdicts.lane, self._searching.lane
+
     def code(self) -> str:
         """Every gesture that led to the session, as a cell of Python."""
         return self.cell
 
     def wait(self, seconds: float = 60.0) -> None:
         """Until what was started behind the clicks is done: prices, plans, compiles, a search."""
-        for lane in (*self._lanes.values(), self._searching.lane):
+        for lane in self._lanes:
             lane.wait(seconds)
 
     def _publish(self, session: State, **traits: Any) -> bool:
@@ -366,7 +366,7 @@ class Bench(anywidget.AnyWidget):
         def work() -> Iterator[None]:
             yield from choosing(session, blocks, publish, None if self._advised else self._advising(session, publish))
 
-        self._lanes["choices"].start(work, _PAUSE_S)
+        self._choices.start(work, _PAUSE_S)
 
     def _advising(self, session: State, publish: Publish) -> Iterator[None]:
         yield from advising(session, publish)
@@ -376,46 +376,15 @@ class Bench(anywidget.AnyWidget):
         """The budgets by the names of `Budgets`, in its units."""
         return {_LIMITS[name]: value / _KIB[name] for name, value in self._budgets.items()}
 
-    def _start_plan(self) -> None:
-        session, lane, meet = self.session, self._lanes["plan"], self._meet
-        budgets = Budgets(**self._limits())
-        assert meet is not None
-        self._planned = None
-
-        def offer(state: State | None, plan: dict[str, Any]) -> None:
-            if lane.stopped:
-                raise Stopped
-            if state is not None:
-                self._planned = state if state.changes != session.changes else None
-            self._publish(session, plan={**plan, "ready": self._planned is not None and not plan["running"]})
-
-        self._lanes["plan"].start(lambda: planning(session, meet, budgets, offer))
-
     def _ask_compiler(self, again: bool = False) -> None:
-        """Have the network compiled, where a compiler stands behind the target, and keep its verdict on the node."""
-        session, number = self.session, self._tree.number(self.session.changes)
-        unasked = (number, session.target.digest) not in self._verdicts and session.target.compiles_tflite
-        if number is None or not self.looked or not (unasked or again):
-            return
+        number = self._tree.number(self.session.changes)
+        self.compiling = self.looked and self._verdicts.ask(self.session, number, again)
 
-        def work() -> Iterator[None]:
-            yield
-            try:
-                graph, weights, _ = measured_weights(session)
-                verdict = session.target.measure_graph(graph, weights)
-            except WorkbenchError as error:  # weights that cannot be carried so far: there is nothing to compile
-                verdict = Measurement("refused", session.target.name, reason=sentence(str(error)))
-            self._verdicts[number, session.target.digest] = verdict
-            with self._lock:
-                shown = branches_view(self._tree, self.session, self._against, self._verdicts)
-                with self.hold_sync():
-                    self.branches, self.compiling = shown, False
-
-        self.compiling = True
-        self._lanes["compiler"].start(work, 4 * _PAUSE_S)
+    def _tell_verdict(self) -> None:
+        self._set_traits(branches=self._branches_of(self.session), compiling=False)
 
     def close(self) -> None:
-        for lane in (*self._lanes.values(), self._searching.lane):
+        for lane in self._lanes:
             lane.stop()
         super().close()
 

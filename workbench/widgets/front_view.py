@@ -16,7 +16,6 @@ from ..report.study_figures import cost_scale, ticks
 from ..search.row import Row, slot_names
 from ..space import Space
 from ..state import State
-from ..transforms import describe
 from .branches import Branches, state_at
 from .studies import Study
 
@@ -117,7 +116,6 @@ def _point(row: Row, tried: Tried, x: _Axis, y: _Axis) -> dict[str, Any]:
     """
     front = tried.front.loc[row.number] if row.number in tried.front.index else None
     low, high = _interval(row, tried.front)
-    transforms = tried.study.space.candidate(row.choices).transforms
     test = row.test.get("accuracy")
     equal = front is not None and not pd.isna(front["same_as"])
     return {
@@ -134,10 +132,16 @@ def _point(row: Row, tried: Tried, x: _Axis, y: _Axis) -> dict[str, Any]:
         "cost": metric_text(tried.cost, row.costs[tried.cost]),
         "against": "" if front is None else str(front["against_unedited"]),
         "note": _note(row, front, equal),
-        "steps": ", ".join(map(describe, transforms)) or "as it is",
+        "steps": _choices_text(tried.study.space, row),
         "test_text": "" if test is None else f"{100 * test:.1f} % on the test part",
         "code": f"session = study.adopt({row.number})",
     }
+
+
+def _choices_text(space: Space, row: Row) -> str:
+    """What was chosen where, slots that stay as they are left out."""
+    names = zip(slot_names(space), space.slots, row.choices, strict=True)
+    return ", ".join(f"{slot.choices[n].label} {name}" for name, slot, n in names if n) or "as it is"
 
 
 def _kind(row: Row, on_front: bool, equal: bool) -> str:
