@@ -171,7 +171,7 @@ bench = wb.open("test_efficientnet", target="ethos-u55-128", task={str(folder)!r
 bench
 """
     bench = opened(lab, page, "search.ipynb", code).locator(".workbench-bench")
-    status, told = bench.locator("[data-status]"), bench.locator(".wb-told")
+    status, told = bench.locator("[data-status]"), bench.locator(".wb-standing")
     bench.locator("[data-tab=search]").click()
     expect(bench.locator("[data-field=search-task]")).to_have_value(str(folder))
     bench.locator("[data-field=search-strategy]").select_option("multishot")

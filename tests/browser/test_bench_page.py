@@ -52,6 +52,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     bench.command = {"id": 1, "action": "budget", "metric": "latency_ms", "value": 0.24}
     bench.command = {"id": 2, "action": "apply", "steps": [{"transform": "FuseIBN", "blocks": "blocks.1.0"}]}
     bench.looked = True
+    bench.beside = ["ethos-u55-128", "ethos-u65-512", "ethos-u85-256", "onnxruntime-cpu"]
     bench.wait()
     states = {"ended": state_of(bench), "files": files_of(bench)}
     states["begun"] = {
@@ -320,6 +321,26 @@ def test_the_front_says_where_there_is_no_evidence_and_looks_right(
             assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
 
 
+def test_targets_side_by_side_and_a_deployed_file(page: Page, searched: dict[str, Any], pictures: Path) -> None:
+    bench = opened(page, searched, "ended")
+    bench.locator("[data-tab=targets]").click()
+    expect(bench.locator("tr[data-target]")).to_have_count(4)
+    expect(bench.locator("tr[data-target]").first).to_contain_text("here")
+    page.screenshot(path=pictures / "targets.png", full_page=True)
+    bench.locator("[data-beside='ethos-u55-128']").uncheck()
+    assert messages(page) == [{"beside": ["ethos-u65-512", "ethos-u85-256", "onnxruntime-cpu"]}]
+    expect(bench.locator("[data-beside='ethos-u55-128']")).to_be_focused()
+    bench.locator("[data-aim='ethos-u85-256']").click()
+    assert answer(page)[0]["target"] == "ethos-u85-256"
+    bench.locator("[data-field=against]").select_option("file")
+    bench.locator("[data-field=deployed]").fill("deployed.tflite")
+    page.keyboard.press("Enter")
+    [command] = answer(page)
+    assert (command["action"], command["path"]) == ("deployed", "deployed.tflite")
+    page.evaluate("() => model.receive('deployed', { name: 'deployed.tflite', word: 'compiled', text: '', code: '' })")
+    expect(bench.locator("[data-field=against]")).to_have_value("deployed")
+
+
 @pytest.mark.parametrize("width", [1400, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_grave(
@@ -331,7 +352,7 @@ def test_axe_finds_nothing_grave(
     bench = opened(page, {**searched, "whole": state}, "whole")
     bench.locator("tr[data-row]").first.focus()
     found = {}
-    for tab in ("whatif", "operators", "form", "branches", "search", "code"):
+    for tab in ("whatif", "operators", "form", "branches", "targets", "search", "code"):
         bench.locator(f"[data-tab={tab}]").click()
         found[tab] = grave(page, ".workbench-bench")
     assert not any(found.values()), found

@@ -21,6 +21,7 @@ from ..transforms import TRANSFORMS
 from .behind import Publish, advising, choosing
 from .branches import Branches, branches_view, same_model, state_at
 from .choices_view import ghost
+from .deployed import Deployed
 from .es_modules import joined
 from .forms import transform_view
 from .front_view import front_view
@@ -30,6 +31,7 @@ from .notes import Noted, noted_now, notes_view
 from .planning import Meet, Planning
 from .searching import Searching, search_form
 from .sentences import budget_view
+from .sides import siding
 from .studies import Searches, Study
 from .verdicts import Verdicts
 from .view import preview_view, session_view
@@ -75,6 +77,9 @@ class Bench(anywidget.AnyWidget):
     searched = traitlets.Dict(help="The search: stage, text, share, and what it can be told.").tag(sync=True)
     search_code: Any = traitlets.List(help="What was told to the search, as Python.").tag(sync=True)
     front = traitlets.Dict(help="What it has tried, see `front_view`; empty without a study.").tag(sync=True)
+    beside = traitlets.List(traitlets.Unicode(), help="Names of targets to show side by side.").tag(sync=True)
+    sides = traitlets.Dict(help="rows, see `target_row`, and whether that is all (done).").tag(sync=True)
+    deployed = traitlets.Dict(help="The file that is the baseline, see `Deployed.view`.").tag(sync=True)
     compiling = traitlets.Bool(help="Whether the compiler is at work.").tag(sync=True)
     notes: Any = traitlets.List(help="block, text, changed of each.").tag(sync=True)
     cell = traitlets.Unicode(help="The branch as a cell of Python.").tag(sync=True)
@@ -93,6 +98,8 @@ class Bench(anywidget.AnyWidget):
         self._choices = Lane("choices", self._free)
         self._planning = Planning(meet, self._free, lambda session, plan: self._publish(session, plan=plan))
         self._verdicts = Verdicts(self._free, self._tell_verdict)
+        self._deployed = Deployed(self._free, self._tell_deployed)
+        self._sides = Lane("targets", self._free)
         self._searching = Searching(searches, self._free, self._set_traits, self._draw_front)
         self._tree = Branches().grown((*session.changes, *reversed(session.undone)))
         self._against = 0
@@ -112,7 +119,8 @@ class Bench(anywidget.AnyWidget):
         against = state_at(session, self._tree.changes(self._against))
         self._noted = noted_now(session, self._noted)
         return {
-            "view": session_view(session, against),
+            "view": session_view(session, against, self._deployed.figures(session.target)),
+            "deployed": self._deployed.view(session.target),
             "branches": self._branches_of(session),
             "budgets": budget_view(self._budgets, session),
             "notes": notes_view(session, self._noted),
@@ -153,6 +161,8 @@ class Bench(anywidget.AnyWidget):
             self.preview = {}
             self._ask_again(advice=True)
             self._ask_compiler()
+            self._ask_sides()
+            self._deployed.ask(self.session.target)
 
     @traitlets.observe("looked")
     def _start(self, change: Any) -> None:
@@ -165,6 +175,11 @@ class Bench(anywidget.AnyWidget):
     def _select(self, change: Any) -> None:
         if change["old"] is not traitlets.Undefined:
             self._ask_again(advice=False)
+
+    @traitlets.observe("beside")
+    def _choose_sides(self, change: Any) -> None:
+        if change["old"] is not traitlets.Undefined:
+            self._ask_sides()
 
     # ---- commands ------------------------------------------------------------------------------------------------
 
@@ -236,9 +251,17 @@ class Bench(anywidget.AnyWidget):
         number = whole_number(command, "node")
         self._tree.changes(number)
         self._against = number
-        for name, value in self._traits_of(self.session).items():
-            setattr(self, name, value)
+        self._deployed.choose(None)
+        self._set_traits(**self._traits_of(self.session))
+        self._ask_sides()
         return f"Shown beside {self._named(number)}."
+
+    def _deploy(self, command: dict[str, Any]) -> str:
+        path = Path(str(command.get("path") or "")).expanduser()
+        self._deployed.choose(path)
+        self._deployed.ask(self.session.target)
+        self._set_traits(**self._traits_of(self.session))
+        return f"Totals are shown beside {path.name}, as {self.session.target.name} runs it."
 
     def _aim(self, command: dict[str, Any]) -> str:
         before = self.session
@@ -327,7 +350,8 @@ class Bench(anywidget.AnyWidget):
 
     @property
     def _lanes(self) -> tuple[Lane, ...]:
-        return self._choices, self._planning.lane, self._verdicts.lane, self._searching.lane
+        own = self._choices, self._sides
+        return *own, *(part.lane for part in (self._planning, self._verdicts, self._deployed, self._searching))
 
     def code(self) -> str:
         """Every gesture that led to the session, as a cell of Python."""
@@ -376,6 +400,18 @@ class Bench(anywidget.AnyWidget):
         """The budgets by the names of `Budgets`, in its units."""
         return {_LIMITS[name]: value / _KIB[name] for name, value in self._budgets.items()}
 
+    def _ask_sides(self) -> None:
+        """What the same network costs on the targets that are shown side by side."""
+        if not self.beside:
+            return
+        session, against = self.session, state_at(self.session, self._tree.changes(self._against))
+        self.sides = {"rows": [], "done": False}
+        self._sides.start(lambda: siding(session, against, tuple(self.beside), partial(self._publish, session)))
+
+    def _tell_deployed(self) -> None:
+        with self._lock:
+            self._set_traits(**self._traits_of(self.session))
+
     def _ask_compiler(self, again: bool = False) -> None:
         number = self._tree.number(self.session.changes)
         self.compiling = self.looked and self._verdicts.ask(self.session, number, again)
@@ -412,6 +448,7 @@ _ACTIONS: Mapping[str, Callable[[Bench, dict[str, Any]], str]] = {
     "redo": Bench._redo,
     "go": Bench._go,
     "compare": Bench._compare,
+    "deployed": Bench._deploy,
     "aim": Bench._aim,
     "note": Bench._note,
     "budget": Bench._budget,

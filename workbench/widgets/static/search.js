@@ -20,7 +20,7 @@ export function search(context) {
     ...COUNTS.map(([name, text, least]) => field(name, text, h("input", { type: "number", min: least, step: "1", placeholder: name === "workers" ? "one a core" : null }))),
     h("div", { class: "wb-buttons" }, start), tasks,
   );
-  const words = h("span", { class: "wb-told", role: "status" });
+  const words = h("span", { class: "wb-standing", role: "status" });
   const bar = h("progress", { max: "1", value: "0", "aria-label": "The search" });
   const spinner = h("i", { class: "wb-spinner", "aria-hidden": "true" });
   const orders = h("span", { class: "wb-buttons" });
