@@ -3,33 +3,32 @@
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from threading import Event, RLock
+from threading import Event
 from typing import Any
-from uuid import uuid4
 
-import anywidget
+import pandas as pd
 import traitlets
 
 from ..errors import WorkbenchError, unknown
 from ..estimators import Budgets
 from ..hardware import list_targets
 from ..metrics import METRICS
-from ..report import code, picture
-from ..report.palette import theme_css
+from ..report import code
 from ..state import State
 from ..transforms import TRANSFORMS
 from .behind import Publish, advising, choosing
 from .branches import Branches, branches_view, same_model, state_at
 from .choices_view import ghost
 from .deployed import Deployed
-from .es_modules import joined
 from .forms import transform_view
 from .front_view import front_view
 from .gestures import edit_of, effect_text, sentence, whole_number
 from .lanes import Lane
+from .marks import Mark, mark_of, marks_view
 from .notes import Noted, noted_now, notes_view
 from .planning import Meet, Planning
 from .searching import Searching, search_form
+from .sent import Sent
 from .sentences import budget_view
 from .sides import siding
 from .studies import Searches, Study
@@ -38,13 +37,12 @@ from .view import preview_view, session_view
 
 __all__ = ["Bench"]
 
-_STATIC = Path(__file__).parent / "static"
 _PAUSE_S = 0.12  # what is selected one after another is priced once
 _LIMITS = {"latency_ms": "latency_ms", "sram_bytes": "sram_kib", "weight_bytes": "model_kib"}
 _KIB = {"latency_ms": 1, "sram_bytes": 1024, "weight_bytes": 1024}  # budgets are typed in ms and KiB
 
 
-class Bench(anywidget.AnyWidget):
+class Bench(Sent):
     """Where time and memory go, what may be done about it, and what every step would change, before it is taken.
 
     `bench.session` is the session as it stands after the last click, to go on with in code; assigning another one
@@ -58,42 +56,10 @@ class Bench(anywidget.AnyWidget):
     1
     """
 
-    _esm = joined(_STATIC, "bench.js")
-    _css = theme_css(".workbench-bench") + (_STATIC / "bench.css").read_text("utf-8")
-
-    session = traitlets.Any(help="The session shown; not sent to the browser.")
-    view = traitlets.Dict(help="What is drawn, see `session_view`.").tag(sync=True)
-    transforms: Any = traitlets.List(help="The forms for any step, see `transform_view`.").tag(sync=True)
-    targets = traitlets.List(traitlets.Unicode(), help="Names to choose from.").tag(sync=True)
-    looked = traitlets.Bool(help="Whether a browser shows it: then choices are priced ahead.").tag(sync=True)
-    selection = traitlets.List(traitlets.Unicode(), help="Names of the selected blocks.").tag(sync=True)
-    table = traitlets.Dict(help="The what-if table: of (blocks), rows, text, done.").tag(sync=True)
-    curve = traitlets.Dict(help="Behind the slider: label, points, see `curves.points`.").tag(sync=True)
-    advice = traitlets.Dict(help="sentence and findings.").tag(sync=True)
-    branches = traitlets.Dict(help="See `branches_view`.").tag(sync=True)
-    budgets = traitlets.Dict(help="See `budget_view`.").tag(sync=True)
-    plan = traitlets.Dict(help="The plan for the budgets: running, text, share, ghost.").tag(sync=True)
-    search = traitlets.Dict(help="What a search may be started with, see `search_form`.").tag(sync=True)
-    searched = traitlets.Dict(help="The search: stage, text, share, and what it can be told.").tag(sync=True)
-    search_code: Any = traitlets.List(help="What was told to the search, as Python.").tag(sync=True)
-    front = traitlets.Dict(help="What it has tried, see `front_view`; empty without a study.").tag(sync=True)
-    beside = traitlets.List(traitlets.Unicode(), help="Names of targets to show side by side.").tag(sync=True)
-    sides = traitlets.Dict(help="rows, see `target_row`, and whether that is all (done).").tag(sync=True)
-    deployed = traitlets.Dict(help="The file that is the baseline, see `Deployed.view`.").tag(sync=True)
-    compiling = traitlets.Bool(help="Whether the compiler is at work.").tag(sync=True)
-    notes: Any = traitlets.List(help="block, text, changed of each.").tag(sync=True)
-    cell = traitlets.Unicode(help="The branch as a cell of Python.").tag(sync=True)
-    preview = traitlets.Dict(help="`id` of the command, `totals` and `ghost`; empty without a preview.").tag(sync=True)
-    command = traitlets.Dict(help="From the browser: id, action, and what that takes.").tag(sync=True)
-    done = traitlets.Int(help="`id` of the last command that was answered.").tag(sync=True)
-    status = traitlets.Unicode(help="One sentence about the last command.").tag(sync=True)
-    picture = traitlets.Unicode(help="Which stored picture stands in for it where no kernel runs.").tag(sync=True)
-    failed = traitlets.Bool(help="Whether that sentence is an error.").tag(sync=True)
-
     def __init__(self, session: State, meet: Meet | None = None, searches: Searches | None = None) -> None:
         """meet: finds the plan for budgets; searches: starts searches; without one, what needs it is refused."""
         self._searches = searches
-        self._lock, self._free = RLock(), Event()
+        self._free = Event()
         self._free.set()
         self._choices = Lane("choices", self._free)
         self._planning = Planning(meet, self._free, lambda session, plan: self._publish(session, plan=plan))
@@ -105,11 +71,11 @@ class Bench(anywidget.AnyWidget):
         self._against = 0
         self._budgets: dict[str, float] = {}
         self._noted: Noted = {}
+        self._marks: dict[str, Mark] = {}
         self._advised = False
         super().__init__(
             session=session,
             transforms=[transform_view(cls) for cls in TRANSFORMS.values()],
-            picture=uuid4().hex[:12],
             **self._traits_of(session),
         )
 
@@ -123,6 +89,7 @@ class Bench(anywidget.AnyWidget):
             "deployed": self._deployed.view(session.target),
             "branches": self._branches_of(session),
             "budgets": budget_view(self._budgets, session),
+            "marks": marks_view(self._marks, session.graph),
             "notes": notes_view(session, self._noted),
             "cell": code(session),
             "search": search_form(session, self._searches),
@@ -139,11 +106,6 @@ class Bench(anywidget.AnyWidget):
     def _draw_front(self) -> None:
         with self._lock:
             self.front = self._front_of(self.session)
-
-    def _set_traits(self, **traits: Any) -> None:
-        with self._lock, self.hold_sync():
-            for name, value in traits.items():
-                setattr(self, name, value)
 
     @traitlets.observe("session")
     def _show(self, change: Any) -> None:
@@ -353,6 +315,12 @@ class Bench(anywidget.AnyWidget):
         own = self._choices, self._sides
         return *own, *(part.lane for part in (self._planning, self._verdicts, self._deployed, self._searching))
 
+    def colour_by(self, table: pd.DataFrame) -> None:
+        """Offer what a table says of blocks as a colour: `session.int8_fidelity(images)` or `session.library(task)`."""
+        mark = mark_of(self.session, table)
+        self._marks[mark.name] = mark
+        self.marks = marks_view(self._marks, self.session.graph)
+
     def code(self) -> str:
         """Every gesture that led to the session, as a cell of Python."""
         return self.cell
@@ -423,19 +391,6 @@ class Bench(anywidget.AnyWidget):
         for lane in self._lanes:
             lane.stop()
         super().close()
-
-    def _ipython_display_(self) -> None:
-        """The bench, and before it a picture that stays when the notebook is read without a kernel.
-
-        Lab shows "model not found" for a widget whose kernel is gone, even where other formats stand in the same
-        bundle: so the picture is an output of its own, which the living bench hides.
-        """
-        from IPython.display import display
-
-        html = f'<div class="wb-picture-{self.picture}">{picture(self.session)}</div>'
-        display({"text/html": html}, raw=True)
-        data, metadata = self._repr_mimebundle_() or ({}, {})
-        display(data, metadata=metadata, raw=True)
 
     def __repr__(self) -> str:
         return f"Bench({self.session!r})"

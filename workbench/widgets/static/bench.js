@@ -23,7 +23,7 @@ import { why } from "./why.js";
 const TRAITS = {
   view: "view", selection: "selection", table: "table", curve: "curve", advice: "advice", branches: "branches", budgets: "budgets",
   plan: "plan", compiling: "compiling", notes: "notes", cell: "cell", targets: "targets", transforms: "transforms",
-  search: "search", searched: "searched", search_code: "search_code", front: "front", beside: "beside", sides: "sides", deployed: "deployed",
+  search: "search", searched: "searched", search_code: "search_code", front: "front", marks: "marks", beside: "beside", sides: "sides", deployed: "deployed",
   status: "status", failed: "status", preview: "ghost",
 };
 const PANELS = [["whatif", "What if"], ["operators", "Operators"], ["form", "Any step"], ["branches", "Branches"], ["targets", "Targets"], ["search", "Search"], ["code", "Code"]];

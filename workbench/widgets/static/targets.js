@@ -9,7 +9,7 @@ export function targets(context) {
   const table = h(
     "table", { class: "wb-table wb-targets", hidden: true },
     h("caption", { class: "wb-hidden" }, "The same network on each target"),
-    h("thead", {}, h("tr", {}, ...["Target", "Latency (90 %)", "Change", "SRAM", "Change", "Bound by"].map((text) => h("th", { scope: "col" }, text)), h("th", { scope: "col" }, h("span", { class: "wb-hidden" }, "Go there")))),
+    h("thead", {}, h("tr", {}, ...["Target", "Latency (90 %)", "\u0394 latency", "SRAM", "\u0394 SRAM", "Bound by"].map((text) => h("th", { scope: "col" }, text)), h("th", { scope: "col" }, h("span", { class: "wb-hidden" }, "Go there")))),
     body,
   );
   const about = h("p", { class: "wb-caption" });
