@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from accessible import grave
 from playwright.sync_api import Page, expect
@@ -53,6 +54,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     bench.command = {"id": 2, "action": "apply", "steps": [{"transform": "FuseIBN", "blocks": "blocks.1.0"}]}
     bench.looked = True
     bench.beside = ["ethos-u55-128", "ethos-u65-512", "ethos-u85-256", "onnxruntime-cpu"]
+    bench.colour_by(pd.DataFrame({"block": ["blocks.1.0", "blocks.2.0"], "loss_distilled": [0.1, 0.4]}))
     bench.wait()
     states = {"ended": state_of(bench), "files": files_of(bench)}
     states["begun"] = {
@@ -319,6 +321,17 @@ def test_the_front_says_where_there_is_no_evidence_and_looks_right(
             bench.locator("tr[data-trial]").first.focus()
             page.screenshot(path=pictures / f"search-{scheme}-{width}.png", full_page=True)
             assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_what_was_measured_of_blocks_is_a_colour(page: Page, searched: dict[str, Any]) -> None:
+    bench = opened(page, searched, "ended")
+    bench.locator("[data-field=colour]").select_option("loss")
+    shown = bench.locator("[data-block='blocks.2.0'] .wb-bar i").first
+    expect(shown).to_have_class(re.compile("wb-heat-9"))
+    expect(bench.locator("[data-block=conv_stem] .wb-bar i").first).to_have_class("wb-heat-none")
+    expect(bench.locator(".wb-toolbar .wb-legend")).to_contain_text("loss of editing 0 %")
+    bench.locator("[data-block='blocks.2.0']").hover()
+    expect(bench.locator(".wb-tip")).to_contain_text("loss of editing 40.0 %")
 
 
 def test_targets_side_by_side_and_a_deployed_file(page: Page, searched: dict[str, Any], pictures: Path) -> None:

@@ -91,6 +91,7 @@ class Searching:
             study = searches.start(session, task, **options, **more, block=False)
             if turn is self._turn:
                 self.study = study
+                self._code = [*self._code, f"# in another kernel: study = wb.attach({study.storage!r})"]
             else:
                 study.cancel()
 
