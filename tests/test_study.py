@@ -139,6 +139,48 @@ def test_a_strategy_ranks_by_its_own_score(strategy, score, session, colours):
         assert not better.any()
 
 
+def test_the_bench_opens_a_candidate_as_a_branch_with_its_weights(study, session, colours):
+    bench = session.bench()
+    bench.study = study
+    bench.wait()
+    assert [point["trial"] for point in bench.front["points"] if point["front"]] == list(study.front.index)
+    trial = next(int(trial) for trial, kind in study.ledger["kind"].items() if kind != "unedited")
+    bench.command = {"id": 1, "action": "open", "trial": trial, "branch": True}
+    assert bench.session is session and bench.status.endswith("it waits among the branches.")
+    bench.command = {"id": 2, "action": "open", "trial": trial}
+    assert not bench.failed and bench.session.evaluate(colours).value == study.ledger["accuracy"][trial]
+    assert len(bench.branches["nodes"]) == 4, "learned, edited, learned again: once, though it was opened twice"
+    here = next(node for node in bench.front["branches"] if node["here"])
+    point = next(point for point in bench.front["points"] if point["trial"] == trial)
+    assert here["y"] == point["y"] and here["x"] == pytest.approx(point["x"], abs=0.02)
+    assert bench.search_code[-1] == f"session = study.adopt({trial})"
+    bench.command = {"id": 3, "action": "undo"}
+    bench.command = {"id": 4, "action": "undo"}
+    assert bench.session == session
+    bench.close()
+
+
+def test_the_bench_starts_a_search_stays_responsive_and_cancels_it(session, colours):
+    bench = session.bench()
+    assert bench.search["task"] == str(colours)
+    start = time.monotonic()
+    bench.command = {"id": 1, "action": "search", "task": bench.search["task"], "trials": 3, "epochs": 1, "workers": 1}
+    bench.command = {"id": 2, "action": "apply", "steps": [{"transform": "FuseIBN", "blocks": "blocks.3.0"}]}
+    assert time.monotonic() - start < 5 and not bench.failed and len(bench.session.changes) == 2
+    bench.command = {"id": 3, "action": "search", "task": "digits"}
+    assert bench.failed and "a search is under way" in bench.status
+    end = time.monotonic() + 300
+    while bench.study is None and time.monotonic() < end:
+        time.sleep(0.1)
+    bench.command = {"id": 4, "action": "cancel"}
+    assert not bench.failed
+    bench.wait()
+    assert bench.searched["stage"] == "cancelled" and bench.searched["can"] == ["resume"]
+    assert not bench.study.store.drivers() and bench.study.session == session
+    assert bench.search_code[0].startswith(f"study = session.search({str(colours)!r}, strategy='hybrid', trials=3")
+    bench.close()
+
+
 def test_cancelled_within_a_second_and_gone_on_with(session, colours, tmp_path):
     options = {"trials": 3, "space": SPACE, "storage": tmp_path / "c.db", "block": False}
     study = session.search(colours, **SMALL, **options)

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from lab import KERNEL_IDLE, Lab
+from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 # Networks are priced, planned and compiled behind the clicks; a loaded machine takes its time.
@@ -146,3 +148,55 @@ def test_point_see_apply_branch_budget_note_and_compile_in_two_views(lab: Lab, p
     bench.screenshot(path=pictures / "bench-dark.png")
     page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Light' })")
     assert not failures
+
+
+def colours(folder: Path) -> Path:
+    """Pictures of three colours, learned in a second."""
+    random = np.random.default_rng(0)
+    for part, count in (("train", 24), ("val", 8), ("test", 8)):
+        for colour in range(3):
+            (folder / part / f"colour{colour}").mkdir(parents=True)
+            for number in range(count):
+                pixels = random.integers(0, 160, (32, 32, 3))
+                pixels[8:24, 8:24, colour] += 60
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / part / f"colour{colour}" / f"{number}.png")
+    return folder
+
+
+def test_a_search_is_started_watched_cancelled_and_its_point_opened(lab: Lab, page: Page, pictures: Path) -> None:
+    folder = colours(lab.root / "colours")
+    code = f"""
+import workbench as wb
+bench = wb.open("test_efficientnet", target="ethos-u55-128", task={str(folder)!r}, input_size=(3, 32, 32)).bench()
+bench
+"""
+    bench = opened(lab, page, "search.ipynb", code).locator(".workbench-bench")
+    status, told = bench.locator("[data-status]"), bench.locator(".wb-standing")
+    bench.locator("[data-tab=search]").click()
+    expect(bench.locator("[data-field=search-task]")).to_have_value(str(folder))
+    bench.locator("[data-field=search-strategy]").select_option("multishot")
+    for name, value in (("trials", 3), ("epochs", 1), ("pictures", 8), ("workers", 1)):
+        bench.locator(f"[data-field=search-{name}]").fill(str(value))
+    bench.locator("[data-action=search]").click()
+    expect(status).to_contain_text("Searching: multishot, 3 trials")
+    expect(bench.locator("[data-panel=search]")).to_contain_text("study = session.search(")
+
+    bench.locator("[data-tab=form]").click()  # the bench answers while the search gets under way
+    bench.locator("[data-field=transform]").select_option("DepthMultiplier")
+    bench.locator("[data-action=apply]").click()
+    expect(status).to_contain_text("DepthMultiplier() gave")
+    bench.locator("[data-tab=search]").click()
+    expect(bench.locator("[data-spot]").first).to_be_visible(timeout=PATIENT)
+    bench.locator("[data-action=cancel]").click()
+    expect(told).to_contain_text("cancelled", timeout=PATIENT)
+
+    spot = bench.locator("[data-spot]").first
+    spot.click()
+    expect(bench.locator("[data-preview=latency_ms]")).to_be_visible()
+    bench.screenshot(path=pictures / "bench-search.png")
+    spot.click()
+    expect(status).to_contain_text("with its weights gave")
+    expect(bench.locator("[data-total=accuracy]")).to_contain_text("trained")
+    bench.locator("[data-tab=branches]").click()
+    expect(bench.locator("[role=treeitem]").first).to_contain_text("opened")
+    assert bench.locator("[role=treeitem]").count() >= 3

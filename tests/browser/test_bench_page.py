@@ -4,11 +4,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+from accessible import grave
 from playwright.sync_api import Page, expect
 from stub import files_of, opened, state_of
 
 import workbench as wb
+from tests.instant_trials import instant_study
+from workbench.space import Choice, Slot, Space
 from workbench.widgets import Bench
 
 HOSTILE = '<img src=x onerror="window.broken=1"><script>window.broken=1</script>'
@@ -31,6 +35,33 @@ def states() -> dict[str, Any]:
     bench.wait()
     states["unknown"] = state_of(bench)
     states["files"] = files_of(bench)
+    bench.close()
+    return states
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a bench sends that shows the study of a search, stands on a branch, and has a budget."""
+    session = wb.open("mobilenetv2_050", target="ethos-u65-512", input_size=(3, 96, 96))
+    slots = []
+    for name in ("blocks.1.0", "blocks.2.0", "blocks.3.0", "blocks.4.0"):
+        edits = {"fuse": wb.FuseIBN(name), "half": wb.ExpandRatio(3.0, name)}
+        slots.append(Slot(name, (Choice("as it is"), *(Choice(label, (edit,)) for label, edit in edits.items()))))
+    path = tmp_path_factory.mktemp("studies") / "mobilenet.db"
+    bench = session.bench()
+    bench.study = instant_study(session, Space(tuple(slots)), path, strategy="multishot", trials=16)
+    bench.command = {"id": 1, "action": "budget", "metric": "latency_ms", "value": 0.24}
+    bench.command = {"id": 2, "action": "apply", "steps": [{"transform": "FuseIBN", "blocks": "blocks.1.0"}]}
+    bench.looked = True
+    bench.beside = ["ethos-u55-128", "ethos-u65-512", "ethos-u85-256", "onnxruntime-cpu"]
+    bench.colour_by(pd.DataFrame({"block": ["blocks.1.0", "blocks.2.0"], "loss_distilled": [0.1, 0.4]}))
+    bench.wait()
+    states = {"ended": state_of(bench), "files": files_of(bench)}
+    states["begun"] = {
+        **states["ended"],
+        "front": {**states["ended"]["front"], "points": [], "y": [], "stairs": []},
+        "searched": {"stage": "training", "text": "training (0 of 16)", "share": 0.0, "can": ["pause", "cancel"]},
+    }
     bench.close()
     return states
 
@@ -224,3 +255,117 @@ def test_it_leaves_nothing_behind_and_follows_python(page: Page, states: dict[st
     expect(bench.locator("[data-total=latency_ms] .wb-value")).to_have_text(
         states["selected"]["view"]["totals"]["latency_ms"]["text"]
     )
+
+
+def answer(page: Page) -> list[dict[str, Any]]:
+    """The commands since the last look, answered."""
+    page.evaluate("() => model.receive('done', model.get('command').id)")
+    return [message["command"] for message in messages(page)]
+
+
+def test_a_search_is_started_told_and_its_point_opened(page: Page, searched: dict[str, Any]) -> None:
+    bench = opened(page, searched, "ended")
+    page.evaluate("() => model.receive('searched', {})")
+    bench.locator("[data-tab=search]").click()
+    bench.locator("[data-field=search-task]").fill("digits")
+    bench.locator("[data-field=search-trials]").fill("12")
+    bench.locator("[data-field=search-strategy]").select_option("multishot")
+    expect(bench.locator("[data-panel=search]")).to_contain_text("within Latency 0.240 ms")
+    bench.locator("[data-field=search-trials]").press("Enter")
+    [command] = answer(page)
+    assert command["action"] == "search" and command["task"] == "digits" and command["trials"] == 12
+    assert command["strategy"] == "multishot" and command["objective"] == "latency_ms" and "workers" not in command
+
+    page.evaluate("value => model.receive('searched', value)", searched["begun"]["searched"])
+    expect(bench.locator("[data-action=search]")).to_have_attribute("aria-disabled", "true")
+    bench.locator("[data-action=pause]").click()
+    assert [command["action"] for command in answer(page)] == ["pause"]
+    paused = {"stage": "paused", "text": "paused", "share": 0, "can": ["resume", "cancel"]}
+    page.evaluate("value => model.receive('searched', value)", paused)
+    expect(bench.locator("[data-action=resume]")).to_be_focused()
+    bench.locator("[data-action=cancel]").click()
+    assert [command["action"] for command in answer(page)] == ["cancel"]
+
+    front = searched["ended"]["front"]
+    point = next(point for point in front["points"] if point["front"])
+    spot = bench.locator(f"[data-spot='{point['trial']}']")
+    spot.click()
+    row = bench.locator(f"tr[data-trial='{point['trial']}']")
+    expect(row).to_be_focused()
+    page.wait_for_function("() => window.messages.length === 1")  # who stays on it has it estimated
+    [preview] = answer(page)
+    assert (preview["action"], preview["trial"]) == ("preview", point["trial"])
+    spot.click()
+    [command] = answer(page)
+    assert (command["action"], command["trial"]) == ("open", point["trial"]) and "branch" not in command
+    row.focus()
+    page.keyboard.press("Shift+Enter")
+    assert answer(page)[-1]["branch"] is True
+    bench.locator("[data-beside='0']").click()
+    assert answer(page)[-1]["action"] == "go"
+
+
+def test_the_front_says_where_there_is_no_evidence_and_looks_right(
+    page: Page, searched: dict[str, Any], pictures: Path
+) -> None:
+    bench = opened(page, searched, "begun")
+    bench.locator("[data-tab=search]").click()
+    expect(bench.locator(".wb-gap")).to_have_text("no evidence here")
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        for width in (1400, 390):
+            page.set_viewport_size({"width": width, "height": 1000})
+            bench = opened(page, searched, "ended")
+            bench.locator("[data-tab=search]").click()
+            expect(bench.locator("[data-spot]")).to_have_count(len(searched["ended"]["front"]["points"]))
+            bench.locator("tr[data-trial]").first.focus()
+            page.screenshot(path=pictures / f"search-{scheme}-{width}.png", full_page=True)
+            assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_what_was_measured_of_blocks_is_a_colour(page: Page, searched: dict[str, Any]) -> None:
+    bench = opened(page, searched, "ended")
+    bench.locator("[data-field=colour]").select_option("loss")
+    shown = bench.locator("[data-block='blocks.2.0'] .wb-bar i").first
+    expect(shown).to_have_class(re.compile("wb-heat-9"))
+    expect(bench.locator("[data-block=conv_stem] .wb-bar i").first).to_have_class("wb-heat-none")
+    expect(bench.locator(".wb-toolbar .wb-legend")).to_contain_text("loss of editing 0 %")
+    bench.locator("[data-block='blocks.2.0']").hover()
+    expect(bench.locator(".wb-tip")).to_contain_text("loss of editing 40.0 %")
+
+
+def test_targets_side_by_side_and_a_deployed_file(page: Page, searched: dict[str, Any], pictures: Path) -> None:
+    bench = opened(page, searched, "ended")
+    bench.locator("[data-tab=targets]").click()
+    expect(bench.locator("tr[data-target]")).to_have_count(4)
+    expect(bench.locator("tr[data-target]").first).to_contain_text("here")
+    page.screenshot(path=pictures / "targets.png", full_page=True)
+    bench.locator("[data-beside='ethos-u55-128']").uncheck()
+    assert messages(page) == [{"beside": ["ethos-u65-512", "ethos-u85-256", "onnxruntime-cpu"]}]
+    expect(bench.locator("[data-beside='ethos-u55-128']")).to_be_focused()
+    bench.locator("[data-aim='ethos-u85-256']").click()
+    assert answer(page)[0]["target"] == "ethos-u85-256"
+    bench.locator("[data-field=against]").select_option("file")
+    bench.locator("[data-field=deployed]").fill("deployed.tflite")
+    page.keyboard.press("Enter")
+    [command] = answer(page)
+    assert (command["action"], command["path"]) == ("deployed", "deployed.tflite")
+    page.evaluate("() => model.receive('deployed', { name: 'deployed.tflite', word: 'compiled', text: '', code: '' })")
+    expect(bench.locator("[data-field=against]")).to_have_value("deployed")
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_grave(
+    page: Page, states: dict[str, Any], searched: dict[str, Any], scheme: str, width: int
+) -> None:
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.set_viewport_size({"width": width, "height": 1000})
+    state = {**searched["ended"], "selection": states["selected"]["selection"], "notes": states["selected"]["notes"]}
+    bench = opened(page, {**searched, "whole": state}, "whole")
+    bench.locator("tr[data-row]").first.focus()
+    found = {}
+    for tab in ("whatif", "operators", "form", "branches", "targets", "search", "code"):
+        bench.locator(f"[data-tab={tab}]").click()
+        found[tab] = grave(page, ".workbench-bench")
+    assert not any(found.values()), found

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from accessible import grave
 from playwright.sync_api import Page, expect
 
 import workbench as wb
@@ -68,6 +69,17 @@ def test_it_is_read_on_a_phone(shared: Page, pictures: Path, scheme: str) -> Non
     expect(shared.locator("details[open] tbody tr").first).to_be_visible()
     assert shared.evaluate("document.documentElement.scrollWidth") <= 390
     shared.screenshot(path=pictures / f"page-phone-{scheme}.png", full_page=True)
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_grave(shared: Page, scheme: str, width: int) -> None:
+    shared.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    shared.set_viewport_size({"width": width, "height": 1000})
+    shared.get_by_role("button", name="Open the slowest block").click()
+    found = grave(shared, "body")
+    shared.get_by_role("button", name="what limits it").click()
+    assert not (found + grave(shared, "body"))
 
 
 def test_it_is_printed(shared: Page) -> None:

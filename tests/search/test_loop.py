@@ -12,8 +12,8 @@ from workbench.search.comparison import front_rows
 from workbench.search.loop import Cancelled
 from workbench.search.order import Work
 
-from .conftest import score, train
-from .conftest import test_part as judge_test
+from ..instant_trials import score, train
+from ..instant_trials import test_part as judge_test
 
 
 def _facts(row):

@@ -11,8 +11,8 @@ import pytest
 from workbench.search.order import Work
 from workbench.search.workers import Workers
 
-from .conftest import score, train
-from .conftest import test_part as judge_test
+from ..instant_trials import score, train
+from ..instant_trials import test_part as judge_test
 
 
 def train_or_die(order):

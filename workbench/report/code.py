@@ -1,12 +1,13 @@
 """A state as Python: the code that opens the model and makes every change again, to paste into a cell."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..hardware import Target
 from ..state import Applied, Base, Change, Learned, State
-from ..transforms import describe_fully
+from ..transforms import Transform, describe_fully
 
-__all__ = ["change_code", "code", "target_code"]
+__all__ = ["change_code", "code", "steps_code", "target_code"]
 
 
 def code(state: State) -> str:
@@ -33,11 +34,16 @@ def code(state: State) -> str:
 
 def change_code(change: Applied, session: str) -> str:
     """The expression that applies a change to the session of that name (or expression)."""
-    calls = [f"wb.{describe_fully(step.transform)}" for step in change.steps]
-    if not change.recipe and len(calls) == 1:
+    return steps_code([step.transform for step in change.steps], change.recipe, session)
+
+
+def steps_code(transforms: Sequence[Transform], recipe: str, session: str) -> str:
+    """The expression that applies transforms as one change; recipe: the name they come under, "" for a single one."""
+    calls = [f"wb.{describe_fully(transform)}" for transform in transforms]
+    if not recipe and len(calls) == 1:
         return f"{session}.apply({calls[0]})"
     steps = "".join(f"    {call},\n" for call in calls)
-    return f"{session}.apply(wb.Recipe({change.recipe!r}, (\n{steps})))"
+    return f"{session}.apply(wb.Recipe({recipe!r}, (\n{steps})))"
 
 
 def target_code(target: Target) -> str:

@@ -16,7 +16,7 @@ from ..transforms import describe
 from .markup import Markup, el
 from .overview import PICTURE_CSS
 
-__all__ = ["StudyPicture", "front_figure", "rank_figure", "study_picture"]
+__all__ = ["StudyPicture", "cost_scale", "front_figure", "rank_figure", "study_picture", "ticks"]
 
 _CSS = PICTURE_CSS + (Path(__file__).parent / "static" / "study.css").read_text("utf-8")
 _WIDE, _LEFT, _RIGHT = 920, 58, 24
@@ -76,11 +76,11 @@ def front_figure(
     """Trained candidates by cost and accuracy; those of the front with their intervals, budgets as lines."""
     high, top, bottom = 400, 18, 352
     limits = [(amount * _BUDGETS[name][1]) for name, amount in budgets.items() if amount and _BUDGETS[name][0] == cost]
-    divisor = _scale(cost)[1]
+    divisor = cost_scale(cost)[1]
     costs = [*trained[cost] / divisor, *(limit / divisor for limit in limits)]
     tests = front["test_accuracy"].dropna() if len(front) else pd.Series(dtype=float)
     scores = [100 * v for v in (*trained["accuracy"], *front.get("low", ()), *front.get("high", ()), *tests)]
-    x_ticks, y_ticks = _ticks(min(costs), max(costs), 7), _ticks(min(scores), max(scores), 6)
+    x_ticks, y_ticks = ticks(min(costs), max(costs), 7), ticks(min(scores), max(scores), 6)
 
     def x(value: float) -> float:
         return _place(value / divisor, x_ticks, _LEFT, _WIDE - _RIGHT)
@@ -216,10 +216,10 @@ def _text(x: float, y: float, text: str, anchor: str, kind: str | None = None) -
     return el("text", text, x=round(x, 2), y=round(y, 2), text_anchor=anchor, class_=kind)
 
 
-def _ticks(low: float, high: float, about: int) -> list[float]:
+def ticks(low: float, high: float, about: int) -> list[float]:
     """About so many round numbers that reach from below `low` to above `high`.
 
-    >>> _ticks(71.2, 88.9, 5)
+    >>> ticks(71.2, 88.9, 5)
     [70.0, 75.0, 80.0, 85.0, 90.0]
     """
     span = (high - low) or abs(high) or 1.0
@@ -238,9 +238,9 @@ def _number(value: float) -> str:
 
 
 def _unit(cost: str) -> str:
-    return f"{METRICS[cost].label}, {_scale(cost)[0]}"
+    return f"{METRICS[cost].label}, {cost_scale(cost)[0]}"
 
 
-def _scale(cost: str) -> tuple[str, float]:
+def cost_scale(cost: str) -> tuple[str, float]:
     """(unit, divisor) that a cost is drawn in."""
     return {"ms": ("ms", 1.0), "bytes": ("KiB", 1024.0), "count": ("M", 1e6)}[METRICS[cost].unit]

@@ -11,7 +11,7 @@ from ..search.options import Options
 from ..search.storage import create_store, storage_url
 from ..space import Offer, Space, option
 from ..state import AnyState, State
-from ..training import EMBEDDED, Task, named, resolve_task
+from ..training import EMBEDDED, Task, named, reference_of, resolve_task
 from .files import save
 from .learning import size_of
 from .rankings import local_space
@@ -19,7 +19,7 @@ from .searched import SESSION, Searched, space_facts
 from .space import space_of
 from .study import Study, study_of
 
-__all__ = ["search"]
+__all__ = ["search", "session_task"]
 
 _WIDTHS = 4  # shares of a width to choose from, where no space is given: the losses of all choices are measured first
 
@@ -53,6 +53,12 @@ def search(
     save(state, store.folder / SESSION)
     study = study_of(Searched(store, state, space, options))
     return study.resume(executor if isinstance(executor, Executor) else None, block)
+
+
+def session_task(state: State) -> str:
+    """Name or folder of the task that a session names, as `search` takes it; "" where it names none."""
+    task = getattr(state, "task", None)
+    return reference_of(task) if isinstance(task, Task) else ""
 
 
 # ---- before anything is stored ------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from ..state import Applied, Change, Delta, Edit, State, Verification
 from ..surgery import build_state, require_buildable
 from ..table import Table
 from ..training import Part, Score, Task, resolve_task
-from ..widgets import Bench
+from ..widgets import Bench, Searches
 from .block_library import PICTURES, STEPS, built, filled
 from .budgets import meet, watched_meet
 from .bundle import bundle
@@ -31,7 +31,7 @@ from .files import save
 from .forecast import forecast, forecast_beside, with_forecasts
 from .learning import evaluate, with_weights
 from .recovery import EPOCHS, finetune, recover
-from .search import search
+from .search import search, session_task
 from .space import landscape_of, space_of
 from .study import Study
 from .verifying import fidelity_of, verify
@@ -484,7 +484,7 @@ class Session(State):
 
     def bench(self) -> Bench:
         """The interactive widget on this session."""
-        return Bench(self, watched_meet)
+        return Bench(self, watched_meet, Searches(Session.search, session_task))
 
     def _repr_html_(self) -> str:
         return picture(self)

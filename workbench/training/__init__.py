@@ -3,7 +3,7 @@
 from .detection import Detection
 from .distance import Distance, distance
 from .heads import HEADS, Detector, Segmenter
-from .lookup import EMBEDDED, resolve_task
+from .lookup import EMBEDDED, reference_of, resolve_task
 from .loop import Schedule, Trained, fit, named
 from .parts import Part, check_chosen_on, check_judged
 from .scores import Difference, Score
@@ -32,6 +32,7 @@ __all__ = [
     "fit",
     "named",
     "prepared",
+    "reference_of",
     "resolve_task",
     "score",
     "score_with",

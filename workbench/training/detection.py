@@ -1,7 +1,8 @@
 """Where what is: boxes and their classes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ class Detection(Task):
     source: Boxed
     shift: float = 0.125
     stride: int = DETECTOR_STRIDE
+    folder: Path | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:

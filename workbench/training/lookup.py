@@ -15,7 +15,7 @@ from .picture_files import visible
 from .segmentation import Segmentation
 from .tasks import Classification, Task
 
-__all__ = ["EMBEDDED", "resolve_task"]
+__all__ = ["EMBEDDED", "reference_of", "resolve_task"]
 
 _UNREAD = (".avif", ".dng", ".gif", ".heic", ".heif", ".jp2", ".jxl")
 
@@ -51,15 +51,26 @@ def resolve_task(task: "str | Path | Task") -> Task:
     raise InputError(f"a task is a Task, a folder or one of {', '.join(EMBEDDED)}, not {type(task).__name__}")
 
 
+def reference_of(task: Task) -> str:
+    """The name or folder by which any process finds the task; "" where there is none.
+
+    >>> reference_of(resolve_task("digits"))
+    'digits'
+    """
+    if task.folder is not None:
+        return str(task.folder)
+    return task.name if task.name in EMBEDDED and resolve_task(task.name) == task else ""
+
+
 def _of_folder(folder: Path) -> Task:
     name = folder.resolve().name
     _tell_unread(folder)
     if has_annotations(folder):
-        return Detection(name, coco_folder(folder))
+        return Detection(name, coco_folder(folder), folder=folder.resolve())
     if has_masks(folder):
-        return Segmentation(name, mask_folder(folder))
+        return Segmentation(name, mask_folder(folder), folder=folder.resolve())
     _check_format(folder)
-    return Classification(name, class_folders(folder))
+    return Classification(name, class_folders(folder), folder=folder.resolve())
 
 
 def _tell_unread(folder: Path) -> None:

@@ -1,7 +1,8 @@
 """What every pixel shows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ class Segmentation(Task):
     label: str
     source: Masked
     shift: float = 0.125
+    folder: Path | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:

@@ -7,7 +7,8 @@ A task is a frozen value. A new kind of task is one more class with the same mem
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,12 @@ def check_part(name: str, part: Part, count: int) -> None:
 
 
 class Task(ABC):
-    """Data with a question: `training.fit` learns it, `training.score` judges it."""
+    """Data with a question: `training.fit` learns it, `training.score` judges it.
+
+    folder: that it was read from; None where it was not read from one.
+    """
+
+    folder: Path | None = None
 
     @property
     @abstractmethod
@@ -126,6 +132,7 @@ class Classification(Task):
     source: Labelled
     smoothing: float = 0.1
     shift: float = 0.125
+    folder: Path | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:

@@ -1,24 +1,21 @@
-"""What is worked out behind the clicks, a little at a time: prices of choices, findings, the plan for budgets.
+"""What is worked out behind the clicks, a little at a time: prices of choices, findings.
 
 Each is an iterator that does a little between two items (`lanes.py`) and hands what it has to `publish`, which is
 False once another session is shown.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from time import monotonic
 from typing import Any, Protocol
 
-from ..advice import findings, losses_of
-from ..errors import BudgetError, WorkbenchError
-from ..estimators import Budgets
-from ..progress import Progress
+from ..advice import findings, headline, losses_of
+from ..errors import WorkbenchError
 from ..state import State
-from .choices_view import PricedChoice, choices_for, estimated, ghost, priced, row
+from .choices_view import PricedChoice, choices_for, estimated, priced, row
 from .curves import points, widths, with_knees
-from .gestures import sentence
-from .sentences import findings_view, first_sentence
+from .sentences import findings_view
 
-__all__ = ["Meet", "Publish", "Stopped", "advising", "choosing", "planning"]
+__all__ = ["Publish", "advising", "choosing"]
 
 _ROWS = 24  # of the table: so many are estimated whole
 _EVERY_S = 0.3  # so often a table on its way is sent
@@ -27,18 +24,11 @@ _SLOW_S = 0.4  # an estimate that takes longer is not made for every point of a 
 _NOTABLE = 0.01  # of the latency
 _KEPT = 0.99  # of the multiply-accumulates
 
-# state, budgets, progress, called with each plan that is tried -> the state that meets them
-Meet = Callable[[Any, Budgets, Progress, Callable[[Any], None]], Any]
-
 
 class Publish(Protocol):
     """Sends traits to the browser; False where they are of no use any more."""
 
     def __call__(self, **traits: Any) -> bool: ...
-
-
-class Stopped(Exception):
-    """Somebody stopped the plan."""
 
 
 def choosing(
@@ -103,47 +93,7 @@ def advising(session: State, publish: Publish) -> Iterator[None]:
     """Findings, and the first sentence made of them."""
     table = findings(session)
     yield
-    publish(advice={"sentence": first_sentence(session, table), "findings": findings_view(table)})
-
-
-def planning(
-    session: State, meet: Meet, budgets: Budgets, offer: Callable[[State | None, dict[str, Any]], None]
-) -> Iterator[None]:
-    """Look for the plan that meets the budgets.
-
-    offer: called with the state after the best plan so far (None: no other than before), and what to show; raises
-    Stopped once nobody waits for it.
-    """
-    shown: dict[str, Any] = {"ghost": {}}
-    yield
-
-    def progress(part: str, number: int, total: int) -> None:
-        offer(None, {**shown, "running": True, "text": part, "share": number / max(total, 1)})
-
-    def candidate(state: State | None) -> None:
-        if state is not None:
-            shown["ghost"] = ghost(session, state.graph, state.estimate)
-            offer(state, {**shown, "running": True, "text": f"{_last(state)}; compiling it", "share": 1.0})
-
-    def end(state: State | None, text: str) -> None:
-        if state is not None:
-            shown["ghost"] = ghost(session, state.graph, state.estimate)
-        offer(state, {**shown, "running": False, "text": text, "share": 1.0})
-
-    try:
-        state = meet(session, budgets, progress, candidate)
-        end(state, _last(state))
-    except BudgetError as error:
-        near = error.nearest if isinstance(error.nearest, State) else None
-        end(near, sentence(str(error)) + ("" if near is None else f" The nearest: {_last(near)}"))
-    except WorkbenchError as error:
-        end(None, sentence(str(error)))
-    except Stopped:
-        pass
-    except Exception as error:
-        # A defect of ours or of a dependency: say so instead of looking for ever, and let the kernel log it.
-        end(None, f"{type(error).__name__}: {error}")
-        raise
+    publish(advice={"sentence": headline(session), "findings": findings_view(table)})
 
 
 class _Table:
@@ -188,7 +138,3 @@ def _worth(session: State, item: PricedChoice) -> bool:
 
 def _latency(item: PricedChoice) -> float:
     return item.latency_ms
-
-
-def _last(state: State) -> str:
-    return str(state.changes[-1]) if state.changes else "the budgets are met as it is"

@@ -3,41 +3,46 @@
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from threading import Event, RLock
+from threading import Event
 from typing import Any
-from uuid import uuid4
 
-import anywidget
+import pandas as pd
 import traitlets
 
-from ..errors import InputError, WorkbenchError, unknown
+from ..errors import WorkbenchError, unknown
 from ..estimators import Budgets
-from ..hardware import Measurement, list_targets
+from ..hardware import list_targets
 from ..metrics import METRICS
-from ..report import code, picture
-from ..report.palette import theme_css
+from ..report import code
 from ..state import State
-from ..surgery import measured_weights
 from ..transforms import TRANSFORMS
-from .behind import Meet, Publish, Stopped, advising, choosing, planning
-from .branches import Branches, branches_view, state_at
+from .behind import Publish, advising, choosing
+from .branches import Branches, branches_view, same_model, state_at
 from .choices_view import ghost
-from .es_modules import joined
+from .deployed import Deployed
 from .forms import transform_view
+from .front_view import front_view
 from .gestures import edit_of, effect_text, sentence, whole_number
 from .lanes import Lane
+from .marks import Mark, mark_of, marks_view
 from .notes import Noted, noted_now, notes_view
+from .planning import Meet, Planning
+from .searching import Searching, search_form
+from .sent import Sent
 from .sentences import budget_view
+from .sides import siding
+from .studies import Searches, Study
+from .verdicts import Verdicts
 from .view import preview_view, session_view
 
 __all__ = ["Bench"]
 
-_STATIC = Path(__file__).parent / "static"
 _PAUSE_S = 0.12  # what is selected one after another is priced once
+_LIMITS = {"latency_ms": "latency_ms", "sram_bytes": "sram_kib", "weight_bytes": "model_kib"}
 _KIB = {"latency_ms": 1, "sram_bytes": 1024, "weight_bytes": 1024}  # budgets are typed in ms and KiB
 
 
-class Bench(anywidget.AnyWidget):
+class Bench(Sent):
     """Where time and memory go, what may be done about it, and what every step would change, before it is taken.
 
     `bench.session` is the session as it stands after the last click, to go on with in code; assigning another one
@@ -51,48 +56,26 @@ class Bench(anywidget.AnyWidget):
     1
     """
 
-    _esm = joined(_STATIC, "bench.js")
-    _css = theme_css(".workbench-bench") + (_STATIC / "bench.css").read_text("utf-8")
-
-    session = traitlets.Any(help="The session shown; not sent to the browser.")
-    view = traitlets.Dict(help="What is drawn, see `session_view`.").tag(sync=True)
-    transforms: Any = traitlets.List(help="The forms for any step, see `transform_view`.").tag(sync=True)
-    targets = traitlets.List(traitlets.Unicode(), help="Names to choose from.").tag(sync=True)
-    looked = traitlets.Bool(help="Whether a browser shows it: then choices are priced ahead.").tag(sync=True)
-    selection = traitlets.List(traitlets.Unicode(), help="Names of the selected blocks.").tag(sync=True)
-    table = traitlets.Dict(help="The what-if table: of (blocks), rows, text, done.").tag(sync=True)
-    curve = traitlets.Dict(help="Behind the slider: label, points, see `curves.points`.").tag(sync=True)
-    advice = traitlets.Dict(help="sentence and findings.").tag(sync=True)
-    branches = traitlets.Dict(help="See `branches_view`.").tag(sync=True)
-    budgets = traitlets.Dict(help="See `budget_view`.").tag(sync=True)
-    plan = traitlets.Dict(help="The plan for the budgets: running, text, share, ghost.").tag(sync=True)
-    compiling = traitlets.Bool(help="Whether the compiler is at work.").tag(sync=True)
-    notes: Any = traitlets.List(help="block, text, changed of each.").tag(sync=True)
-    cell = traitlets.Unicode(help="The branch as a cell of Python.").tag(sync=True)
-    preview = traitlets.Dict(help="`id` of the command, `totals` and `ghost`; empty without a preview.").tag(sync=True)
-    command = traitlets.Dict(help="From the browser: id, action, and what that takes.").tag(sync=True)
-    done = traitlets.Int(help="`id` of the last command that was answered.").tag(sync=True)
-    status = traitlets.Unicode(help="One sentence about the last command.").tag(sync=True)
-    picture = traitlets.Unicode(help="Which stored picture stands in for it where no kernel runs.").tag(sync=True)
-    failed = traitlets.Bool(help="Whether that sentence is an error.").tag(sync=True)
-
-    def __init__(self, session: State, meet: Meet | None = None) -> None:
-        """meet: finds the plan for budgets; without it there is no such button."""
-        self._meet = meet
-        self._lock, self._free = RLock(), Event()
+    def __init__(self, session: State, meet: Meet | None = None, searches: Searches | None = None) -> None:
+        """meet: finds the plan for budgets; searches: starts searches; without one, what needs it is refused."""
+        self._searches = searches
+        self._free = Event()
         self._free.set()
-        self._lanes = {name: Lane(name, self._free) for name in ("choices", "plan", "compiler")}
+        self._choices = Lane("choices", self._free)
+        self._planning = Planning(meet, self._free, lambda session, plan: self._publish(session, plan=plan))
+        self._verdicts = Verdicts(self._free, self._tell_verdict)
+        self._deployed = Deployed(self._free, self._tell_deployed)
+        self._sides = Lane("targets", self._free)
+        self._searching = Searching(searches, self._free, self._set_traits, self._draw_front)
         self._tree = Branches().grown((*session.changes, *reversed(session.undone)))
         self._against = 0
-        self._verdicts: dict[tuple[int, str], Measurement] = {}
         self._budgets: dict[str, float] = {}
-        self._planned: State | None = None
         self._noted: Noted = {}
+        self._marks: dict[str, Mark] = {}
         self._advised = False
         super().__init__(
             session=session,
             transforms=[transform_view(cls) for cls in TRANSFORMS.values()],
-            picture=uuid4().hex[:12],
             **self._traits_of(session),
         )
 
@@ -102,19 +85,35 @@ class Bench(anywidget.AnyWidget):
         against = state_at(session, self._tree.changes(self._against))
         self._noted = noted_now(session, self._noted)
         return {
-            "view": session_view(session, against),
-            "branches": branches_view(self._tree, session, self._against, self._verdicts),
+            "view": session_view(session, against, self._deployed.figures(session.target)),
+            "deployed": self._deployed.view(session.target),
+            "branches": self._branches_of(session),
             "budgets": budget_view(self._budgets, session),
+            "marks": marks_view(self._marks, session.graph),
             "notes": notes_view(session, self._noted),
             "cell": code(session),
+            "search": search_form(session, self._searches),
+            "front": self._front_of(session),
         }
+
+    def _branches_of(self, session: State) -> dict[str, Any]:
+        return branches_view(self._tree, session, self._against, self._verdicts.known)
+
+    def _front_of(self, session: State) -> dict[str, Any]:
+        tried = self._searching.tried
+        return {} if tried is None else front_view(tried, session, self._tree, self._budgets)
+
+    def _draw_front(self) -> None:
+        with self._lock:
+            self.front = self._front_of(self.session)
 
     @traitlets.observe("session")
     def _show(self, change: Any) -> None:
         if change["old"] is traitlets.Undefined or change["old"] is None:
             return
         if change["old"].base is not self.session.base:
-            self._tree, self._against, self._verdicts = Branches(), 0, {}
+            self._tree, self._against = Branches(), 0
+            self._verdicts.forget()
         self._tree = self._tree.grown((*self.session.changes, *reversed(self.session.undone)))
         with self._lock, self.hold_sync():
             for name, value in self._traits_of(self.session).items():
@@ -124,6 +123,8 @@ class Bench(anywidget.AnyWidget):
             self.preview = {}
             self._ask_again(advice=True)
             self._ask_compiler()
+            self._ask_sides()
+            self._deployed.ask(self.session.target)
 
     @traitlets.observe("looked")
     def _start(self, change: Any) -> None:
@@ -136,6 +137,11 @@ class Bench(anywidget.AnyWidget):
     def _select(self, change: Any) -> None:
         if change["old"] is not traitlets.Undefined:
             self._ask_again(advice=False)
+
+    @traitlets.observe("beside")
+    def _choose_sides(self, change: Any) -> None:
+        if change["old"] is not traitlets.Undefined:
+            self._ask_sides()
 
     # ---- commands ------------------------------------------------------------------------------------------------
 
@@ -171,14 +177,19 @@ class Bench(anywidget.AnyWidget):
         after = state_at(after, self._tree.merged(after.changes))
         if command.get("branch"):
             self._tree = self._tree.grown(after.changes)
-            self.branches = branches_view(self._tree, before, self._against, self._verdicts)
+            self.branches = self._branches_of(before)
             return f"{name} would give {effect_text(before, after)}; it waits among the branches."
         self.session = after
         return f"{name} gave {effect_text(before, after)}."
 
     def _preview(self, command: dict[str, Any]) -> str:
-        before, edit, name = self.session, *edit_of(command)
-        after = before.apply(edit)
+        before = self.session
+        if "trial" in command:
+            trial = whole_number(command, "trial")
+            after, name = self._searching.candidate(trial).on(before.target), f"Trial {trial}"
+        else:
+            edit, name = edit_of(command)
+            after = before.apply(edit)
         estimate = after.try_estimate
         over = {} if estimate is None or before.try_estimate is None else ghost(before, after.graph, estimate)
         self.preview = {"id": command.get("id", 0), "totals": preview_view(before, after), "ghost": over}
@@ -202,9 +213,17 @@ class Bench(anywidget.AnyWidget):
         number = whole_number(command, "node")
         self._tree.changes(number)
         self._against = number
-        for name, value in self._traits_of(self.session).items():
-            setattr(self, name, value)
+        self._deployed.choose(None)
+        self._set_traits(**self._traits_of(self.session))
+        self._ask_sides()
         return f"Shown beside {self._named(number)}."
+
+    def _deploy(self, command: dict[str, Any]) -> str:
+        path = Path(str(command.get("path") or "")).expanduser()
+        self._deployed.choose(path)
+        self._deployed.ask(self.session.target)
+        self._set_traits(**self._traits_of(self.session))
+        return f"Totals are shown beside {path.name}, as {self.session.target.name} runs it."
 
     def _aim(self, command: dict[str, Any]) -> str:
         before = self.session
@@ -226,29 +245,49 @@ class Bench(anywidget.AnyWidget):
             Budgets(latency_ms=value)  # the rule for a value is the same for all
             self._budgets[metric] = float(value) * _KIB[metric]
         self.budgets = budget_view(self._budgets, self.session)
+        self.front = self._front_of(self.session)
         if value is None:
             return f"No budget for {METRICS[metric].short}."
         shown = self.budgets[metric]
         met = {True: "it is met", False: "it is missed", None: "whether it is met is unknown"}[shown["met"]]
         return f"{shown['label']} within {shown['text']}: {met}."
 
+    def _search(self, command: dict[str, Any]) -> str:
+        return self._searching.start(self.session, command, self._limits())
+
+    def _pause(self, command: dict[str, Any]) -> str:
+        return self._searching.pause()
+
+    def _resume(self, command: dict[str, Any]) -> str:
+        return self._searching.resume()
+
+    def _cancel(self, command: dict[str, Any]) -> str:
+        return self._searching.cancel()
+
+    def _open(self, command: dict[str, Any]) -> str:
+        """A candidate as a branch of what the search began with; of another model the bench shows that."""
+        trial, before = whole_number(command, "trial"), self.session
+        adopted = self._searching.adopted(trial)
+        if not same_model(adopted, before):
+            self.session = adopted
+            return f"Trial {trial}, of another model: the branches begin anew."
+        after = state_at(before, self._tree.merged(adopted.changes))
+        if command.get("branch"):
+            self._tree = self._tree.grown(after.changes)
+            self.branches = self._branches_of(before)
+            self.front = self._front_of(before)
+            return f"Trial {trial} would give {effect_text(before, after)}; it waits among the branches."
+        self.session = after
+        return f"Trial {trial} with its weights gave {effect_text(before, after)}."
+
     def _plan(self, command: dict[str, Any]) -> str:
-        if self._meet is None or not self._budgets:
-            raise InputError("a plan needs a budget; type one under latency, SRAM or weights")
-        self.plan = {"running": True, "text": "looking for a plan", "share": 0.0, "ghost": {}, "ready": False}
-        self._start_plan()
-        return "Looking for the steps that meet the budgets."
+        return self._planning.start(self.session, Budgets(**self._limits()))
 
     def _stop(self, command: dict[str, Any]) -> str:
-        self._lanes["plan"].stop()
-        best = "the best plan so far stays" if self._planned is not None else "no plan was found yet"
-        self.plan = {**self.plan, "running": False, "ready": self._planned is not None}
-        return f"Stopped; {best}."
+        return self._planning.stop(self.session)
 
     def _adopt(self, command: dict[str, Any]) -> str:
-        if self._planned is None:
-            raise InputError("there is no plan to take; set a budget and let one be found")
-        before, self.session, self._planned = self.session, self._planned, None
+        before, self.session = self.session, self._planning.taken()
         self.plan = {}
         return f"{self.session.changes[-1]} gave {effect_text(before, self.session)}."
 
@@ -262,13 +301,33 @@ class Bench(anywidget.AnyWidget):
 
     # ---- work behind the clicks ----------------------------------------------------------------------------------
 
+    @property
+    def study(self) -> Study | None:
+        """The study of the search that the bench shows; assign one, such as `workbench.attach` gives, to watch it."""
+        return self._searching.study
+
+    @study.setter
+    def study(self, study: Study) -> None:
+        self._searching.watch(study)
+
+    @property
+    def _lanes(self) -> tuple[Lane, ...]:
+        own = self._choices, self._sides
+        return *own, *(part.lane for part in (self._planning, self._verdicts, self._deployed, self._searching))
+
+    def colour_by(self, table: pd.DataFrame) -> None:
+        """Offer what a table says of blocks as a colour: `session.int8_fidelity(images)` or `session.library(task)`."""
+        mark = mark_of(self.session, table)
+        self._marks[mark.name] = mark
+        self.marks = marks_view(self._marks, self.session.graph)
+
     def code(self) -> str:
         """Every gesture that led to the session, as a cell of Python."""
         return self.cell
 
     def wait(self, seconds: float = 60.0) -> None:
-        """Until what was started behind the clicks is done: prices, plans, compiles."""
-        for lane in self._lanes.values():
+        """Until what was started behind the clicks is done: prices, plans, compiles, a search."""
+        for lane in self._lanes:
             lane.wait(seconds)
 
     def _publish(self, session: State, **traits: Any) -> bool:
@@ -299,67 +358,39 @@ class Bench(anywidget.AnyWidget):
         def work() -> Iterator[None]:
             yield from choosing(session, blocks, publish, None if self._advised else self._advising(session, publish))
 
-        self._lanes["choices"].start(work, _PAUSE_S)
+        self._choices.start(work, _PAUSE_S)
 
     def _advising(self, session: State, publish: Publish) -> Iterator[None]:
         yield from advising(session, publish)
         self._advised = True
 
-    def _start_plan(self) -> None:
-        session, lane, meet = self.session, self._lanes["plan"], self._meet
-        budgets = Budgets(*(self._budgets[name] / by if name in self._budgets else None for name, by in _KIB.items()))
-        assert meet is not None
-        self._planned = None
+    def _limits(self) -> dict[str, float]:
+        """The budgets by the names of `Budgets`, in its units."""
+        return {_LIMITS[name]: value / _KIB[name] for name, value in self._budgets.items()}
 
-        def offer(state: State | None, plan: dict[str, Any]) -> None:
-            if lane.stopped:
-                raise Stopped
-            if state is not None:
-                self._planned = state if state.changes != session.changes else None
-            self._publish(session, plan={**plan, "ready": self._planned is not None and not plan["running"]})
+    def _ask_sides(self) -> None:
+        """What the same network costs on the targets that are shown side by side."""
+        if not self.beside:
+            return
+        session, against = self.session, state_at(self.session, self._tree.changes(self._against))
+        self.sides = {"rows": [], "done": False}
+        self._sides.start(lambda: siding(session, against, tuple(self.beside), partial(self._publish, session)))
 
-        self._lanes["plan"].start(lambda: planning(session, meet, budgets, offer))
+    def _tell_deployed(self) -> None:
+        with self._lock:
+            self._set_traits(**self._traits_of(self.session))
 
     def _ask_compiler(self, again: bool = False) -> None:
-        """Have the network compiled, where a compiler stands behind the target, and keep its verdict on the node."""
-        session, number = self.session, self._tree.number(self.session.changes)
-        unasked = (number, session.target.digest) not in self._verdicts and session.target.compiles_tflite
-        if number is None or not self.looked or not (unasked or again):
-            return
+        number = self._tree.number(self.session.changes)
+        self.compiling = self.looked and self._verdicts.ask(self.session, number, again)
 
-        def work() -> Iterator[None]:
-            yield
-            try:
-                graph, weights, _ = measured_weights(session)
-                verdict = session.target.measure_graph(graph, weights)
-            except WorkbenchError as error:  # weights that cannot be carried so far: there is nothing to compile
-                verdict = Measurement("refused", session.target.name, reason=sentence(str(error)))
-            self._verdicts[number, session.target.digest] = verdict
-            with self._lock:
-                shown = branches_view(self._tree, self.session, self._against, self._verdicts)
-                with self.hold_sync():
-                    self.branches, self.compiling = shown, False
-
-        self.compiling = True
-        self._lanes["compiler"].start(work, 4 * _PAUSE_S)
+    def _tell_verdict(self) -> None:
+        self._set_traits(branches=self._branches_of(self.session), compiling=False)
 
     def close(self) -> None:
-        for lane in self._lanes.values():
+        for lane in self._lanes:
             lane.stop()
         super().close()
-
-    def _ipython_display_(self) -> None:
-        """The bench, and before it a picture that stays when the notebook is read without a kernel.
-
-        Lab shows "model not found" for a widget whose kernel is gone, even where other formats stand in the same
-        bundle: so the picture is an output of its own, which the living bench hides.
-        """
-        from IPython.display import display
-
-        html = f'<div class="wb-picture-{self.picture}">{picture(self.session)}</div>'
-        display({"text/html": html}, raw=True)
-        data, metadata = self._repr_mimebundle_() or ({}, {})
-        display(data, metadata=metadata, raw=True)
 
     def __repr__(self) -> str:
         return f"Bench({self.session!r})"
@@ -372,9 +403,15 @@ _ACTIONS: Mapping[str, Callable[[Bench, dict[str, Any]], str]] = {
     "redo": Bench._redo,
     "go": Bench._go,
     "compare": Bench._compare,
+    "deployed": Bench._deploy,
     "aim": Bench._aim,
     "note": Bench._note,
     "budget": Bench._budget,
+    "search": Bench._search,
+    "pause": Bench._pause,
+    "resume": Bench._resume,
+    "cancel": Bench._cancel,
+    "open": Bench._open,
     "plan": Bench._plan,
     "stop": Bench._stop,
     "adopt": Bench._adopt,

@@ -11,9 +11,9 @@ from typing import Any
 from ..errors import InputError
 from ..hardware import Measurement
 from ..metrics import change_text, metric_text
-from ..state import AnyState, Applied, Change
+from ..state import AnyState, Applied, Change, Learned, State
 
-__all__ = ["Branches", "Node", "branches_view", "state_at"]
+__all__ = ["Branches", "Node", "branches_view", "same_model", "state_at"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +52,16 @@ class Branches:
         return at
 
     def merged(self, changes: tuple[Change, ...]) -> tuple[Change, ...]:
-        """These changes, or, where the last was made before in the same place, those of the node that it led to."""
-        parent, last = self.number(changes[:-1]), changes[-1]
-        for node in self.nodes:
-            if node.parent == parent and node.change is not None and _alike(node.change, last):
-                return self.changes(node.number)
-        return changes
+        """These changes, those that were made before in the same place as the nodes here have them."""
+        at: int | None = 0
+        merged: list[Change] = []
+        for change in changes:
+            below = [node for node in self.nodes if at is not None and node.parent == at and node.change is not None]
+            node = next((n for n in below if n.change is change), None)
+            node = node or next((n for n in below if n.change is not None and _alike(n.change, change)), None)
+            at = None if node is None else node.number
+            merged.append(change if node is None or node.change is None else node.change)
+        return tuple(merged)
 
     def grown(self, changes: tuple[Change, ...]) -> "Branches":
         """With a node for these changes and for each on the way."""
@@ -70,8 +74,22 @@ class Branches:
 
 
 def _alike(a: Change, b: Change) -> bool:
-    """Whether two changes are the same steps with the same result."""
-    return isinstance(a, Applied) and isinstance(b, Applied) and str(a) == str(b) and a.graph.digest == b.graph.digest
+    """Whether two changes are the same steps with the same result, or the same weights."""
+    if str(a) != str(b) or a.graph.digest != b.graph.digest:
+        return False
+    if isinstance(a, Learned) and isinstance(b, Learned):
+        return a.weights.keys() == b.weights.keys() and all(
+            bool((value == b.weights[name]).all()) for name, value in a.weights.items()
+        )
+    return isinstance(a, Applied) and isinstance(b, Applied)
+
+
+def same_model(a: State, b: State) -> bool:
+    """Whether two states were opened alike, so that the changes of one are changes of the other."""
+    return a.base is b.base or (
+        not a.base.custom and a.base.graph.digest == b.base.graph.digest and a.base.source == b.base.source
+        and a.base.weights == b.base.weights
+    )  # fmt: skip
 
 
 def state_at(state: AnyState, changes: tuple[Change, ...]) -> AnyState:

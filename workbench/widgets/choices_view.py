@@ -12,12 +12,13 @@ from ..estimators import Estimate, delta_ms, estimate
 from ..graph import Graph
 from ..metrics import METRICS, change_text, difference_text, metric_text
 from ..recipe import to_step
+from ..report import steps_code
 from ..space import Choice, Option, block_choices, network_choices, option
 from ..state import State
-from ..transforms import Transform, describe, describe_fully
+from ..transforms import Transform, describe
 from .tracks import live_by_block
 
-__all__ = ["PricedChoice", "choices_for", "code_of", "estimated", "ghost", "priced", "row"]
+__all__ = ["PricedChoice", "choices_for", "estimated", "ghost", "priced", "row"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def priced(state: State, choice: Choice, blocks: tuple[str, ...]) -> PricedChoic
 
 def row(state: State, item: PricedChoice, after: Estimate | None = None) -> dict[str, Any]:
     """A row: what, where, code, steps (to send back), the changes as texts; `ghost` where `after` is at hand."""
-    now = state.estimate
+    now, transforms = state.estimate, item.choice.transforms
     latency = item.latency_ms if after is None else after.latency_ms - now.latency_ms
     where = "whole network" if not item.blocks else item.blocks[0] if len(item.blocks) == 1 else _count(item.blocks)
     cells = {
@@ -93,10 +94,10 @@ def row(state: State, item: PricedChoice, after: Estimate | None = None) -> dict
     }
     return {
         "id": f"{item.choice.label}@{','.join(item.blocks)}",
-        "what": item.choice.label if item.blocks else describe(item.choice.transforms[0]),
+        "what": item.choice.label if item.blocks else describe(transforms[0]),
         "where": where,
-        "code": code_of(item.choice.label, item.choice.transforms),
-        "steps": [to_step(transform) for transform in item.choice.transforms],
+        "code": f"session = {steps_code(transforms, item.choice.label if len(transforms) > 1 else '', 'session')}",
+        "steps": [to_step(transform) for transform in transforms],
         "cells": cells,
         "incomplete": after is not None and len(after.cpu_ops) > len(now.cpu_ops),
         "ghost": None if after is None else ghost(state, item.graph, after),
@@ -125,14 +126,6 @@ def ghost(state: State, graph: Graph, after: Estimate) -> dict[str, Any]:
 def estimated(state: State, item: PricedChoice) -> Estimate:
     """The whole network after the choice."""
     return estimate(item.graph, state.target, state.weight_values)
-
-
-def code_of(name: str, transforms: Sequence[Transform]) -> str:
-    """The Python of one gesture, one change for `undo`."""
-    calls = [f"wb.{describe_fully(transform)}" for transform in transforms]
-    if len(calls) == 1:
-        return f"session = session.apply({calls[0]})"
-    return f"session = session.apply(wb.Recipe({name!r}, ({', '.join(calls)})))"
 
 
 def _total(name: str, old: float, new: float) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from ..estimators import estimate
 from ..graph import Block
 from ..metrics import TIMES, change_text, metric_text
 from ..recipe import to_step
+from ..report import steps_code
 from ..space import Choice, option
 from ..state import State
 from ..transforms import DepthMultiplier, ExpandRatio, Transform
-from .choices_view import code_of, ghost
+from .choices_view import ghost
 
 __all__ = ["points", "widths", "with_knees"]
 
@@ -54,7 +55,7 @@ def points(state: State, places: list[tuple[str, Transform]]) -> Iterator[Point 
             "latency_text": metric_text("latency_ms", after.latency_ms),
             "change": change_text(now.latency_ms, after.latency_ms),
             "knee": False,
-            "code": code_of(text, (transform,)),
+            "code": f"session = {steps_code((transform,), '', 'session')}",
             "steps": [to_step(transform)],
             "ghost": {"totals": drawn["totals"], "blocks": blocks},
         }

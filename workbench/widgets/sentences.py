@@ -1,4 +1,4 @@
-"""What the bench says in words: the first sentence for a newcomer, findings by block, budgets."""
+"""What the bench says in words: findings by block, budgets."""
 
 from typing import Any
 
@@ -9,28 +9,9 @@ from ..recipe import to_step
 from ..state import State
 from ..transforms import Transform, describe
 
-__all__ = ["budget_view", "findings_view", "first_sentence"]
+__all__ = ["budget_view", "findings_view"]
 
 _MOST = 60  # findings that are sent
-
-
-def first_sentence(state: State, findings: pd.DataFrame) -> str:
-    """What the network costs, how few blocks take half of it, and the costliest cause."""
-    estimate = state.try_estimate
-    if estimate is None:
-        return ""
-    blocks = estimate.blocks.sort_values("share", ascending=False)
-    count = int((blocks["share"].cumsum() < 0.5).sum()) + 1
-    first = blocks.iloc[0]
-    most = f"{100 * first['share']:.0f} %"
-    half = f"{count} of its {len(blocks)} blocks take half of it, {first['name']} the most ({most})"
-    alone = f"one of its {len(blocks)} blocks, {first['name']}, takes {most} of it"
-    text = f"{metric_text('latency_ms', estimate.latency_ms)} estimated: {half if count > 1 else alone}."
-    timed = findings[(findings["rule"] != "memory peak") & (findings["block"] != "")]
-    if len(timed):
-        cause = timed.iloc[0]
-        text += f" First to mend, {cause['block']}: {cause['finding']}."
-    return text
 
 
 def findings_view(findings: pd.DataFrame) -> list[dict[str, Any]]:

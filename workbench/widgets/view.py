@@ -4,6 +4,7 @@ All values are JSON: what is unknown is None, never NaN. Numbers come with the t
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from ..estimators import estimate, is_calibrated
@@ -16,8 +17,12 @@ from .tracks import block_label, stage_names, tracks
 __all__ = ["preview_view", "session_view"]
 
 
-def session_view(state: State, against: State | None = None) -> dict[str, Any]:
+def session_view(
+    state: State, against: State | None = None, deployed: Mapping[str, float | None] | None = None
+) -> dict[str, Any]:
     """What the bench shows of a state, beside `against` (the model as it was opened where not given).
+
+    deployed: figures of a deployed file, by metric, which the totals stand beside instead.
 
     model, input, target: what the title says. note: what the figures leave out ("" where nothing).
     accuracy: text, detail and badge of the gauge for it.
@@ -34,7 +39,7 @@ def session_view(state: State, against: State | None = None) -> dict[str, Any]:
         "note": incomplete_sentence(state),
         "accuracy": _accuracy(state),
         **_tracks(state, other),
-        "totals": _totals(other, state),
+        "totals": _totals(other.figures if deployed is None else deployed, state),
         "history": _history(state),
         "can_undo": bool(state.changes),
         "can_redo": bool(state.undone),
@@ -43,7 +48,7 @@ def session_view(state: State, against: State | None = None) -> dict[str, Any]:
 
 def preview_view(now: State, then: State) -> dict[str, Any]:
     """The totals of `then`, and how they differ from those of `now`."""
-    return _totals(now, then)
+    return _totals(now.figures, then)
 
 
 def _tracks(state: State, other: State) -> dict[str, Any]:
@@ -91,8 +96,8 @@ def _accuracy(state: State) -> dict[str, str]:
     return {"text": "unknown", "detail": f"weights {state.weights_source}; {since}", "badge": ""}
 
 
-def _totals(before: State, after: State) -> dict[str, Any]:
-    old, new = before.figures, after.figures
+def _totals(old: Mapping[str, float | None], after: State) -> dict[str, Any]:
+    new = after.figures
     estimated = after.try_estimate
     totals: dict[str, dict[str, Any]] = {}
     for name, metric in METRICS.items():

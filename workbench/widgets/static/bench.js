@@ -10,7 +10,9 @@ import { head } from "./head.js";
 import { memoryTrack } from "./memory.js";
 import { opening } from "./opening.js";
 import { operators } from "./operators.js";
+import { search } from "./search.js";
 import { stageRow } from "./stages.js";
+import { targets } from "./targets.js";
 import { timeTrack } from "./time.js";
 import { makeTip } from "./tip.js";
 import { toolbar } from "./toolbar.js";
@@ -21,16 +23,17 @@ import { why } from "./why.js";
 const TRAITS = {
   view: "view", selection: "selection", table: "table", curve: "curve", advice: "advice", branches: "branches", budgets: "budgets",
   plan: "plan", compiling: "compiling", notes: "notes", cell: "cell", targets: "targets", transforms: "transforms",
+  search: "search", searched: "searched", search_code: "search_code", front: "front", marks: "marks", beside: "beside", sides: "sides", deployed: "deployed",
   status: "status", failed: "status", preview: "ghost",
 };
-const PANELS = [["whatif", "What if"], ["operators", "Operators"], ["form", "Any step"], ["branches", "Branches"], ["code", "Code"]];
+const PANELS = [["whatif", "What if"], ["operators", "Operators"], ["form", "Any step"], ["branches", "Branches"], ["targets", "Targets"], ["search", "Search"], ["code", "Code"]];
 
 function render({ model, el }) {
   const context = makeContext(model);
   const root = h("div", { class: "workbench-bench", "data-lm-suppress-shortcuts": "true", role: "region", "aria-label": "Workbench", onkeydown: shortcuts });
   const tip = makeTip(root);
   const note = h("p", { class: "wb-note", role: "note", hidden: true });
-  const panels = { whatif: whatIf(context), operators: operators(context), form: form(context), branches: branches(context), code: code(context) };
+  const panels = { whatif: whatIf(context), operators: operators(context), form: form(context), branches: branches(context), targets: targets(context), search: search(context), code: code(context) };
   const parts = {
     head: head(context), gauges: gauges(context), toolbar: toolbar(context), time: timeTrack(context, tip),
     memory: memoryTrack(context, tip), stages: stageRow(context), why: why(context), ...panels,

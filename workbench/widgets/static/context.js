@@ -46,6 +46,11 @@ export function makeContext(model) {
       model.set("selection", context.view().blocks.map((block) => block.name).filter((name) => on.has(name)));
       model.save_changes();
     },
+    /** A choice of what is shown that Python has to know. */
+    assign(trait, value) {
+      model.set(trait, value);
+      model.save_changes();
+    },
     toggle(name) {
       const on = new Set(context.selection());
       if (!on.delete(name)) on.add(name);

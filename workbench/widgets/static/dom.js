@@ -23,6 +23,13 @@ export function fill(node, ...children) {
   node.replaceChildren(...children.filter((child) => child !== null && child !== undefined));
 }
 
+/** A shape of a drawing with its attributes. */
+export function shape(tag, attributes) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  return node;
+}
+
 /** The class of a change written with its sign: of a cost, less is better. */
 export const moodOf = (change) =>
   change.startsWith("+") ? "wb-worse" : change.startsWith("\u2212") ? "wb-better" : "wb-same";

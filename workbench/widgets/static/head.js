@@ -7,7 +7,14 @@ export function head(context) {
   const target = h("select", { id: `target-${context.uid}`, "data-field": "target", onchange: () => choose() });
   const against = h("select", {
     id: `against-${context.uid}`, "data-field": "against",
-    onchange: () => context.send("compare", { node: Number(against.value) }),
+    onchange: () => compare(),
+  });
+  const file = h("input", {
+    type: "text", placeholder: "path of a .tflite file, Enter", "aria-label": "Path of the deployed file", "data-field": "deployed", autocomplete: "off", spellcheck: "false", hidden: true,
+    onkeydown: (event) => {
+      if (event.key === "Enter" && file.value.trim()) context.send("deployed", { path: file.value.trim() });
+      if (event.key === "Enter" || event.key === "Escape") { event.preventDefault(); file.hidden = true; drawBranches(); against.focus(); }
+    },
   });
   const button = (action, text, label) =>
     h("button", { type: "button", "data-action": action, "aria-label": label, title: label, onclick: () => act(action) }, text);
@@ -15,18 +22,25 @@ export function head(context) {
   const kernel = h("span", { class: "wb-kernel", role: "img" });
   const verdict = h("button", { type: "button", class: "wb-verdict", "data-action": "compile", onclick: () => context.send("compile") });
   const status = h("p", { class: "wb-status", role: "status", "aria-live": "polite", "data-status": "" });
+  const about = h("p", { class: "wb-status", hidden: true });
   const root = h(
     "div", { class: "wb-head" },
     h("div", { class: "wb-headline" }, title,
       h("label", { for: target.id }, "on"), target,
-      h("label", { for: against.id }, "against"), against,
+      h("label", { for: against.id }, "against"), against, file,
       h("span", { class: "wb-space" }), verdict,
       h("div", { class: "wb-buttons" }, buttons.undo, buttons.redo), kernel),
-    status,
+    status, about,
   );
 
   function act(action) {
     if (buttons[action].getAttribute("aria-disabled") !== "true") context.send(action);
+  }
+
+  function compare() {
+    file.hidden = against.value !== "file";
+    if (file.hidden) context.send("compare", { node: Number(against.value) });
+    else file.focus();
   }
 
   function choose() {
@@ -45,7 +59,12 @@ export function head(context) {
   function drawBranches() {
     const { nodes, current, against: shown } = context.get("branches");
     fill(against, ...nodes.map((node) => h("option", { value: node.number }, node.number ? `${node.number} ${node.text}` : node.text)));
-    against.value = String(shown);
+    const { name, text, code } = context.get("deployed");
+    if (name) against.append(h("option", { value: "deployed", disabled: true, title: code }, name));
+    against.append(h("option", { value: "file" }, "a deployed file \u2026"));
+    against.value = name ? "deployed" : file.hidden ? String(shown) : "file";
+    about.textContent = text ?? "";
+    about.hidden = !text;
     drawVerdict(nodes.find((node) => node.number === current)?.verdict ?? "");
   }
 
@@ -62,7 +81,7 @@ export function head(context) {
     for (const [action, node] of Object.entries(buttons)) {
       node.setAttribute("aria-disabled", String(off[action] || context.busy() || !context.connected()));
     }
-    for (const node of [target, against]) node.disabled = !context.connected();
+    for (const node of [target, against, file]) node.disabled = !context.connected();
     verdict.setAttribute("aria-disabled", String(!context.connected() || context.get("compiling")));
     const state = !context.connected() ? "gone" : context.busy() ? "busy" : "ready";
     kernel.className = `wb-kernel wb-kernel-${state}`;
@@ -79,7 +98,7 @@ export function head(context) {
 
   context.on("view", draw);
   context.on("targets", draw);
-  context.on("branches", drawBranches);
+  for (const name of ["branches", "deployed"]) context.on(name, drawBranches);
   context.on("compiling", drawBranches);
   context.on("connection", () => { drawButtons(); drawStatus(); });
   context.on("status", drawStatus);

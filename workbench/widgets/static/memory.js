@@ -1,15 +1,7 @@
 // The memory track, on the axis of time: bytes alive at every step, the tensors behind them, the peak, the budget.
 
 import { niceCeiling, placeAt, places, tick } from "./axis.js";
-import { clamp, fill, h, percent } from "./dom.js";
-
-const SVG = "http://www.w3.org/2000/svg";
-
-function shape(tag, attributes) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  return node;
-}
+import { clamp, fill, h, percent, shape } from "./dom.js";
 
 export function memoryTrack(context, tip) {
   const axis = h("div", { class: "wb-axis", "aria-hidden": "true" });

@@ -61,6 +61,8 @@ export function timeTrack(context, tip) {
   }
 
   function colour(block, step) {
+    const mark = context.get("marks")[context.colour];
+    if (mark) return mark.blocks[block.index] ? `wb-heat-${mark.blocks[block.index][0]}` : "wb-heat-none";
     if (context.colour === "bound") return `wb-bound-${step[7]}`;
     if (context.colour === "change") return `wb-change-${block.changed < 0 ? "less" : block.changed > 0 ? "more" : "none"}-${Math.abs(block.changed)}`;
     if (context.colour === "idle") return step[9] === null ? "wb-heat-none" : `wb-heat-${step[9]}`;
@@ -71,6 +73,7 @@ export function timeTrack(context, tip) {
     `${block.what} \u00b7 ${block.shape}`,
     block.share_text ? `${block.latency_text} \u00b7 ${block.share_text} of the latency${block.change ? ` \u00b7 ${block.change}` : ""}` : block.latency_text,
     block.bound ? `bound by ${block.bound}${block.use ? ` \u00b7 ${block.use} of the array used` : ""}` : "",
+    Object.values(context.get("marks")).map((mark) => mark.blocks[block.index]?.[1]).filter(Boolean).join(" \u00b7 "),
     block.outside.length ? `left to the CPU, not counted: ${block.outside.join(", ")}` : "",
   ].filter(Boolean);
 

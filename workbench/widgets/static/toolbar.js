@@ -20,6 +20,7 @@ export function toolbar(context) {
   });
   const kind = h("select", { "aria-label": "Select blocks of a kind", "data-field": "kind", onchange: () => pick() });
   const colour = choice("colour", COLOURS, "Colour by");
+  const colours = colour.querySelector("select");
   const width = choice("width", WIDTHS, "Width by");
   const legend = h("div", { class: "wb-legend" });
   const chosen = h("div", { class: "wb-chosen", "aria-live": "polite" });
@@ -31,6 +32,15 @@ export function toolbar(context) {
       onchange: () => { context[name] = select.value; drawLegend(); context.emit("look"); },
     }, ...Object.entries(options).map(([value, text]) => h("option", { value }, text)));
     return h("span", { class: "wb-pair" }, h("label", { for: select.id }, label), select);
+  }
+
+  /** What was measured of blocks is a colour, too, where somebody has measured it. */
+  function drawColours() {
+    const all = { ...COLOURS, ...Object.fromEntries(Object.entries(context.get("marks")).map(([name, mark]) => [name, mark.label])) };
+    fill(colours, ...Object.entries(all).map(([value, text]) => h("option", { value }, text)));
+    colours.value = context.colour;
+    drawLegend();
+    context.emit("look");
   }
 
   const matching = (text) => {
@@ -62,7 +72,9 @@ export function toolbar(context) {
     const view = context.view();
     const swatch = (cls, text) => h("span", {}, h("i", { class: cls }), text);
     const scale = (from, to) => [h("span", {}, from), h("span", { class: "wb-scale" }, ...Array.from({ length: STEPS }, (_, i) => h("i", { class: `wb-heat-${i}` }))), h("span", {}, to)];
+    const mark = context.get("marks")[context.colour];
     if (!view.top) fill(legend);
+    else if (mark) fill(legend, ...scale(`${mark.label} 0 %`, mark.top), swatch("wb-heat-none", "not measured"));
     else if (context.colour === "bound") fill(legend, ...[...new Set(view.steps.map((step) => step[7]))].sort().map((bound) => swatch(`wb-bound-${bound}`, bound)));
     else if (context.colour === "change") fill(legend, swatch("wb-change-less-3", "less"), swatch("wb-change-none-0", "as before"), swatch("wb-change-more-3", "more"));
     else if (context.colour === "idle") fill(legend, ...scale("array busy", "idle"));
@@ -80,5 +92,6 @@ export function toolbar(context) {
 
   context.on("view", draw);
   context.on("selection", drawChosen);
-  return { root, draw, search };
+  context.on("marks", drawColours);
+  return { root, draw: () => { drawColours(); draw(); }, search };
 }
