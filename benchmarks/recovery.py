@@ -33,7 +33,7 @@ from workbench.training.evidence import Hits
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nas-workbench" / "recovery"
 NETWORK, TARGET, PIXELS = "mobilenetv2_100", "ethos-u85-1024", 96
-EPOCHS, MORE = 12, 3
+EPOCHS, MORE = 12, 8
 OPTIONS: dict[str, Any] = {"learning_rate": 1e-3}
 FUSED = (wb.FuseIBN("*[kind==ibn, resolution>=12]"),)
 EDITS: dict[str, tuple[Any, ...]] = {

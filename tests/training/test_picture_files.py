@@ -159,3 +159,15 @@ def test_what_systems_leave_behind_is_no_picture(tmp_path):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "folder.png").mkdir()
     assert [path.relative_to(tmp_path).as_posix() for path in picture_files(tmp_path)] == ["0.JPG", "more/3.png"]
+
+
+def test_a_file_is_read_once_as_long_as_it_stays(tmp_path):
+    path, random = tmp_path / "photograph.png", np.random.default_rng(0)
+    photograph(random).save(path)
+    before = checked(path)
+    assert checked(path) is before
+    photograph(random).save(path)
+    assert checked(path).digest != before.digest
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(InputError, match="no whole picture"):
+        checked(path)

@@ -7,6 +7,11 @@
 
 with m_k the mean of B_k y_k over pictures and positions, so that a block that makes nothing but the mean counts 1
 (hints, Romero et al. 2015, FitNets; the bases take the place of learned regressors).
+
+The pictures of a batch are mixed, each with up to as much of another one as of itself: the teacher answers whatever it
+is shown, and answers mixtures with less certainty than pictures it has learned by heart (Beyer et al. 2022, Knowledge
+distillation: A good teacher is patient and consistent). Batch norms of the learner keep their statistics, as in
+`surgery/distil.py`: it starts as what it is, and mixtures have other statistics than pictures.
 """
 
 from collections.abc import Sequence
@@ -21,7 +26,7 @@ from .derived import Derived
 
 __all__ = ["Imitation", "Point", "Watched"]
 
-_LOOP = 1  # part of the digest: another distance is another training
+_LOOP = 2  # part of the digest: another distance is another training
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +66,14 @@ class Watched(nn.Module):
         config = getattr(network, "pretrained_cfg", None)
         self.pretrained_cfg = config or getattr(getattr(network, "backbone", None), "pretrained_cfg", None)
 
+    def train(self, mode: bool = True) -> "Watched":
+        """As of every module, but batch norms keep their statistics."""
+        super().train(mode)
+        for module in self.network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats:
+                module.eval()
+        return self
+
     def forward(self, x: Tensor) -> Any:
         """The network's outputs, or an `Answer`."""
         if self.size is not None and tuple(x.shape[2:]) != self.size:
@@ -90,11 +103,16 @@ class Watched(nn.Module):
 class Imitation(Derived):
     """The task, for `Watched` networks. weight: of the maps beside the outputs."""
 
-    weight: float = 1.0
+    weight: float = 0.3
 
     @property
     def digest(self) -> str:
         return f"{self.task.digest}-imitation-{_LOOP}-{self.weight:g}"
+
+    def varied(self, images: Tensor, targets: Any, generator: torch.Generator) -> tuple[Tensor, Any]:
+        """Varied as the task does it, then mixed; the targets stay those of the larger part."""
+        images, targets = self.task.varied(images, targets, generator)
+        return _mixed(images, generator), targets
 
     def losses(self, outputs: Any, targets: Any) -> Tensor:
         return self.task.losses(_outputs(outputs), targets)
@@ -111,6 +129,13 @@ class Imitation(Derived):
         if not pairs or not self.weight:
             return distance
         return distance + self.weight * torch.stack([_error(z, y) for z, y in pairs]).mean()
+
+
+def _mixed(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Pictures uint8 [n, 3, h, w], each with a share of up to a half of another one."""
+    others = images[torch.randperm(len(images), generator=generator)]
+    share = torch.rand(len(images), 1, 1, 1, generator=generator) / 2
+    return torch.lerp(images.float(), others.float(), share).round_().to(images.dtype)
 
 
 def _outputs(outputs: Any) -> Any:

@@ -90,7 +90,17 @@ def _left_by_a_system(name: str) -> bool:
 
 
 def checked(path: Path) -> PictureFile:
-    """The file, opened once and read as far as networks will read it. Raises InputError where it is no picture."""
+    """The file, read as far as networks will read it; once as long as it stays. Raises InputError for no picture."""
+    try:
+        stat = path.stat()
+    except OSError:  # opening it tells why
+        return _checked(path, ())
+    return _checked(path, (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+
+
+@lru_cache(maxsize=_KEPT)
+def _checked(path: Path, stamp: tuple[int, ...]) -> PictureFile:
+    """stamp: of the file, which is read again where it differs."""
     picture, orientation = _opened(path)
     _check_kind(picture, path)
     _white(picture, path)
