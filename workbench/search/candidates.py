@@ -142,18 +142,25 @@ class Candidates:
         return list(dict.fromkeys(answer for answer in answers if answer is not None))[:count]
 
     def _program(self, share: float, fixed: Mapping[int, int]) -> Numbers | None:
-        """share: of the way from the cheapest price, where the fixed slots stand, up to the network's own."""
+        """The least loss at a price that is `share` of the way from the cheapest, as the fixed slots stand, up to the
+        network's own. fixed: the choice of every slot of the network: its factor scales what blocks add up to, as in
+        `Prices`, and where it stands the price is linear in the choices of blocks.
+        """
         base = float(self.prices.base[0])
         widths = self.space.widths
-        changes = [self.prices.changes[0, s, :width] / base for s, width in enumerate(widths)]
+        factor = float(np.prod([1 + self.prices.changes[0, s, k] / base for s, k in fixed.items()]))
+        changes = [
+            np.zeros(width) if s in fixed else self.prices.changes[0, s, :width] / base for s, width in enumerate(widths)
+        ]
         forbidden = [[s in fixed and k != fixed[s] for k in range(width)] for s, width in enumerate(widths)]
-        least = sum(float(row[~np.array(out)].min()) for row, out in zip(changes, forbidden, strict=True))
-        costs = [self.losses[s, :width] for s, width in enumerate(widths)]
-        bounds = [Bound([row.tolist() for row in changes], least * (1 - share))]
+        cheapest = factor * (1 + sum(float(row.min()) for row in changes))
+        limits = [cheapest + share * max(0.0, 1 - cheapest)]
         if self.budgets.latency_ms is not None:
-            bounds.append(Bound(bounds[0].amounts, self.budgets.latency_ms / base - 1))
+            limits.append(self.budgets.latency_ms / base)
+        amounts = [row.tolist() for row in changes]
+        costs = [self.losses[s, :width].tolist() for s, width in enumerate(widths)]
         # milliseconds are enough: a loss of a thousandth more changes no ranking
-        return choose([row.tolist() for row in costs], bounds, forbidden, gap=1e-3)
+        return choose(costs, [Bound(amounts, limit / factor - 1) for limit in limits], forbidden, gap=1e-3)
 
     @cached_property
     def labels(self) -> list[list[str]]:
