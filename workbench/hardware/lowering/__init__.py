@@ -8,7 +8,7 @@ The rules are those of the files that `deploy` writes (litert-torch, then ai-edg
   LOGISTIC and MUL, hard-swish stays one operator;
 * `normalisation`: what a batch norm without a layer, a layer norm or a group norm is computed with;
 * `attention`: products of matrices in batches of rank 3, softmax between them;
-* `recurrent`: an LSTM is unrolled, step by step;
+* `recurrent`: LSTM, GRU and plain recurrent layers are unrolled, step by step;
 * `pooling` and `shapes`: tensors of rank four stand channels last; permutes that undo this vanish, reshapes that need
   torch's order are preceded by a TRANSPOSE;
 * means, sums, largest values and pads of such tensors stand in the forms in which `deploy.accelerated_forms` has them
