@@ -27,9 +27,10 @@ from ...graph import Graph
 from . import attention, elementwise, layers, normalisation, pooling, recurrent, shapes
 from .hw_operator import COMPARISONS, HwOp
 from .network import Lowering
+from .adaptive_windows import passes
 from .pooling import TRAILING, window_of_largest
 
-__all__ = ["COMPARISONS", "TRAILING", "HwOp", "lower", "unsupported", "window_of_largest"]
+__all__ = ["COMPARISONS", "TRAILING", "HwOp", "lower", "passes", "unsupported", "window_of_largest"]
 
 _RULES = {
     **layers.RULES,
