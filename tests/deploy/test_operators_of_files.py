@@ -51,15 +51,17 @@ class Line(nn.Module):
 
 
 class Read(nn.Module):
-    """A recurrent layer over the columns of a picture's map."""
+    """A recurrent layer over the first columns of a picture's map; or its last state alone, which is (T, B, H)."""
 
-    def __init__(self, layer: nn.Module, width: int) -> None:
+    def __init__(self, layer: nn.Module, width: int, steps: int = 16, last: bool = False) -> None:
         super().__init__()
         self.first, self.layer, self.head = nn.Conv2d(3, 8, 3, 2, 1), layer, nn.Linear(width, 5)
+        self.steps, self.last = steps, last
 
     def forward(self, x: Tensor) -> Tensor:
-        rows = self.first(x).permute(0, 3, 1, 2).flatten(2)
-        scores: Tensor = self.head(self.layer(rows)[0])
+        rows = self.first(x).permute(0, 3, 1, 2).flatten(2)[:, : self.steps]
+        output, states = self.layer(rows)
+        scores: Tensor = self.head(states[-1] if self.last else output)
         return scores
 
 
@@ -122,6 +124,9 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "glu": lambda: Middle(lambda s, x: F.glu(x, 1), 8),
     "lstm": lambda: Read(nn.LSTM(128, 16, batch_first=True), 16),
     "lstm both ways": lambda: Read(nn.LSTM(128, 16, batch_first=True, bidirectional=True), 32),
+    "gru both ways": lambda: Read(nn.GRU(128, 16, batch_first=True, bidirectional=True), 32, 3),
+    "last state of a gru": lambda: Read(nn.GRU(128, 16, batch_first=True), 16, 4, True),
+    "rnn": lambda: Read(nn.RNN(128, 16, batch_first=True), 16, 4),
     "log softmax": lambda: Middle(lambda s, x: F.log_softmax(x, 3), 16),
     "mish": lambda: Middle(lambda s, x: F.mish(x), 16),
     "softplus": lambda: Middle(lambda s, x: F.softplus(x), 16),

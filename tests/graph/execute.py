@@ -97,11 +97,13 @@ def _elu(op: Op, x: list[Tensor], p: dict[str, Tensor]) -> Tensor:
     return op.get("scale", 1.0) * torch.where(x[0] > 0, x[0], below)
 
 
-def _lstm(op: Op, x: list[Tensor], p: dict[str, Tensor]) -> Tensor:
-    layer = torch.nn.LSTM(x[0].shape[-1], op.shape[-1], bias="bias_ih" in p).to(x[0].dtype)
+def _recurrent(op: Op, x: list[Tensor], p: dict[str, Tensor]) -> Tensor:
+    kinds = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN}
+    more = {"nonlinearity": op["activation"]} if op.kind == "rnn" else {}
+    layer = kinds[op.kind](x[0].shape[-1], op.shape[-1], bias="bias_ih" in p, **more).to(x[0].dtype)
     layer.load_state_dict({f"{role}_l0": value for role, value in p.items()})
     steps = x[0].flip(0) if op["reverse"] else x[0]
-    y = layer(steps)[0]
+    y = layer(steps, *x[1:])[0]
     return y.flip(0) if op["reverse"] else y
 
 
@@ -157,6 +159,6 @@ _RULES: dict[str, Callable[[Op, list[Tensor], dict[str, Tensor]], Tensor]] = {
     "matmul": lambda op, x, p: x[0] @ x[1],
     "log_softmax": lambda op, x, p: x[0].log_softmax(op["axis"]),
     "instance_norm": lambda op, x, p: F.instance_norm(x[0], None, None, p.get("weight"), p.get("bias"), eps=op["eps"]),
-    "lstm": _lstm,
+    "lstm": _recurrent, "gru": _recurrent, "rnn": _recurrent,
     "softmax": lambda op, x, p: x[0].softmax(op["axis"]),
 }  # fmt: skip

@@ -16,7 +16,7 @@ from workbench.graph.trace import trace
 from workbench.hardware import onnx_rules
 from workbench.hardware.lowering import attention, elementwise, layers, normalisation, pooling, recurrent, shapes
 
-NO_CHANNEL_RULE = {"avg_pool1d", "expand", "lstm", "rms_norm", "roll"}
+NO_CHANNEL_RULE = {"avg_pool1d", "expand", "gru", "lstm", "rms_norm", "rnn", "roll"}
 NO_SHAPE_RULE = {"input", "param", "expand"}
 
 
@@ -35,7 +35,7 @@ class Everything(nn.Module):
                 nn.UpsamplingBilinear2d(scale_factor=2), nn.ReflectionPad2d(1), nn.ZeroPad2d(1),
             )
         )  # fmt: skip
-        self.lstm = nn.LSTM(8, 3)
+        self.lstm, self.gru, self.rnn = nn.LSTM(8, 3), nn.GRU(8, 3), nn.RNN(8, 3)
         self.rows = nn.ModuleList((nn.Conv1d(4, 4, 3, padding=1), nn.AvgPool1d(2)))
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -54,7 +54,7 @@ class Everything(nn.Module):
 
     def along(self, x: Tensor) -> Iterator[Tensor]:
         yield from (x.mean((2, 3)), x.sum(1, keepdim=True), x.amax(1), torch.linalg.vector_norm(x, dim=1), x.var(1))
-        yield from (x.amin(1), self.lstm(x[0])[0])
+        yield from (x.amin(1), self.lstm(x[0])[0], self.gru(x[0])[0], self.rnn(x[0])[0])
         yield from (
             x.log_softmax(1),
             x.softmax(-1),

@@ -476,10 +476,16 @@ def test_what_consists_of_others_computes_the_same(name: str) -> None:
     assert_computes_the_same(model, graph, torch.randn(1, 4, 8, 8))
 
 
+RECURRENT_KINDS = {"lstm": 4, "gru": 3, "rnn": 1}  # and the gates of each
 RECURRENT = {
     "lstm": lambda: nn.LSTM(8, 5, batch_first=True),
     "both ways, twice": lambda: nn.LSTM(8, 5, 2, bidirectional=True),
     "without biases": lambda: nn.LSTM(8, 5, bias=False),
+    "gru": lambda: nn.GRU(8, 5, batch_first=True),
+    "gru both ways, twice": lambda: nn.GRU(8, 5, 2, bidirectional=True),
+    "gru without biases": lambda: nn.GRU(8, 5, bias=False),
+    "rnn": lambda: nn.RNN(8, 5),
+    "rnn of rectifiers": lambda: nn.RNN(8, 5, nonlinearity="relu"),
 }
 
 
@@ -499,9 +505,33 @@ class Read(nn.Module):
 def test_a_recurrent_layer_is_a_layer_and_direction_an_operator(name: str) -> None:
     model = Read(RECURRENT[name]())
     graph = trace(model, (1, 6, 8))
-    layers = [op for op in graph.ops if op.kind == "lstm"]
+    layers = [op for op in graph.ops if op.kind in RECURRENT_KINDS]
     assert len(layers) == (4 if "twice" in name else 1)
-    assert graph.macs == sum(6 * 4 * 5 * (graph.by_name[op.inputs[0]].shape[-1] + 5) for op in layers)
+    read = {op: graph.by_name[op.inputs[0]].shape[-1] for op in layers}
+    assert graph.macs == sum(6 * RECURRENT_KINDS[op.kind] * 5 * (read[op] + 5) for op in layers)
+    assert_computes_the_same(model, graph, torch.randn(1, 1, 6, 8))
+
+
+class Streaming(nn.Module):
+    """A step of a layer and of a cell behind it, from the states of the step before; all states are read."""
+
+    def __init__(self, layer: nn.Module, cell: nn.Module) -> None:
+        super().__init__()
+        self.layer, self.cell = layer, cell
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, columns = x.flatten(1, 2), x.flatten(1, 2).permute(0, 2, 1)
+        y, state = self.layer(rows[:, :2], columns[:, :2, :5].permute(1, 0, 2))
+        first: Tensor = self.cell(y[:, 0])
+        return torch.cat([self.cell(y[:, 1], first), *state], 1)
+
+
+@pytest.mark.parametrize("layer", [nn.GRU, nn.RNN])
+def test_states_of_other_layers_than_an_lstm_are_given_and_read(layer: type[nn.Module]) -> None:
+    model = Streaming(layer(8, 5, 2, batch_first=True), (nn.GRUCell if layer is nn.GRU else nn.RNNCell)(5, 5))
+    graph = trace(model, (1, 6, 8))
+    assert [op.kind for op in graph.ops if op.kind in RECURRENT_KINDS] == [layer.__name__.lower()] * 4
+    assert {op.kind for op in graph.ops} <= set(KINDS)
     assert_computes_the_same(model, graph, torch.randn(1, 1, 6, 8))
 
 

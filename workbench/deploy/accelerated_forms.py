@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..hardware.lowering import TRAILING, window_of_largest
+from ..hardware.lowering import TRAILING, passes, window_of_largest
 
 __all__ = ["FORMS", "SELECTS", "Form", "Order", "elementwise", "joined"]
 
@@ -79,8 +79,31 @@ def _reduction(reduce: Callable[..., Tensor]) -> Callable[..., Form | None]:
 
 
 def _average_pool(order: Order, x: Tensor, output_size: Any) -> Form | None:
-    """To one pixel: a mean."""
-    return _MEAN(order, x, (2, 3), keepdim=True) if output_size in (1, (1, 1), [1, 1]) else None
+    """To one pixel: a mean. Of windows of several sizes: pools of the windows of one size."""
+    if output_size in (1, (1, 1), [1, 1]):
+        return _MEAN(order, x, (2, 3), keepdim=True)
+    return _pools(F.avg_pool2d, x, output_size)
+
+
+def _largest_of_windows(order: Order, x: Tensor, output_size: Any, return_indices: bool = False) -> Form | None:
+    """Of windows of several sizes: pools of the windows of one size."""
+    return None if return_indices else _pools(F.max_pool2d, x, output_size)
+
+
+def _pools(pool: Callable[..., Tensor], x: Tensor, output_size: Any) -> Form | None:
+    pair = (output_size, output_size) if isinstance(output_size, int) else output_size
+    windows = tuple(m or n for n, m in zip(x.shape[2:], pair, strict=True))  # None: as many as there are elements
+    if not any(n % m for n, m in zip(x.shape[2:], windows, strict=True)):
+        return None
+    for rows, columns in passes(x.shape[2:], windows):
+        axis, runs = (2, rows) if len(rows) > 1 else (3, columns)
+        parts = []
+        for run in runs:
+            row, column = (run, columns[0]) if axis == 2 else (rows[0], run)
+            y = x.narrow(axis, run.start, run.stop - run.start) if len(runs) > 1 else x
+            parts.append(pool(y, (row.kernel, column.kernel), (row.stride, column.stride)))
+        x = torch.cat(parts, axis) if len(parts) > 1 else parts[0]
+    return Form(x)
 
 
 def _largest(order: Order, x: Tensor, dim: Any = (), keepdim: bool = False) -> Form | None:
@@ -153,6 +176,7 @@ FORMS: Mapping[Any, Callable[..., Form | None]] = MappingProxyType(
         **dict.fromkeys((torch.amax, Tensor.amax), _largest),
         **dict.fromkeys((torch.max, Tensor.max), _largest_and_where),
         F.adaptive_avg_pool2d: _average_pool,
+        F.adaptive_max_pool2d: _largest_of_windows,
         F.pad: _pad,
     }
 )

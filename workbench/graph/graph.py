@@ -15,6 +15,7 @@ from typing import Any
 
 from .blocks import Block, find_blocks
 from .channels import Channels, trace_channels
+from .kinds import RECURRENT
 from .plan import Edit, Plan, SetInput
 from .structure import Structure
 
@@ -70,9 +71,8 @@ class Graph(Structure):
             elif op.kind == "attention":  # query by key, then their weights by value
                 query, keys = self.by_name[op.inputs[0]], self.by_name[op.inputs[1]].shape[-2]
                 total += (query.elements + op.elements) * keys
-            elif op.kind == "lstm":  # steps, a batch of them, their gates by what they read and by the step before
-                width, read = op.shape[-1], self.by_name[op.inputs[0]].shape[-1]
-                total += prod(op.shape[:-1]) * 4 * width * (read + width)
+            elif op.kind in RECURRENT:  # steps, a batch of them, their gates by what they read and by the step before
+                total += prod(op.shape[:-1]) * sum(prod(p.shape) for p in op.params if p.role.startswith("weight"))
             elif op.kind == "conv_transpose2d":
                 total += self.by_name[op.inputs[0]].elements * prod(op.weight_shape[1:])
         return total

@@ -5,7 +5,8 @@ All sizes in attributes are in elements:
     kernel stride padding dilation output_padding    an (h, w) pair each; an int each in conv1d and avg_pool1d
     axes                dimensions, ascending, counted from the front
     keepdim             whether a reduced dimension stays as 1
-    reverse             of an lstm: whether it runs from the last step to the first
+    reverse             of a recurrent layer: whether it runs from the last step to the first
+    activation          of an rnn: "tanh" or "relu"
     alpha scale input_scale    of an elu: scale * (x where x > 0, else alpha * (exp(input_scale * x) - 1))
     scalar              the second operand of arithmetic where it is a number; reverse: it is the first one
     dims                of a reshape: per output dimension the tuple of input dimensions it merges (() for a literal 1),
@@ -15,8 +16,8 @@ All sizes in attributes are in elements:
                         trace never has it, because it sees no values
 
 Global average pooling is a `mean` over (2, 3), `norm` is the Euclidean one, `addcmul` is the first input and the
-product of the other two, `lstm` is one layer in one direction over the first dimension, from zeros, `param` is a tensor
-read from the model (position tables, layer scale), `avg_pool1d` has no padding.
+product of the other two, `lstm`, `gru` and `rnn` are one layer in one direction over the first dimension, from zeros,
+`param` is a tensor read from the model (position tables, layer scale), `avg_pool1d` has no padding.
 
 A kind without a row is the exporter's own name ("aten.cumsum"): no rule is known for it, and whoever meets it reports
 it rather than skips it.
@@ -44,6 +45,7 @@ __all__ = [
     "POOLS_2D",
     "PRODUCTS",
     "RECTIFIERS",
+    "RECURRENT",
     "REDUCTIONS",
     "SEPARATE_ACTIVATIONS",
     "SMOOTH_RECTIFIERS",
@@ -171,6 +173,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             _row("matmul", "product"),
             _row("attention", "product", optional="scale causal"),
             _row("lstm", "recurrent", "reverse", params="weight_ih weight_hh bias_ih bias_hh"),
+            _row("gru", "recurrent", "reverse", params="weight_ih weight_hh bias_ih bias_hh"),
+            _row("rnn", "recurrent", "reverse activation", params="weight_ih weight_hh bias_ih bias_hh"),
         )
     )
 )
@@ -206,3 +210,4 @@ ADAPTIVE_POOLS = POOLS_2D - WINDOWS
 REDUCTIONS = _family("reduction")
 PADS = _trait("pads")
 PRODUCTS = _family("product")  # products of feature maps
+RECURRENT = _family("recurrent")

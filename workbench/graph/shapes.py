@@ -13,7 +13,18 @@ from types import MappingProxyType
 
 from ..errors import NotApplicable
 from .dimension_factors import Factors, reshape_factors, splits_merged
-from .kinds import ACTIVATIONS, ADAPTIVE_POOLS, ARITHMETIC, FUNCTIONS, LAYERS, NORMS, PADS, REDUCTIONS, WINDOW_POOLS
+from .kinds import (
+    ACTIVATIONS,
+    ADAPTIVE_POOLS,
+    ARITHMETIC,
+    FUNCTIONS,
+    LAYERS,
+    NORMS,
+    PADS,
+    RECURRENT,
+    REDUCTIONS,
+    WINDOW_POOLS,
+)
 from .op import Op
 
 __all__ = ["RECORDED_RULES", "RULES", "infer_shape"]
@@ -163,7 +174,7 @@ def _attention(op: Op, shapes: Sequence[Shape]) -> Shape:
     return (*first[:-1], shapes[2][-1])
 
 
-def _lstm(op: Op, shapes: Sequence[Shape]) -> Shape:
+def _recurrent(op: Op, shapes: Sequence[Shape]) -> Shape:
     return (*shapes[0][:-1], op.shape[-1])
 
 
@@ -245,7 +256,7 @@ RULES: Mapping[str, _Rule] = MappingProxyType(
         **dict.fromkeys(PADS, _pad),
         "softmax": _same,
         "log_softmax": _same,
-        "lstm": _lstm,
+        **dict.fromkeys(RECURRENT, _recurrent),
         "roll": _same,
         "permute": _permute,
         "concat": _concat,

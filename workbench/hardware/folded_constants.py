@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Graph, Op
+from ..graph.kinds import RECURRENT
 from .lowering import HwOp
 from .weight_values import Weights, parameter_values
 
@@ -34,9 +35,11 @@ class FoldedConstants:
         """Folded weight (torch's axes) and bias [output channels] of a convolution or fully connected layer."""
         base, *folds = (self.graph.by_name[name] for name in op.folds)
         roles = ("weight", "bias")
-        if base.kind == "lstm":
+        if base.kind in RECURRENT:
             roles = ("weight_hh", "bias_hh") if op.extra == (1,) else ("weight_ih", "bias_ih")
         weight, bias = (self._parameter(base, role) for role in roles)
+        if base.kind in RECURRENT and op.extra == (2,):
+            bias = bias + self._parameter(base, "bias_hh")
         if weight.ndim == 3:  # conv1d
             weight = weight[:, :, None]
         if op.kind == "TRANSPOSE_CONV":
@@ -89,6 +92,9 @@ class FoldedConstants:
             return values.reshape(-1) if values.size == (values.shape or (1,))[-1] else values
         values = self._norm(owner, role)
         rank = len(op.shape)
+        if owner.kind in RECURRENT:
+            gate = values[slice(*op.extra)] if op.extra and values.ndim else values
+            return np.broadcast_to(gate, (1, 1, gate.size if gate.ndim else op.shape[-1]))
         if owner.kind == "group_norm":
             return values.reshape(op.shape)
         if owner.kind == "instance_norm":

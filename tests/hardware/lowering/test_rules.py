@@ -216,6 +216,10 @@ COMPOSED = {
     "largest of all places": (lambda s, x: x.amax((2, 3)), []),
     "largest place": (lambda s, x: F.adaptive_max_pool2d(x, 1), []),
     "largest of four windows": (lambda s, x: F.adaptive_max_pool2d(x, (2, 2)), []),
+    "averages of windows of two sizes": (lambda s, x: F.adaptive_avg_pool2d(x, (3, 5)), []),
+    "averages of overlapping windows": (lambda s, x: F.adaptive_avg_pool2d(x[:, :, 1:, 1:], (3, 4)), []),
+    "averages of more windows than pixels": (lambda s, x: F.adaptive_avg_pool2d(x, (11, 5)), []),
+    "largest of windows of two sizes": (lambda s, x: F.adaptive_max_pool2d(x, (3, 7)), []),
     "with positions": (lambda s, x: F.max_pool2d(x, 2, return_indices=True)[0], []),
     "spatial attention": (lambda s, x: torch.cat([x.mean(1, keepdim=True), x.max(1, keepdim=True)[0]], 1), []),
     "a map of the model beside": (lambda s, x: torch.cat([x, s.place], 1), []),
@@ -236,6 +240,24 @@ RECURRENT = {
     "lstm of rows": (
         lambda s, x, r: r(x.permute(0, 2, 3, 1)[0, :, :3])[0], [nn.LSTM(8, 4, batch_first=True)],
     ),
+    "gru": (lambda s, x, r: r(tokens(x)[:, :6])[0], [nn.GRU(8, 5, batch_first=True)]),
+    "gru both ways": (
+        lambda s, x, r: r(tokens(x)[:, :4])[0], [nn.GRU(8, 5, 2, batch_first=True, bidirectional=True)],
+    ),
+    "gru of rows": (lambda s, x, r: r(x.permute(0, 2, 3, 1)[0, :, :3])[0], [nn.GRU(8, 4, batch_first=True)]),
+    "gru cell": (lambda s, x, r: r(x[:, :, 0, 1], r(x[:, :, 0, 0])), [nn.GRUCell(8, 5)]),
+    "rnn": (lambda s, x, r: r(tokens(x)[:, :6])[0], [nn.RNN(8, 5, batch_first=True)]),
+    "rnn of rectifiers, both ways": (
+        lambda s, x, r: r(tokens(x)[:, :4].transpose(0, 1))[0], [nn.RNN(8, 5, 2, "relu", bidirectional=True)],
+    ),
+    "rnn cell": (lambda s, x, r: r(x[:, :, 0, 1], r(x[:, :, 0, 0])), [nn.RNNCell(8, 5)]),
+    "last state of a gru": (lambda s, x, r: r(tokens(x)[:, :3])[1][0], [nn.GRU(8, 5, batch_first=True)]),
+    "last states of a gru both ways": (lambda s, x, r: r(tokens(x)[:, :3])[1], [nn.GRU(8, 5, bidirectional=True)]),
+    "gru from a state": (
+        lambda s, x, r: r(tokens(x)[:, :3], tokens(x)[:, :2].transpose(0, 1))[0], [nn.GRU(8, 8, 2, batch_first=True)],
+    ),
+    "gru without biases": (lambda s, x, r: r(tokens(x)[:, :3])[0], [nn.GRU(8, 5, bias=False, batch_first=True)]),
+    "last step of an rnn": (lambda s, x, r: r(tokens(x)[:, :3].transpose(0, 1))[0][-1], [nn.RNN(8, 5)]),
 }  # fmt: skip
 CASES = {**NORMS, **ARITHMETIC, **PRODUCTS, **SHAPES, **LAYERS, **COMPOSED, **RECURRENT}
 

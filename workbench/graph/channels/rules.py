@@ -185,8 +185,8 @@ def _attention(flow: ChannelFlow, op: Op) -> None:
     flow.freeze_inputs(op, "a matrix product mixes the channels")
 
 
-# Kinds that are not in the table freeze what they read, with that as the reason: avg_pool1d, expand, lstm, rms_norm,
-# roll.
+# Kinds that are not in the table freeze what they read, with that as the reason: avg_pool1d, expand, gru, lstm,
+# rms_norm, rnn, roll.
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
         "input": _input,

@@ -4,75 +4,21 @@ They are those, in that order, that the deployed route (litert-torch) writes: a 
 permutes between them, none of more than four dimensions.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from math import prod
-from types import MappingProxyType
 from typing import Any
 
-from ..op import Param
-from ..reshapes import reshape_dims
+from .recurrent_layers import RECURRENT_COMPOSITES
+from .steps import CompositeRule, Shape, Steps, Value
 from .values import Constant, FeatureMap
 
-__all__ = ["COMPOSITES", "FIRST_RESULTS", "Steps"]
-
-Shape = tuple[int, ...]
-_Value = FeatureMap | Constant
-_NONE: Mapping[str, Constant] = MappingProxyType({})
-
-
-class Steps:
-    """Emits the operators that one exported node becomes.
-
-    emit: adds an operator (name, kind, inputs, shape, attributes, parameters, module). read: the name of a value.
-    parameters: constants by role, for a module's operator.
-    """
-
-    def __init__(
-        self,
-        emit: Callable[..., FeatureMap],
-        read: Callable[[Any], str],
-        parameters: Callable[[Mapping[str, Constant], str], tuple[Param, ...]],
-        name: str,
-        module: str,
-    ) -> None:
-        self._emit, self._read, self._parameters, self.name, self.module = emit, read, parameters, name, module
-        self._count = 0
-
-    def step(
-        self, kind: str, inputs: Sequence[_Value], shape: Shape, roles: Mapping[str, Constant] = _NONE, **attrs: Any
-    ) -> FeatureMap:
-        """An operator that reads these values, and constants as its parameters."""
-        self._count += 1
-        params = self._parameters(roles, self.module)
-        names = tuple(self._read(value) for value in inputs)
-        return self._emit(f"{self.name}_{self._count}", kind, names, shape, attrs, params, self.module)
-
-    def reshape(self, x: _Value, shape: Shape) -> _Value:
-        """The same elements in another shape."""
-        return x if x.shape == shape else self.step("reshape", [x], shape, dims=reshape_dims(x.shape, shape))
-
-    def permute(self, x: _Value, *axes: int) -> _Value:
-        """Its dimensions in another order."""
-        if axes == tuple(range(len(axes))):
-            return x
-        return self.step("permute", [x], tuple(x.shape[a] for a in axes), axes=axes)
-
-    def cut(self, x: _Value, axis: int, start: int, stop: int, step: int = 1) -> _Value:
-        """A slice along an axis."""
-        if (start, stop, step) == (0, x.shape[axis], 1):
-            return x
-        length = len(range(start, stop, step))
-        shape = tuple(length if d == axis else n for d, n in enumerate(x.shape))
-        return self.step("slice", [x], shape, axis=axis, start=start, stop=stop, step=step)
-
-
-Rule = Callable[[Steps, Mapping[str, Any], Shape], _Value | None]  # None where no rule covers the use
+__all__ = ["COMPOSITES", "FIRST_RESULTS"]
 
 
 # ---- channels and pixels ----------------------------------------------------------------------------------------
 
 
-def _pixel_shuffle(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value | None:
+def _pixel_shuffle(s: Steps, a: Mapping[str, Any], out: Shape) -> Value | None:
     """(C r r, H, W) -> (C, H r, W r)."""
     x, r = a["self"], a["upscale_factor"]
     if len(out) != 4 or out[0] != 1:
@@ -83,7 +29,7 @@ def _pixel_shuffle(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value | None:
     return s.reshape(s.permute(y, 0, 2, 1, 3), out)
 
 
-def _pixel_unshuffle(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value | None:
+def _pixel_unshuffle(s: Steps, a: Mapping[str, Any], out: Shape) -> Value | None:
     """(C, H r, W r) -> (C r r, H, W)."""
     x, r = a["self"], a["downscale_factor"]
     if len(out) != 4 or out[0] != 1:
@@ -94,7 +40,7 @@ def _pixel_unshuffle(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value | Non
     return s.reshape(y, out)
 
 
-def _channel_shuffle(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value | None:
+def _channel_shuffle(s: Steps, a: Mapping[str, Any], out: Shape) -> Value | None:
     """Channels (g, C / g) read as (C / g, g)."""
     x, g = a["self"], a["groups"]
     n, c, *rest = out
@@ -102,7 +48,7 @@ def _channel_shuffle(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value | Non
     return s.reshape(s.permute(y, 0, 2, 1, *range(3, len(y.shape))), out)
 
 
-def _glu(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value:
+def _glu(s: Steps, a: Mapping[str, Any], out: Shape) -> Value:
     """The first half times the sigmoid of the second."""
     x, axis = a["self"], a["dim"] % len(out)
     half = out[axis]
@@ -110,7 +56,7 @@ def _glu(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value:
     return s.step("mul", [first, s.step("sigmoid", [second], out)], out)
 
 
-def _repeat_interleave(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value | None:
+def _repeat_interleave(s: Steps, a: Mapping[str, Any], out: Shape) -> Value | None:
     """Every element of a dimension several times: an axis of its own, expanded."""
     x, axis, times = a["self"], a["dim"], a.get("repeats")
     if axis is None or not isinstance(times, int) or x.shape[axis] == 1:
@@ -122,7 +68,7 @@ def _repeat_interleave(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value | N
     return s.reshape(s.step("expand", [y], wide, size=wide), out)
 
 
-def _same_convolution(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value | None:
+def _same_convolution(s: Steps, a: Mapping[str, Any], out: Shape) -> Value | None:
     """padding="same" with a kernel of even length: one more element behind."""
     x, weight, bias = a["input"], a["weight"], a["bias"]
     if a["padding"] != "same" or not isinstance(weight, Constant) or len(out) != 4:
@@ -144,7 +90,7 @@ def _same_convolution(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value | No
 # ---- elementwise ------------------------------------------------------------------------------------------------
 
 
-def _log_sigmoid(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value:
+def _log_sigmoid(s: Steps, a: Mapping[str, Any], out: Shape) -> Value:
     """min(x, 0) - log(exp(-|x|) + 1)."""
     x = a["self"]
     least = s.step("minimum", [x], out, scalar=0.0)
@@ -156,7 +102,7 @@ def _log_sigmoid(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value:
 # ---- products ---------------------------------------------------------------------------------------------------
 
 
-def _einsum(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value | None:
+def _einsum(s: Steps, a: Mapping[str, Any], out: Shape) -> Value | None:
     """Two operands whose letters are a matrix product: batch, rows, columns and what is summed over."""
     letters, _, result = a["equation"].replace(" ", "").partition("->")
     terms, values = letters.split(","), list(a["tensors"])
@@ -174,7 +120,7 @@ def _einsum(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value | None:
     if not summed or len(left) != len(batch + rows + summed) or len(right) != len(batch + columns + summed):
         return None
 
-    def matrices(value: _Value, term: str, *parts: list[str]) -> _Value:
+    def matrices(value: Value, term: str, *parts: list[str]) -> Value:
         y = s.permute(value, *(term.index(c) for part in parts for c in part))
         return s.reshape(y, tuple(prod(sizes[c] for c in part) for part in parts))
 
@@ -186,39 +132,13 @@ def _einsum(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value | None:
     return s.permute(z, *(whole.index(c) for c in result))
 
 
-# ---- recurrent --------------------------------------------------------------------------------------------------
-
-
-def _lstm(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value | None:
-    """Layer after layer, and in both directions, over time that stands first; only what begins with zeros."""
-    x, directions = a.get("input"), 1 + bool(a.get("bidirectional"))
-    states = a.get("hx") or ()
-    count = 4 if a.get("has_biases") else 2
-    params = a.get("params") or ()
-    if x is None or len(x.shape) != 3 or len(params) != count * directions * a["num_layers"]:
-        return None
-    if any(not isinstance(v, Constant) or v.roots or v.key for v in states):
-        return None
-    y: _Value = s.permute(x, 1, 0, 2) if a["batch_first"] else x
-    width = out[-1] // directions
-    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")[:count]
-    for layer in range(a["num_layers"]):
-        ways = []
-        for way in range(directions):
-            start = count * (layer * directions + way)
-            roles = dict(zip(names, params[start : start + count], strict=True))
-            ways.append(s.step("lstm", [y], (*y.shape[:2], width), roles, reverse=bool(way)))
-        y = ways[0] if directions == 1 else s.step("concat", ways, (*y.shape[:2], 2 * width), axis=2)
-    return s.permute(y, 1, 0, 2) if a["batch_first"] else y
-
-
 # ---- pools of lines ---------------------------------------------------------------------------------------------
 
 
-def _pool1d(kind: str) -> Rule:
+def _pool1d(kind: str) -> CompositeRule:
     """A pool of a map of one row."""
 
-    def rule(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value | None:
+    def rule(s: Steps, a: Mapping[str, Any], out: Shape) -> Value | None:
         if len(out) != 3 or (kind == "avg_pool2d" and not a["padding"][0] and not a["ceil_mode"]):
             return None
         kernel, stride = a["kernel_size"][0], (a["stride"] or a["kernel_size"])[0]
@@ -234,8 +154,8 @@ def _pool1d(kind: str) -> Rule:
     return rule
 
 
-def _adaptive_pool1d(kind: str) -> Rule:
-    def rule(s: Steps, a: Mapping[str, Any], out: Shape) -> _Value | None:
+def _adaptive_pool1d(kind: str) -> CompositeRule:
+    def rule(s: Steps, a: Mapping[str, Any], out: Shape) -> Value | None:
         if len(out) != 3:
             return None
         if out[2] == 1 and kind == "adaptive_avg_pool2d":
@@ -246,12 +166,12 @@ def _adaptive_pool1d(kind: str) -> Rule:
     return rule
 
 
-def _row(s: Steps, x: _Value) -> _Value:
+def _row(s: Steps, x: Value) -> Value:
     """A line [N, C, L] as a map of one row."""
     return s.reshape(x, (*x.shape[:2], 1, x.shape[2]))
 
 
-COMPOSITES: Mapping[str, Rule] = {
+COMPOSITES: Mapping[str, CompositeRule] = {
     "max_pool1d": _pool1d("max_pool2d"),
     "max_pool1d_with_indices": _pool1d("max_pool2d"),
     "avg_pool1d": _pool1d("avg_pool2d"),
@@ -266,7 +186,7 @@ COMPOSITES: Mapping[str, Rule] = {
     "conv2d": _same_convolution,
     "log_sigmoid": _log_sigmoid,
     "einsum": _einsum,
-    "lstm": _lstm,
+    **RECURRENT_COMPOSITES,
 }
 # operators of several results -> the name under which the rules know what makes the first one
 FIRST_RESULTS: Mapping[str, str] = {

@@ -22,9 +22,10 @@ from torch.utils import _pytree as pytree
 from ...errors import TraceError
 from ..op import Op, Param
 from .aten import BROADCASTING, OF_SHAPES, PARAMETERS, PASS_THROUGH, RULES, VIEWS
-from .composites import COMPOSITES, FIRST_RESULTS, Steps
+from .composites import COMPOSITES, FIRST_RESULTS
 from .constituents import constituents
 from .nodes import base_name, changes_nothing, keeps_number_sort, namespace, plain_arguments
+from .steps import Steps
 from .values import Constant, FeatureMap, Pieces, tensors
 
 __all__ = ["Tracer"]
@@ -179,8 +180,8 @@ class Tracer:
         if base == "stack":
             return self._stack(node, arguments, shape, module)
         composed = self._composed(node, base, arguments, shape)
-        if composed is not None:
-            return composed
+        if composed:
+            return composed[0]
         arguments = {name: _number(value) if name in ("self", "other") else value for name, value in arguments.items()}
         kind, attrs, params = _kind(node, base, arguments, shape)
         values = list(tensors(v for name, v in arguments.items() if name not in params))
@@ -191,18 +192,21 @@ class Tracer:
 
     def _composed(
         self, node: fx.Node, base: str, arguments: Mapping[str, Any], shape: tuple[int, ...]
-    ) -> FeatureMap | None:
-        """What an operator of several steps makes; the last of them has the node's name."""
+    ) -> list[FeatureMap]:
+        """What an operator of several steps makes, its first result first; the last step has the node's name."""
         rule = COMPOSITES.get(base)
         if rule is None:
-            return None
+            return []
         steps = Steps(self._emit, self._read, self._params_of, node.name, self._module(node))
         value = rule(steps, arguments, shape)
+        if value is None:
+            return []
+        others = [FeatureMap(self._read(other), other.shape) for other in steps.others]
         if not isinstance(value, FeatureMap) or value.name != self.ops[-1].name or node.name in self._names:
-            return None if value is None else FeatureMap(self._read(value), shape)
+            return [FeatureMap(self._read(value), shape), *others]
         self.ops[-1] = replace(self.ops[-1], name=node.name)
         self._names.add(node.name)
-        return FeatureMap(node.name, shape)
+        return [FeatureMap(node.name, shape), *others]
 
     # ---- pieces -----------------------------------------------------------------------------------------------
 
@@ -219,8 +223,8 @@ class Tracer:
             for i, shape in enumerate(shapes)
         ]
         composed = self._composed(node, base, arguments, shapes[0])
-        if composed is not None:
-            values[0] = composed
+        if composed:
+            values[: len(composed)] = composed
         elif base in FIRST_RESULTS:  # the positions are read by nobody, mostly
             kind, of_first, params = _kind(node, FIRST_RESULTS[base], arguments, shapes[0])
             values[0] = self._emit(node.name, kind, names, shapes[0], of_first, self._params_of(params, module), module)

@@ -8,7 +8,7 @@ The rules are those of the files that `deploy` writes (litert-torch, then ai-edg
   LOGISTIC and MUL, hard-swish stays one operator;
 * `normalisation`: what a batch norm without a layer, a layer norm or a group norm is computed with;
 * `attention`: products of matrices in batches of rank 3, softmax between them;
-* `recurrent`: an LSTM is unrolled, step by step;
+* `recurrent`: LSTM, GRU and plain recurrent layers are unrolled, step by step;
 * `pooling` and `shapes`: tensors of rank four stand channels last; permutes that undo this vanish, reshapes that need
   torch's order are preceded by a TRANSPOSE;
 * between layers lines [N, C, W] are rows, maps [N, 1, W, C], as `deploy.line_forms` has them exported: all that runs
@@ -27,11 +27,12 @@ it, the writer refuses it.
 
 from ...graph import Graph
 from . import attention, elementwise, layers, normalisation, pooling, recurrent, shapes
+from .adaptive_windows import passes
 from .hw_operator import COMPARISONS, HwOp
 from .network import ROW, Lowering
 from .pooling import TRAILING, window_of_largest
 
-__all__ = ["COMPARISONS", "ROW", "TRAILING", "HwOp", "lower", "unsupported", "window_of_largest"]
+__all__ = ["COMPARISONS", "ROW", "TRAILING", "HwOp", "lower", "passes", "unsupported", "window_of_largest"]
 
 _RULES = {
     **layers.RULES,

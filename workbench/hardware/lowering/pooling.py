@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import prod
 
 from ...graph import Op
+from .adaptive_windows import passes
 from .hw_operator import Shape
 from .layers import is_same, pad_map
 from .network import Lowering, Rule, last
@@ -161,14 +162,32 @@ def _avg_pool1d(low: Lowering, op: Op) -> bool:
 
 
 def _adaptive_pool2d(low: Lowering, op: Op) -> bool:
-    """Windows of one size, side by side."""
-    size, out = low.shape_of(op.inputs[0])[2:], op.shape[2:]
-    if any(n % m for n, m in zip(size, out, strict=True)):
+    """Pools of windows of one size each (see `adaptive_windows`)."""
+    if len(op.shape) != 4:
         return False
-    step = (size[0] // out[0], size[1] // out[1])
-    x = low.as_map(op.inputs[0])
     kind = "AVERAGE_POOL_2D" if op.kind == "adaptive_avg_pool2d" else "MAX_POOL_2D"
-    low.finish(op, low.step(op, "", kind, (x,), last(op.shape), stride=step, kernel=step))
+    x, pools = low.as_map(op.inputs[0]), passes(low.shape_of(op.inputs[0])[2:], op.shape[2:])
+    for k, (rows, columns) in enumerate(pools):
+        axis, runs = (1, rows) if len(rows) > 1 else (2, columns)
+        end = "" if k == len(pools) - 1 else "columns"
+        parts = []
+        for i, run in enumerate(runs):
+            row, column = (run, columns[0]) if axis == 1 else (rows[0], run)
+            y, (n, h, w, c) = x, low.ops[x].shape
+            if len(runs) > 1:
+                cut = (n, run.stop - run.start, w, c) if axis == 1 else (n, h, run.stop - run.start, c)
+                y = low.step(op, f"{end}cut{i}", "SLICE", (x,), cut, extra=(axis, run.start, run.stop, 1))
+            parts.append(
+                low.step(
+                    op, f"{end}pool{i}" if len(runs) > 1 else end, kind, (y,), (n, row.count, column.count, c),
+                    stride=(row.stride, column.stride), kernel=(row.kernel, column.kernel),
+                )
+            )  # fmt: skip
+        x = parts[0]
+        if len(parts) > 1:
+            shape = (n, sum(r.count for r in rows), sum(r.count for r in columns), c)
+            x = low.step(op, end, "CONCATENATION", tuple(parts), shape, extra=(axis,))
+    low.finish(op, x)
     return True
 
 

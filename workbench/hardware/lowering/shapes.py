@@ -3,6 +3,7 @@
 from math import prod
 
 from ...graph import Op
+from ...graph.kinds import RECURRENT
 from .network import Lowering, Rule, last
 
 __all__ = ["RULES"]
@@ -33,6 +34,10 @@ def _concat(low: Lowering, op: Op) -> bool:
 
 def _slice(low: Lowering, op: Op) -> None:
     source = op.inputs[0]
+    states = low.ops[low.tensor_of[source]]
+    if low.graph.by_name[source].kind in RECURRENT and states.kind == "CONCATENATION" and op.shape[0] == 1:
+        low.finish(op, states.inputs[op["start"]])  # of one step
+        return
     if _select(low, op):
         return
     if source in low.plain and len(op.shape) == 4:
