@@ -61,7 +61,7 @@ export function head(context) {
     fill(against, ...nodes.map((node) => h("option", { value: node.number }, node.number ? `${node.number} ${node.text}` : node.text)));
     const { name, text, code } = context.get("deployed");
     if (name) against.append(h("option", { value: "deployed", disabled: true, title: code }, name));
-    against.append(h("option", { value: "file" }, "a deployed file \u2026"));
+    against.append(h("option", { value: "file", title: "a deployed .tflite file" }, "a file \u2026"));
     against.value = name ? "deployed" : file.hidden ? String(shown) : "file";
     about.textContent = text ?? "";
     about.hidden = !text;
