@@ -6,7 +6,7 @@ import torch
 import workbench as wb
 from workbench.errors import InputError
 from workbench.session.block_library import library_of
-from workbench.session.recovery import Distilled
+from workbench.session.recovery import EPOCHS, Distilled
 from workbench.surgery import build_state
 from workbench.surgery.library import fill
 from workbench.surgery.local_choices import divided
@@ -123,7 +123,7 @@ def test_weights_that_never_learned_the_task_learn_it_first(learned, tmp_path):
     opened = wb.open(bottlenecks(), input_size=(3, 16, 16), checkpoint=tmp_path / "elsewhere.safetensors")
     tuned = opened.apply(wb.DepthMultiplier(0.75)).finetune("digits", epochs=1, **FAST)
     assert list(tuned.recovery.stage) == ["unedited network learned", "fitted", "distilled", "taught"]
-    assert len(tuned.learned.epochs) == 3
+    assert len(tuned.learned.epochs) == EPOCHS
     plain = opened.finetune("digits", epochs=1, **FAST)
     assert plain.recovery.empty and tuned.recovery.score[0] == pytest.approx(plain.evaluate("digits").value)
 
