@@ -86,7 +86,7 @@ def _share(paid, price, value):
 
 
 def test_a_quarter_of_a_ledger_of_candidates_that_are_far_apart():
-    """The first rows are none that are unlike all others; with figures that tell of the values it pays for less."""
+    """With a figure that tells of the values the engine is ahead of what choices alone say, its own and ridge's."""
     shares = {"ours": [], "figures": [], "ridge": []}
     for seed in range(8):
         table, price, value = _edited_table(seed)
@@ -95,7 +95,7 @@ def test_a_quarter_of_a_ledger_of_candidates_that_are_far_apart():
         shares["figures"].append(_share(explore_table(figures, price, lambda r, v=value: v[r], 12, seed), price, value))
         shares["ridge"].append(_share(_ridge(table, price, value, 12, seed), price, value))
     mean = {name: np.mean(each) for name, each in shares.items()}
-    assert mean["figures"] > mean["ours"] > mean["ridge"], mean
+    assert mean["figures"] > max(0.98, mean["ours"], mean["ridge"]), mean
 
 
 def test_a_missing_choice_is_a_choice_and_many_numbers_are_a_figure():
