@@ -26,8 +26,8 @@ from .drawn import drawn_anew
 
 __all__ = ["TOGETHER", "rank_together", "zero_shot"]
 
-# What it reads forwards, and what it learns from backwards. On 49 edits of MobileNetV2 trained on clothing, on which the
-# two were chosen, AZ-NAS's scores order edits of one network less well: a fused block has more arithmetic and fewer
+# What it reads forwards, and what it learns from backwards. On 49 edits of MobileNetV2 trained on clothing, on which
+# the two were chosen, AZ-NAS's scores order edits of one network less well: a fused block has more arithmetic and fewer
 # blocks have less to rise through, whatever they are worth.
 TOGETHER = ("naswot", "zico")
 LEAST_PICTURES = 4
@@ -74,8 +74,8 @@ def rank_together(scores: pd.DataFrame) -> pd.Series:
 
     NASWOT says how many regions the network tells pictures apart by, ZiCo how steadily its layers learn. The pair was
     chosen on one ledger, 49 edits of MobileNetV2 trained on clothing, and replaced AZ-NAS's aggregate of six scores:
-    Spearman .84 with the accuracy trained where ZiCo alone has .83 and the six had .59. So that figure is no test of it;
-    what other ledgers say is (`make bench-evidence`). Ranks are averaged without AZ-NAS's logarithm, which
+    Spearman .84 with the accuracy trained where ZiCo alone has .83 and the six had .59. So that figure is no test of
+    it; what other ledgers say is (`make bench-evidence`). Ranks are averaged without AZ-NAS's logarithm, which
     lets the worse of two scores decide.
 
     scores: a row a network, columns as `zero_shot` names them. A score that is nan for a network counts as its worst.
