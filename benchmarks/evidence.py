@@ -6,10 +6,12 @@
 search      a quarter of a ledger's candidates is paid for; the share of the hypervolume of all of them (trained
             accuracy on val x estimated latency on each target; reference: the slowest, and the least accurate). A table
             of candidates has a column a block: what is done to it; and one for what is done to the network. `features`
-            adds what is known of every candidate before it is trained: its parameters and how far its answers are from
-            the unedited network's once it is fitted. The order in which a search asks is drawn anew with each seed.
+            adds what is known of every candidate before it is trained: parameters, multiply-accumulates, its loss once it
+            is fitted, the zero-shot aggregate. The order in which a search asks is drawn anew with each seed;
+            the figures are means over seeds, +- 95 %, on one ledger: they say nothing of the draw of its candidates.
 zero-shot   Spearman's correlation of scores of the untrained candidates with their accuracy trained (test), over all
-            and in the better half by accuracy; `together` is the aggregate, whose make-up knows no ledger
+            and in the better half by accuracy; `together` is the aggregate, whose make-up was chosen on the
+            ledger of clothing
 """
 
 import argparse
@@ -47,10 +49,11 @@ def choices(ledger: pd.DataFrame) -> pd.DataFrame:
 def searched(ledger: pd.DataFrame, seeds: int) -> Iterator[str]:
     """A line a search and target."""
     table, accuracy = choices(ledger), ledger.val_accuracy.to_numpy()
-    known = ledger[["params", "fitted_loss", "fitted_distance"]].apply(np.log)
-    features = pd.concat([table, known], axis=1)
+    known = ledger[["params", "macs", "fitted_loss"]].apply(np.log)
+    scores = pd.DataFrame([json.loads(text) for text in ledger.zero_shot])
+    features = pd.concat([table, known, rank_together(scores)], axis=1)
     count = round(SHARE * len(ledger))
-    yield f"{'':<28}" + "".join(f"{name:>12}" for name in ("ours", "features", *PEERS[1:]))
+    yield f"{'':<28}" + "".join(f"{name:>16}" for name in ("ours", "features", *PEERS[1:]))
     for column in (name for name in ledger if name.startswith("latency_ms/")):
         price = ledger[column].to_numpy()
         best = hypervolume(price, accuracy, price.max(), accuracy.min())
@@ -62,8 +65,9 @@ def searched(ledger: pd.DataFrame, seeds: int) -> Iterator[str]:
             for seed in range(seeds):
                 rows = search(candidates, price, lambda row: float(accuracy[row]), count, seed)
                 each.append(hypervolume(price[rows], accuracy[rows], price.max(), accuracy.min()) / best)
-            shares.append(np.mean(each))
-        yield f"{column.removeprefix('latency_ms/'):<28}" + "".join(f"{share:>12.4f}" for share in shares)
+            error = np.std(each, ddof=1) / np.sqrt(seeds) if seeds > 1 else np.nan
+            shares.append(f"{np.mean(each):.3f} ± {1.96 * error:.3f}")
+        yield f"{column.removeprefix('latency_ms/'):<28}" + "".join(f"{share:>16}" for share in shares)
 
 
 def zero_shot(ledger: pd.DataFrame) -> Iterator[str]:

@@ -100,6 +100,12 @@ def test_wider_is_more_together():
         wb.search.rank_together(table.drop(columns="naswot"))
 
 
+def test_together_is_the_mean_rank_of_what_is_read_and_what_is_learned():
+    table = pd.DataFrame({"naswot": [1.0, 2, 3, 4], "zico": [10.0, 30, 20, math.nan], "macs": [9.0, 9, 9, 1]})
+    together = wb.search.rank_together(table)
+    assert together.tolist() == [(1 + 2) / 8, (2 + 4) / 8, (3 + 3) / 8, (4 + 1) / 8]
+
+
 def test_bad_pictures():
     with pytest.raises(InputError, match="N of 4 at least"):
         wb.search.zero_shot(Plain(), PICTURES[:2])

@@ -67,6 +67,44 @@ def test_the_front_of_all_trained_networks():
     assert share > 0.975
 
 
+def _edited_table(seed, rows=48):
+    """Few of very many candidates: 17 slots, most of them as they are in some, nearly none in others; edits lose."""
+    rng = np.random.default_rng(seed)
+    share = rng.random((rows, 1)) * (rng.random((rows, 1)) < 0.7)
+    choices = np.where(rng.random((rows, 17)) < share, rng.integers(1, 8, (rows, 17)), 0)
+    choices[np.arange(rows), rng.integers(0, 17, rows)] = rng.integers(1, 8, rows)
+    loss, change = rng.gamma(1, 0.006, (17, 8)), rng.normal(-0.01, 0.06, (17, 8))
+    loss[:, 0] = change[:, 0] = 0
+    table = pd.DataFrame(choices.astype(str), columns=[f"block {s}" for s in range(17)])
+    price = np.exp(change[np.arange(17), choices].sum(1))
+    return table, price, 0.9 - loss[np.arange(17), choices].sum(1) + rng.normal(0, 0.004, rows)
+
+
+def _share(paid, price, value):
+    best = hypervolume(price, value, price.max(), value.min())
+    return hypervolume(price[paid], value[paid], price.max(), value.min()) / best
+
+
+def test_a_quarter_of_a_ledger_of_candidates_that_are_far_apart():
+    """With a figure that tells of the values the engine is ahead of what choices alone say, its own and ridge's."""
+    shares = {"ours": [], "figures": [], "ridge": []}
+    for seed in range(8):
+        table, price, value = _edited_table(seed)
+        figures = table.assign(loss=value + np.random.default_rng(seed).normal(0, value.std() / 3, len(value)))
+        shares["ours"].append(_share(explore_table(table, price, lambda r, v=value: v[r], 12, seed), price, value))
+        shares["figures"].append(_share(explore_table(figures, price, lambda r, v=value: v[r], 12, seed), price, value))
+        shares["ridge"].append(_share(_ridge(table, price, value, 12, seed), price, value))
+    mean = {name: np.mean(each) for name, each in shares.items()}
+    assert mean["figures"] > max(0.98, mean["ours"], mean["ridge"]), mean
+
+
+def test_a_missing_choice_is_a_choice_and_many_numbers_are_a_figure():
+    table = pd.DataFrame({"a": ["x", None, "x", None] * 4, "b": np.arange(16.0), "c": [8, 16, 24, 24] * 4})
+    pool = Pool.of(table, np.arange(1.0, 17))
+    assert pool.slots == 2 and pool.codes.shape == (16, 4) and pool.figures.shape == (16, 1)
+    assert np.ptp(pool.codes[:, 0]) > 0 and np.all(np.diff(pool.figures[:, 0]) > 0)
+
+
 def test_every_row_once_and_the_same_again():
     table, price, value = _drawn_table(0)
     table, price = table[:60], price[:60]

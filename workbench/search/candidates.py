@@ -150,7 +150,8 @@ class Candidates:
         widths = self.space.widths
         factor = float(np.prod([1 + self.prices.changes[0, s, k] / base for s, k in fixed.items()]))
         changes = [
-            np.zeros(width) if s in fixed else self.prices.changes[0, s, :width] / base for s, width in enumerate(widths)
+            np.zeros(width) if s in fixed else self.prices.changes[0, s, :width] / base
+            for s, width in enumerate(widths)
         ]
         forbidden = [[s in fixed and k != fixed[s] for k in range(width)] for s, width in enumerate(widths)]
         cheapest = factor * (1 + sum(float(row.min()) for row in changes))

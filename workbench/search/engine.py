@@ -11,13 +11,13 @@ import pandas as pd
 
 from ..errors import InputError
 from .fronts import expected_improvement, front
-from .surrogate import Pool, Surrogate, fit, predict
+from .surrogate import PRIOR, Pool, Surrogate, covariance, fit, predict
 
 __all__ = ["explore_table", "first_rows", "next_row"]
 
 REFIT = 5  # evaluations between two fits of the surrogate; in between it only learns the new values
-DESIGN_POOL = 3_000  # candidates that the first ones are chosen from: more change nothing but the time
-SPREAD = 2.0  # weight of a price's distance from the one a first candidate should have, against the information it adds
+DESIGN_POOL = 1_000  # candidates that the first ones are chosen from: more change nothing but the time
+SPREAD = 2.0  # weight of a price's distance from the one a first candidate should have, against what its value tells
 
 
 def explore_table(
@@ -28,7 +28,8 @@ def explore_table(
     The first few spread over choices and prices. Each further one is the row that is expected to add most to the
     hypervolume of the front of price and value, by a Gaussian process that learns from the values so far.
 
-    candidates: a row a candidate, a column a slot; columns of numbers are scales, others names. price: [rows], less is
+    candidates: a row a candidate, a column a slot; columns of numbers are scales, others names; a column of many
+    different numbers is a figure that may tell of the value, such as a score without training. price: [rows], less is
     better, known for all. judge: value of a row by its number, more is better; called once a row. evaluations: how many
     rows to pay for, all of them where there are fewer. seed: of the first rows' draw.
 
@@ -60,27 +61,33 @@ def explore_table(
 
 
 def first_rows(pool: Pool, price: np.ndarray, evaluations: int, seed: int) -> list[int]:
-    """The rows that begin a search of so many evaluations: the cheapest, then spread over choices and prices.
+    """The rows that begin a search of so many evaluations: the cheapest, then those whose values tell most of all rows.
 
-    Each adds most to the determinant of the choices' information matrix (D-optimal design, Fedorov 1972), near a price
-    drawn so that the ranks of the prices are even.
+    Each lowers the variance of all rows most, by the surrogate's prior (Sacks et al. 1989, "Design and analysis of
+    computer experiments": integrated mean square error), near a price drawn so that the ranks of the prices are even.
+    Rows unlike all others are not among them, whose choices tell of few.
     """
     rng = np.random.default_rng(seed)
     total, columns = pool.codes.shape
     count = min(max(4, min(evaluations // 3, columns - pool.slots + 2)), evaluations, total)
-    rows = [int(np.argmin(price))]
+    cheapest = int(np.argmin(price))
     drawn = rng.choice(total, min(total, DESIGN_POOL), replace=False)
+    drawn = np.append(cheapest, drawn[drawn != cheapest])
     rank = np.argsort(np.argsort(price[drawn], kind="stable"), kind="stable") / max(1, len(drawn) - 1)
-    information = np.eye(columns) / 10 + np.outer(pool.codes[rows[0]], pool.codes[rows[0]])
+    left = covariance(pool, drawn, drawn, PRIOR[:, 0])  # of the values of the rows drawn, given those of `places`
+    noise = 4 * np.exp(PRIOR[4, 0])
+    places = [0]
+    left -= np.outer(left[0], left[0]) / (left[0, 0] + noise)
     for quantile in rng.permutation((np.arange(count - 1) + 0.5) / max(1, count - 1)):
-        codes = pool.codes[drawn]
-        gain = np.log1p(np.einsum("ij,ij->i", codes @ np.linalg.inv(information), codes))
-        score = np.where(np.isin(drawn, rows), -np.inf, gain - SPREAD * np.abs(rank - quantile))
+        gain = np.log((left**2).sum(0) / (np.diag(left) + noise) + 1e-12)
+        score = gain - SPREAD * np.abs(rank - quantile)
+        score[places] = -np.inf
         if np.isneginf(score.max()):
             break
-        rows.append(int(drawn[np.argmax(score)]))
-        information += np.outer(pool.codes[rows[-1]], pool.codes[rows[-1]])
-    return rows
+        place = int(np.argmax(score))
+        places.append(place)
+        left -= np.outer(left[place], left[place]) / (left[place, place] + noise)
+    return drawn[places].tolist()
 
 
 def next_row(pool: Pool, price: np.ndarray, rows: np.ndarray, values: np.ndarray, surrogate: Surrogate) -> int:

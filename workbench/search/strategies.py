@@ -31,7 +31,6 @@ __all__ = ["CHILDREN", "Proposal", "Strategy", "View", "strategy_of", "together"
 CHILDREN = 8  # of the hybrid's front, after every REFIT trained ones
 _BRED = 200  # attempts at a child that is not in the ledger yet
 _AGREEMENT = 0.3  # Spearman between a score and the accuracies, from which on it is a feature
-_BINS = 8  # quantiles of a score that the engine tells apart
 
 
 class Proposal(NamedTuple):
@@ -277,7 +276,7 @@ def _table(view: View, rows: Sequence[Row]) -> pd.DataFrame:
     for name, values in _features(rows).items():
         own = pd.Series(values[trained])
         if len(trained) >= 2 * REFIT and own.nunique() > 1 and own.corr(accuracy, "spearman") > _AGREEMENT:
-            table[name] = np.ceil(pd.Series(values).rank(pct=True).to_numpy() * _BINS)
+            table[name] = values
     return pd.DataFrame(table)
 
 

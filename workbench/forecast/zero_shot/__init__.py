@@ -15,7 +15,6 @@ same whether it was trained or not. Scores of two networks can be compared, not 
     params, macs   what to hold every score against; `macs` is AZ-NAS's fourth, complexity
 """
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -27,8 +26,10 @@ from .drawn import drawn_anew
 
 __all__ = ["TOGETHER", "rank_together", "zero_shot"]
 
-# One of each idea, chosen before any truth was looked at: regions, gradients between batches, and AZ-NAS's four.
-TOGETHER = ("naswot", "zico", "expressivity", "progressivity", "trainability", "macs")
+# What it reads forwards, and what it learns from backwards. On 49 edits of MobileNetV2 trained on clothing, on which
+# the two were chosen, AZ-NAS's scores order edits of one network less well: a fused block has more arithmetic and fewer
+# blocks have less to rise through, whatever they are worth.
+TOGETHER = ("naswot", "zico")
 LEAST_PICTURES = 4
 
 
@@ -69,10 +70,15 @@ def zero_shot(module: nn.Module, images: Tensor) -> dict[str, float]:
 
 
 def rank_together(scores: pd.DataFrame) -> pd.Series:
-    """One number a network from the ranks of its scores among all: the sum of log(rank / count) (AZ-NAS, eq. 9).
+    """One number a network from its scores `TOGETHER`: the mean of its ranks among all, as shares (Borda count).
 
-    scores: a row a network, columns as `zero_shot` names them. A network that is last in one score is far behind, as
-    the logarithm has it; a score that is nan for a network counts as its worst.
+    NASWOT says how many regions the network tells pictures apart by, ZiCo how steadily its layers learn. The pair was
+    chosen on one ledger, 49 edits of MobileNetV2 trained on clothing, and replaced AZ-NAS's aggregate of six scores:
+    Spearman .84 with the accuracy trained where ZiCo alone has .83 and the six had .59. So that figure is no test of
+    it; what other ledgers say is (`make bench-evidence`). Ranks are averaged without AZ-NAS's logarithm, which
+    lets the worse of two scores decide.
+
+    scores: a row a network, columns as `zero_shot` names them. A score that is nan for a network counts as its worst.
 
     >>> table = pd.DataFrame({name: [1.0, 3.0, 2.0] for name in TOGETHER}, index=list("abc"))
     >>> rank_together(table).sort_values().index.tolist()
@@ -82,4 +88,4 @@ def rank_together(scores: pd.DataFrame) -> pd.Series:
     if missing:
         raise InputError(f"scores without {', '.join(missing)}: give rows of zero_shot()")
     ranks = scores[list(TOGETHER)].rank(na_option="top") / len(scores)
-    return pd.Series(np.log(ranks).sum(axis=1), index=scores.index, name="together")
+    return ranks.mean(axis=1).rename("together")
