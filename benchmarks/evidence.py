@@ -6,8 +6,8 @@
 search      a quarter of a ledger's candidates is paid for; the share of the hypervolume of all of them (trained
             accuracy on val x estimated latency on each target; reference: the slowest, and the least accurate). A table
             of candidates has a column a block: what is done to it; and one for what is done to the network. `features`
-            adds what is known of every candidate before it is trained: parameters, multiply-accumulates, its loss once it
-            is fitted, the zero-shot aggregate. The order in which a search asks is drawn anew with each seed;
+            adds what is known of every candidate before it is trained: parameters, multiply-accumulates, its loss once
+            it is fitted, the zero-shot aggregate. The order in which a search asks is drawn anew with each seed;
             the figures are means over seeds, +- 95 %, on one ledger: they say nothing of the draw of its candidates.
 zero-shot   Spearman's correlation of scores of the untrained candidates with their accuracy trained (test), over all
             and in the better half by accuracy; `together` is the aggregate, whose make-up was chosen on the
