@@ -25,9 +25,9 @@ it, the writer refuses it.
 
 from ...graph import Graph
 from . import attention, elementwise, layers, normalisation, pooling, recurrent, shapes
+from .adaptive_windows import passes
 from .hw_operator import COMPARISONS, HwOp
 from .network import Lowering
-from .adaptive_windows import passes
 from .pooling import TRAILING, window_of_largest
 
 __all__ = ["COMPARISONS", "TRAILING", "HwOp", "lower", "passes", "unsupported", "window_of_largest"]

@@ -5,7 +5,7 @@ from math import prod
 
 from ...graph import Op
 from .adaptive_windows import passes
-from .hw_operator import Shape
+from .hw_operator import HwOp, Shape
 from .layers import is_same, pad_map
 from .network import Lowering, Rule, last
 
@@ -189,7 +189,31 @@ def _adaptive_pool2d(low: Lowering, op: Op) -> bool:
     return True
 
 
+def _bicubic(low: Lowering, op: Op) -> None:
+    """Columns, then rows, each by a fully connected layer over the last dimension."""
+    source = op.inputs[0]
+    _, c, h, w = low.shape_of(source)
+    x = low.transpose(
+        low.tensor_of[source], (0, 2, 1, 3) if source in low.plain else (0, 1, 3, 2), f"{op.name}.columns", op.name
+    )
+    for label, axis, before, other in (("wide", 3, w, h), ("high", 2, h, op.shape[3])):
+        after = op.shape[axis]
+        if after != before:
+            x = low.emit(
+                HwOp(
+                    f"{op.name}.{label}", "FULLY_CONNECTED", (x,), (op.shape[0], other, c, after), (op.name,),
+                    weight=(after, before), folds=(op.name,), extra=(axis,),
+                )
+            )  # fmt: skip
+        if axis == 3:
+            x = low.transpose(x, (0, 3, 2, 1), f"{op.name}.rows", op.name)
+    low.finish(op, low.transpose(x, (0, 3, 1, 2), op.name, op.name))
+
+
 def _resize(low: Lowering, op: Op) -> bool:
+    if op["mode"] == "bicubic" and len(op.shape) == 4:
+        _bicubic(low, op)
+        return True
     kinds = {"bilinear": "RESIZE_BILINEAR", "nearest": "RESIZE_NEAREST_NEIGHBOR"}
     if op["mode"] not in kinds:
         return False
