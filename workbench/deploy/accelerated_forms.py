@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..hardware.lowering import TRAILING, passes, window_of_largest
+from ..hardware.resize_matrix import bicubic_matrix
 
 __all__ = ["FORMS", "Form", "Order", "elementwise", "joined"]
 
@@ -126,17 +127,16 @@ def _resized(
     order: Order, x: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
     align_corners: bool | None = None, recompute_scale_factor: bool | None = None, antialias: bool = False,
 ) -> Form | None:  # fmt: skip
-    """Bicubic: columns, then rows, each by a matrix, which is what the identity is resized to."""
+    """Bicubic: columns, then rows, each by a matrix."""
     if mode != "bicubic" or antialias or recompute_scale_factor:
         return None
 
     def resized(y: Tensor, axis: int) -> Tensor:
         """The last dimension of `y` as the one of the map at `axis`, 0 for rows and 1 for columns."""
-        pair = [v[axis] if isinstance(v, (list, tuple)) else v for v in (size, scale_factor)]
-        identity = torch.eye(y.shape[-1], dtype=y.dtype)[None, :, :, None].expand(-1, -1, -1, 2)
-        new_size, factor = ((pair[0], 2), None) if pair[1] is None else (None, (pair[1], 1.0))
-        matrix = F.interpolate(identity, new_size, factor, mode, align_corners)[0, :, :, 0].T
-        return y if len(matrix) == y.shape[-1] else F.linear(y, matrix.contiguous())
+        new_size, factor = (v[axis] if isinstance(v, (list, tuple)) else v for v in (size, scale_factor))
+        before, after = y.shape[-1], new_size or int(y.shape[-1] * factor)
+        matrix = bicubic_matrix(before, after, bool(align_corners), factor)
+        return y if after == before else F.linear(y, torch.tensor(matrix.tolist(), dtype=y.dtype))
 
     y = resized(x.permute(0, 2, 1, 3), 1).permute(0, 3, 2, 1)
     return Form(resized(y, 0).permute(0, 2, 3, 1), Order.PERMUTED)

@@ -15,14 +15,16 @@ __all__ = ["bicubic_matrix"]
 _A = -0.75
 
 
-def bicubic_matrix(before: int, after: int, align_corners: bool = False) -> np.ndarray:
-    """[M, N], float64.
+def bicubic_matrix(
+    before: int, after: int, align_corners: bool = False, factor: float | None = None
+) -> np.ndarray:
+    """[M, N], float64. factor: of enlargement where it is not M / N.
 
     >>> bicubic_matrix(4, 4).tolist() == np.eye(4).tolist()
     True
     """
     outputs = np.arange(after)
-    ratio, shift = ((before - 1) / max(after - 1, 1), 0.0) if align_corners else (before / after, 0.5)
+    ratio, shift = ((before - 1) / max(after - 1, 1), 0.0) if align_corners else (1 / (factor or after / before), 0.5)
     places = (outputs + shift) * ratio - shift
     first = np.floor(places).astype(int)
     matrix = np.zeros((after, before))
