@@ -108,7 +108,7 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "glu": lambda: Middle(lambda s, x: F.glu(x, 1), 8),
     "lstm": lambda: Read(nn.LSTM(128, 16, batch_first=True), 16),
     "lstm both ways": lambda: Read(nn.LSTM(128, 16, batch_first=True, bidirectional=True), 32),
-    "gru both ways": lambda: Read(nn.GRU(128, 16, batch_first=True, bidirectional=True), 32, 3),
+    "gru both ways": lambda: Read(nn.GRU(128, 16, batch_first=True, bidirectional=True), 32, 4),
     "last state of a gru": lambda: Read(nn.GRU(128, 16, batch_first=True), 16, 4, True),
     "rnn": lambda: Read(nn.RNN(128, 16, batch_first=True), 16, 4),
     "log softmax": lambda: Middle(lambda s, x: F.log_softmax(x, 3), 16),

@@ -17,13 +17,13 @@ _LONGEST_STRIDE = 3
 
 
 class Run(NamedTuple):
-    """start, stop: the elements it reads. kernel, stride: of its windows. count: of windows."""
+    """start, stop: the elements it reads. kernel, stride: of its windows, as many as `windows`."""
 
     start: int
     stop: int
     kernel: int
     stride: int
-    count: int
+    windows: int
 
 
 def passes(size: Sequence[int], windows: Sequence[int]) -> tuple[tuple[tuple[Run, ...], tuple[Run, ...]], ...]:
@@ -56,9 +56,9 @@ def _runs(length: int, count: int) -> tuple[Run, ...]:
         start, stop = i * length // count, -(-(i + 1) * length // count)
         if runs:
             last = runs[-1]
-            step = start - (last.start + (last.count - 1) * last.stride)
-            if stop - start == last.kernel and 0 < step <= _LONGEST_STRIDE and (last.count == 1 or step == last.stride):
-                runs[-1] = Run(last.start, stop, last.kernel, step, last.count + 1)
+            step = start - (last.start + (last.windows - 1) * last.stride)
+            if stop - start == last.kernel and 0 < step <= _LONGEST_STRIDE and (last.windows == 1 or step == last.stride):
+                runs[-1] = Run(last.start, stop, last.kernel, step, last.windows + 1)
                 continue
         runs.append(Run(start, stop, stop - start, 1, 1))
     return tuple(runs)

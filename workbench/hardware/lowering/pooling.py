@@ -177,13 +177,13 @@ def _adaptive_pool2d(low: Lowering, op: Op) -> bool:
                 y = low.step(op, f"{end}cut{i}", "SLICE", (x,), cut, extra=(axis, run.start, run.stop, 1))
             parts.append(
                 low.step(
-                    op, f"{end}pool{i}" if len(runs) > 1 else end, kind, (y,), (n, row.count, column.count, c),
+                    op, f"{end}pool{i}" if len(runs) > 1 else end, kind, (y,), (n, row.windows, column.windows, c),
                     stride=(row.stride, column.stride), kernel=(row.kernel, column.kernel),
                 )
             )  # fmt: skip
         x = parts[0]
         if len(parts) > 1:
-            shape = (n, sum(r.count for r in rows), sum(r.count for r in columns), c)
+            shape = (n, sum(run.windows for run in rows), sum(run.windows for run in columns), c)
             x = low.step(op, end, "CONCATENATION", tuple(parts), shape, extra=(axis,))
     low.finish(op, x)
     return True
