@@ -57,7 +57,8 @@ def _runs(length: int, count: int) -> tuple[Run, ...]:
         if runs:
             last = runs[-1]
             step = start - (last.start + (last.windows - 1) * last.stride)
-            if stop - start == last.kernel and 0 < step <= _LONGEST_STRIDE and (last.windows == 1 or step == last.stride):
+            goes_on = last.windows == 1 or step == last.stride
+            if goes_on and stop - start == last.kernel and 0 < step <= _LONGEST_STRIDE:
                 runs[-1] = Run(last.start, stop, last.kernel, step, last.windows + 1)
                 continue
         runs.append(Run(start, stop, stop - start, 1, 1))
