@@ -124,7 +124,7 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "glu": lambda: Middle(lambda s, x: F.glu(x, 1), 8),
     "lstm": lambda: Read(nn.LSTM(128, 16, batch_first=True), 16),
     "lstm both ways": lambda: Read(nn.LSTM(128, 16, batch_first=True, bidirectional=True), 32),
-    "gru both ways": lambda: Read(nn.GRU(128, 16, batch_first=True, bidirectional=True), 32, 3),
+    "gru both ways": lambda: Read(nn.GRU(128, 16, batch_first=True, bidirectional=True), 32, 4),
     "last state of a gru": lambda: Read(nn.GRU(128, 16, batch_first=True), 16, 4, True),
     "rnn": lambda: Read(nn.RNN(128, 16, batch_first=True), 16, 4),
     "log softmax": lambda: Middle(lambda s, x: F.log_softmax(x, 3), 16),
@@ -145,6 +145,9 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "windows": lambda: Middle(windows, 16, nn.Linear(16, 48)),
     "lines": lambda: Middle(gates, 16, nn.Conv1d(16, 16, 5, padding=2), nn.BatchNorm1d(16), nn.Conv1d(16, 32, 3)),
     "smallest of channels": lambda: Middle(lambda s, x: x * x.amin(1, keepdim=True), 16),
+    "averages of windows of two sizes": lambda: Middle(lambda s, x: F.adaptive_avg_pool2d(x, (7, 5)), 16),
+    "bicubic": lambda: Middle(lambda s, x: F.interpolate(x, scale_factor=2, mode="bicubic"), 16),
+    "windows as columns": lambda: Middle(lambda s, x: F.unfold(x, 3, padding=1).reshape(1, 144, 16, 16), 144),
     "largest of windows": lambda: Middle(lambda s, x: F.adaptive_max_pool2d(x, 8), 16),
 }
 # views, which cost nothing, and requantisations, which depend on the calibration

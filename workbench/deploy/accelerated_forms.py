@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..hardware.lowering import TRAILING, passes, window_of_largest
+from ..hardware.resize_matrix import bicubic_matrix
 
 __all__ = ["FORMS", "SELECTS", "Form", "Order", "elementwise", "joined"]
 
@@ -122,6 +123,51 @@ def _largest_and_where(order: Order, x: Tensor, dim: Any, keepdim: bool = False)
     return None if form is None else Form(torch.return_types.max((form.result, torch.max(x, dim, keepdim)[1])))
 
 
+def _resized(
+    order: Order, x: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
+    align_corners: bool | None = None, recompute_scale_factor: bool | None = None, antialias: bool = False,
+) -> Form | None:  # fmt: skip
+    """Bicubic: columns, then rows, each by a matrix."""
+    if mode != "bicubic" or antialias or recompute_scale_factor:
+        return None
+
+    def resized(y: Tensor, axis: int) -> Tensor:
+        """The last dimension of `y` as the one of the map at `axis`, 0 for rows and 1 for columns."""
+        new_size, factor = (v[axis] if isinstance(v, (list, tuple)) else v for v in (size, scale_factor))
+        before, after = y.shape[-1], new_size or int(y.shape[-1] * factor)
+        matrix = bicubic_matrix(before, after, bool(align_corners), factor)
+        return y if after == before else F.linear(y, torch.tensor(matrix.tolist(), dtype=y.dtype))
+
+    y = resized(x.permute(0, 2, 1, 3), 1).permute(0, 3, 2, 1)
+    return Form(resized(y, 0).permute(0, 2, 3, 1), Order.PERMUTED)
+
+
+def _windows(
+    order: Order, x: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> Form | None:
+    """Windows of a map as columns (im2col): a slice for every element of the kernel, put side by side."""
+    kernel, spread, pads, steps = (
+        (v, v) if isinstance(v, int) else v for v in (kernel_size, dilation, padding, stride)
+    )
+    n, c, height, width = x.shape
+    if n != 1:
+        return None
+    y = x.permute(*_LAST)
+    if any(pads):
+        y = F.pad(y, (0, 0, pads[1], pads[1], pads[0], pads[0]))
+    rows, columns = (
+        (size + 2 * p - d * (k - 1) - 1) // s + 1
+        for size, k, d, p, s in zip((height, width), kernel, spread, pads, steps, strict=True)
+    )
+    parts = []
+    for i in range(0, kernel[0] * spread[0], spread[0]):
+        z = y[:, i : i + (rows - 1) * steps[0] + 1 : steps[0]]
+        for j in range(0, kernel[1] * spread[1], spread[1]):
+            part = z[:, :, j : j + (columns - 1) * steps[1] + 1 : steps[1]]
+            parts.append(part.reshape(rows * columns, 1, c))
+    return Form(torch.cat(parts, 1).permute(2, 1, 0).reshape(1, -1, rows * columns))
+
+
 def _pad(
     order: Order, x: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None
 ) -> Form | None:
@@ -177,6 +223,8 @@ FORMS: Mapping[Any, Callable[..., Form | None]] = MappingProxyType(
         **dict.fromkeys((torch.max, Tensor.max), _largest_and_where),
         F.adaptive_avg_pool2d: _average_pool,
         F.adaptive_max_pool2d: _largest_of_windows,
+        F.interpolate: _resized,
         F.pad: _pad,
+        F.unfold: _windows,
     }
 )

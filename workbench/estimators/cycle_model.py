@@ -12,6 +12,7 @@ from math import log
 
 from ..graph import Graph
 from ..hardware import EthosU
+from ..hardware.folded_constants import resize_weight
 from ..hardware.lowering import HwOp, lower, unsupported
 from ..hardware.tensor_scales import requantised
 from .npu.machine import Machine, machine_of
@@ -20,7 +21,7 @@ from .npu.operators.cpu_fallback import cpu_operators
 from .npu.operators.decompose import COMPOSITE
 from .npu.operators.sequence import pass_sequence
 from .npu.passes import Pass
-from .npu.weight_histogram import WeightHistogram
+from .npu.weight_histogram import WeightHistogram, weight_histogram
 from .weight_distributions import NORMAL, WeightValues
 
 __all__ = ["Modelled", "modelled", "operator_ms"]
@@ -108,7 +109,9 @@ def _distributions(graph: Graph, run: Sequence[HwOp], values: WeightValues) -> d
     """Lowered operator -> distribution of its weight, those without a known one left out."""
     distributions = {}
     for op in run:
-        if op.weight is not None and op.folds:
+        if op.weight is not None and op.folds and graph.by_name[op.folds[0]].kind == "resize":
+            distributions[op.name] = weight_histogram(resize_weight(graph, op))
+        elif op.weight is not None and op.folds:
             values_of_op = values.of(graph.by_name[op.folds[0]], graph.by_name[op.before] if op.before else None)
             if values_of_op is not None:
                 distributions[op.name] = values_of_op

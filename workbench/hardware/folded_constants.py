@@ -16,9 +16,17 @@ import numpy as np
 from ..graph import Graph, Op
 from ..graph.kinds import RECURRENT
 from .lowering import HwOp
+from .resize_matrix import bicubic_matrix
 from .weight_values import Weights, parameter_values
 
-__all__ = ["FoldedConstants"]
+__all__ = ["FoldedConstants", "resize_weight"]
+
+
+def resize_weight(graph: Graph, op: HwOp) -> np.ndarray:
+    """The matrix of a bicubic resize along the axis in `op.extra`."""
+    resize, (axis,) = graph.by_name[op.folds[0]], op.extra
+    before = graph.by_name[resize.inputs[0]].shape[axis]
+    return bicubic_matrix(before, resize.shape[axis], bool(resize.get("align_corners")))
 
 
 class FoldedConstants:
@@ -34,6 +42,9 @@ class FoldedConstants:
     def layer(self, op: HwOp) -> tuple[np.ndarray, np.ndarray]:
         """Folded weight (torch's axes) and bias [output channels] of a convolution or fully connected layer."""
         base, *folds = (self.graph.by_name[name] for name in op.folds)
+        if base.kind == "resize":
+            weight = resize_weight(self.graph, op)
+            return weight, np.zeros(len(weight))
         roles = ("weight", "bias")
         if base.kind in RECURRENT:
             roles = ("weight_hh", "bias_hh") if op.extra == (1,) else ("weight_ih", "bias_ih")

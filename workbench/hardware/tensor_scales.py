@@ -35,6 +35,7 @@ class Scale:
 
 
 _FIXED = {"LOGISTIC": Scale(1 / 256, -128), "SOFTMAX": Scale(1 / 256, -128), "TANH": Scale(1 / 128, 0)}
+_AVERAGED = 0.9  # averages cover less than the range of what they are of, whose scale they keep
 _CANNOT_RESCALE = _SHARED_SCALE | _FIXED.keys() | {"CONCATENATION", "INPUT"}
 
 
@@ -65,6 +66,8 @@ def assign_scales(ops: tuple[HwOp, ...], ranges: Ranges | None = None) -> tuple[
         elif op.kind == "CONCATENATION":
             covered = [_range_of(scales[name]) for name in op.inputs]
             scales[op.name] = scale_of(min(low for low, _ in covered), max(high for _, high in covered))
+            if {producers[name].kind for name in op.inputs} == {"AVERAGE_POOL_2D"} and len(set(covered)) == 1:
+                scales[op.name] = scale_of(*(_AVERAGED * edge for edge in covered[0]))
         else:
             scales[op.name] = scale_of(*_plausible_range(op))
         if op.kind == "CONCATENATION":

@@ -5,7 +5,7 @@ from math import prod
 
 from ...graph import Op
 from .adaptive_windows import passes
-from .hw_operator import Shape
+from .hw_operator import HwOp, Shape
 from .layers import is_same, pad_map
 from .network import Lowering, Rule, last
 
@@ -179,19 +179,43 @@ def _adaptive_pool2d(low: Lowering, op: Op) -> bool:
                 y = low.step(op, f"{end}cut{i}", "SLICE", (x,), cut, extra=(axis, run.start, run.stop, 1))
             parts.append(
                 low.step(
-                    op, f"{end}pool{i}" if len(runs) > 1 else end, kind, (y,), (n, row.count, column.count, c),
+                    op, f"{end}pool{i}" if len(runs) > 1 else end, kind, (y,), (n, row.windows, column.windows, c),
                     stride=(row.stride, column.stride), kernel=(row.kernel, column.kernel),
                 )
             )  # fmt: skip
         x = parts[0]
         if len(parts) > 1:
-            shape = (n, sum(r.count for r in rows), sum(r.count for r in columns), c)
+            shape = (n, sum(run.windows for run in rows), sum(run.windows for run in columns), c)
             x = low.step(op, end, "CONCATENATION", tuple(parts), shape, extra=(axis,))
     low.finish(op, x)
     return True
 
 
+def _bicubic(low: Lowering, op: Op) -> None:
+    """Columns, then rows, each by a fully connected layer over the last dimension."""
+    source = op.inputs[0]
+    _, c, h, w = low.shape_of(source)
+    x = low.transpose(
+        low.tensor_of[source], (0, 2, 1, 3) if source in low.plain else (0, 1, 3, 2), f"{op.name}.columns", op.name
+    )
+    for label, axis, before, other in (("wide", 3, w, h), ("high", 2, h, op.shape[3])):
+        after = op.shape[axis]
+        if after != before:
+            x = low.emit(
+                HwOp(
+                    f"{op.name}.{label}", "FULLY_CONNECTED", (x,), (op.shape[0], other, c, after), (op.name,),
+                    weight=(after, before), folds=(op.name,), extra=(axis,),
+                )
+            )  # fmt: skip
+        if axis == 3:
+            x = low.transpose(x, (0, 3, 2, 1), f"{op.name}.rows", op.name)
+    low.finish(op, low.transpose(x, (0, 3, 1, 2), op.name, op.name))
+
+
 def _resize(low: Lowering, op: Op) -> bool:
+    if op["mode"] == "bicubic" and len(op.shape) == 4:
+        _bicubic(low, op)
+        return True
     kinds = {"bilinear": "RESIZE_BILINEAR", "nearest": "RESIZE_NEAREST_NEIGHBOR"}
     if op["mode"] not in kinds:
         return False

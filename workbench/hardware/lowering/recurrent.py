@@ -88,9 +88,10 @@ def _gates(low: Lowering, op: Op, count: int, both: bool = False) -> list[str]:
     )  # fmt: skip
     if op["reverse"] and steps > 1:
         x = low.real(op, "REVERSE_V2", x, shape, "turned")
-    rows = [x] if steps == 1 else [
-        low.step(op, f"step{k}.read", "SLICE", (x,), (1, *shape[1:]), extra=(0, k, k + 1, 1)) for k in range(steps)
-    ]
+    rows = [x]
+    if steps > 1:
+        cuts = [(0, k, k + 1, 1) for k in range(steps)]
+        rows = [low.step(op, f"step{k}.read", "SLICE", (x,), (1, *shape[1:]), extra=cut) for k, cut in enumerate(cuts)]
     return [low.reshape(row, shape[1:], f"{op.name}.step{k}.row", op.name) for k, row in enumerate(rows)]
 
 
