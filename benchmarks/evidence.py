@@ -22,7 +22,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from provenance import provenance
-from scipy.stats import spearmanr
 from search import SEARCHES
 
 from workbench.files import write_atomic
@@ -49,12 +48,12 @@ def choices(ledger: pd.DataFrame) -> pd.DataFrame:
 def searched(ledger: pd.DataFrame, seeds: int) -> Iterator[str]:
     """A line a search and target."""
     table, accuracy = choices(ledger), ledger.val_accuracy.to_numpy()
-    known = ledger[["params", "macs", "fitted_loss"]].apply(np.log)
+    figures = ledger[["params", "macs", "fitted_loss"]].apply(np.log)
     scores = pd.DataFrame([json.loads(text) for text in ledger.zero_shot])
-    features = pd.concat([table, known, rank_together(scores)], axis=1)
+    features = pd.concat([table, figures, rank_together(scores)], axis=1)
     count = round(SHARE * len(ledger))
     yield f"{'':<28}" + "".join(f"{name:>16}" for name in ("ours", "features", *PEERS[1:]))
-    for column in (name for name in ledger if name.startswith("latency_ms/")):
+    for column in (str(name) for name in ledger if str(name).startswith("latency_ms/")):
         price = ledger[column].to_numpy()
         best = hypervolume(price, accuracy, price.max(), accuracy.min())
         shares = []
@@ -78,8 +77,8 @@ def zero_shot(ledger: pd.DataFrame) -> Iterator[str]:
     better = (ledger.test_accuracy >= ledger.test_accuracy.median()).to_numpy()
     rows = {
         name: (
-            float(spearmanr(scores[name], ledger.test_accuracy).statistic),
-            float(spearmanr(scores[name][better], ledger.test_accuracy[better]).statistic),
+            float(scores[name].corr(ledger.test_accuracy, method="spearman")),
+            float(scores[name][better].corr(ledger.test_accuracy[better], method="spearman")),
         )
         for name in scores
     }
@@ -94,7 +93,7 @@ def noise(ledger: pd.DataFrame) -> str:
     if len(pairs) < 3 or pairs.shape[1] < 2:
         return "no candidate was trained with several seeds yet"
     deviation = 100 * float(pairs.std(axis=1, ddof=1).mean())
-    agreement = float(pairs.corr(method="spearman").iloc[0, 1])
+    agreement = float(pairs.iloc[:, 0].corr(pairs.iloc[:, 1], method="spearman"))
     return f"{len(pairs)} candidates of {pairs.shape[1]} seeds: {deviation:.1f} points apart, Spearman {agreement:.3f}"
 
 

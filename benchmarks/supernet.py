@@ -32,13 +32,13 @@ TARGET, PIXELS = "ethos-u85-1024", 96
 def local_candidates(session: wb.Session, ledger: pd.DataFrame) -> dict[int, tuple[BlockChoice, ...]]:
     """Row -> its choices, of the rows whose steps change one block each."""
     choices = {}
-    for row, text in ledger.transforms.items():
+    for row, text in enumerate(ledger.transforms):
         steps = [dict(step) for step in json.loads(text)]
         transforms = [TRANSFORMS[step.pop("transform")](**step) for step in steps]
         plans: tuple[Plan, ...] = session.apply(*transforms).plans_since_learned if transforms else ()
         local, _, further = divided(session.graph, plans)
         if not further:
-            choices[int(row)] = local
+            choices[row] = local
     return choices
 
 

@@ -81,7 +81,9 @@ class Cancelled(Exception):
     pass
 
 
-@pytest.mark.parametrize("options", [{"average": 0.9}, {"optimizer": "sgd"}, {"optimizer": "nadamw"}, {"relative": True}])
+@pytest.mark.parametrize(
+    "options", [{"average": 0.9}, {"optimizer": "sgd"}, {"optimizer": "nadamw"}, {"relative": True}]
+)
 def test_cancelled_it_stops_at_once_and_goes_on_to_the_same_weights(options, monkeypatch, tmp_path):
     """Whatever the optimiser keeps for each parameter, in the order in which the parameter lies in memory."""
     task, schedule = resolve_task("digits"), Schedule(epochs=3, learning_rate=5e-3, **options)
