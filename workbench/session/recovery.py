@@ -3,8 +3,8 @@
     fitted      replaced layers and narrowed widths by least squares, on pictures of the task, without labels; or the
                 blocks of the block library, "library", where it was filled with all of them
     distilled   block after block towards the network before the edits, on the same pictures
-    taught      the whole network for some epochs, at a small rate and on mixed pictures: that network's outputs, and
-                the maps its blocks make, no labels (`training/imitation.py`)
+    taught      the whole network for some epochs, on mixed pictures: labels, that network's outputs, and the maps its
+                blocks make (`training/imitation.py`)
 
 What is done is kept under WORKBENCH_HOME after every block and every epoch, named by what determines it: the same call
 goes on where it was interrupted and ends with the weights it would have had.
@@ -31,7 +31,7 @@ from ..surgery.counterparts import Counterpart, Edited, carry_out_reconstructing
 from ..surgery.distil_units import distil_units
 from ..surgery.refit_units import refit_units
 from ..surgery.units import matched_points
-from ..training import Schedule, Task, Trained, fit, resolve_task, score
+from ..training import Schedule, Task, Trained, fit, named, resolve_task, score
 from ..training.checkpoints import digest_of
 from ..training.imitation import Imitation, Point, Watched
 from ..training.scoring import logits
@@ -42,7 +42,7 @@ from .learning import before_edits, images_of, learn, learned_on, schedule_of, s
 __all__ = ["EPOCHS", "Distilled", "finetune", "recover"]
 
 EPOCHS = 8
-_RATE = 0.002  # of each tensor's root mean square: a faster one forgets first what was fitted
+_TEACHING = 0.5  # labels take the network beyond its teacher, which alone would bound it
 _KEPT = 4  # files; older ones go
 _RECOVERY = 2  # files of another recovery are not continued
 
@@ -57,8 +57,7 @@ def finetune(
     data = resolve_task(task)
     if teacher is None and state.plans_since_learned:
         if state.learned is None and state.base.weights in ("pretrained", "checkpoint"):
-            own = {name: value for name, value in options.items() if name not in ("epochs", "learning_rate")}
-            return recover(state, data, {**own, "epochs": EPOCHS}, PICTURES, STEPS, options)
+            return recover(state, data, {**options, "epochs": EPOCHS}, PICTURES, STEPS, options)
         if state.learned is not None and learned_on(state.learned, data):
             return recover(state, data, options, PICTURES, STEPS)
     trained = learn(state, data, options, teacher)
@@ -78,10 +77,10 @@ def recover(
     """See `Session.recover`. tuning: options of the unedited network's own training, where it needs one."""
     data = resolve_task(task)
     size_of(state)
-    rate = {} if "learning_rate" in options else {"learning_rate": _RATE, "relative": True}
+    rate = named(data.schedule).learning_rate / 2  # the weights are near already
     taught = options.get("epochs", EPOCHS) != 0
     numbers = {"epochs": EPOCHS, **options} if taught else {**options, "epochs": 1}
-    schedule = schedule_of(data, numbers, "recover", **rate, teaching=1.0)
+    schedule = schedule_of(data, numbers, "recover", learning_rate=rate, teaching=_TEACHING)
     for name, value, least in (("pictures", pictures, 8), ("steps", steps, 0)):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise InputError(f"{name} is {value!r}; it must be a whole number of at least {least}")

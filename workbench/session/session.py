@@ -245,17 +245,16 @@ class Session(State):
         """The session with weights that keep what was learned before the steps applied since: a change for `undo`.
 
         Three stages, with the network before these steps as teacher: replaced layers and narrowed widths are fitted to
-        it by least squares, on `pictures` training pictures of the task; its blocks are distilled, `distil` steps each;
-        and for some epochs the whole network learns, on mixed pictures, what the teacher answers and the maps its
-        blocks make (epochs=0 ends before). No stage needs labels; with `teaching` below 1 the last one learns from
-        them, too. Where the weights never learned a task, and are not those of a module of your own, the network
-        without the steps learns it first, as `finetune` would: edits lose least in that order.
+        it by least squares, on `pictures` training pictures of the task; its blocks are distilled, `distil` steps each,
+        without labels; and for some epochs the whole network learns, on mixed pictures, from the labels, the teacher's
+        outputs and the maps its blocks make (epochs=0 ends before; teaching=1 needs no labels). Where the weights never
+        learned a task, and are not those of a module of your own, the network without the steps learns it first, as
+        `finetune` would: edits lose least in that order.
 
-        task, schedule: as for `finetune`; where no learning_rate is named, it is 0.002 of each tensor's root mean
-        square (`relative`), as a faster one forgets first what was fitted. `recovery` shows what each stage brought. A
-        bar shows how far it is; the same call goes on where it was interrupted. Raises InputError where no step was
-        applied since weights were learned. Where the block library holds all that the steps do (`library`, with the
-        same numbers), its blocks take the place of the first stage, which is called "library" then.
+        task, schedule: as for `finetune`. `recovery` shows what each stage brought. A bar shows how far it is; the same
+        call goes on where it was interrupted. Raises InputError where no step was applied since weights were learned.
+        Where the block library holds all that the steps do (`library`, with the same numbers), its blocks take the
+        place of the first stage, which is called "library" then.
         """
         data = resolve_task(task)
         return replace(recover(self, data, {"epochs": epochs, **schedule}, pictures, distil), task=data)

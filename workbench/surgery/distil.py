@@ -24,7 +24,7 @@ from ..graph.trace import evaluating
 from ..progress import Progress
 from .activations import capture
 
-__all__ = ["distil", "held_out", "imitate", "size_of_parameter"]
+__all__ = ["distil", "held_out", "imitate"]
 
 
 _RATE = 0.01  # of a parameter's root mean square, at the start
@@ -64,7 +64,7 @@ def imitate(
     flags = [p.requires_grad for p in student.parameters()]
     with evaluating(student):
         student.requires_grad_(True)
-        groups = [{"params": [p], "lr": _RATE * size_of_parameter(p)} for p in student.parameters()]
+        groups = [{"params": [p], "lr": _RATE * _size(p)} for p in student.parameters()]
         adam = torch.optim.Adam(groups, betas=(0.9, 0.99))
         last = max(1, steps)
         annealed = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: (1 + cos(pi * min(1, step / last))) / 2)
@@ -107,7 +107,7 @@ def _activations(model: nn.Module, reference: nn.Module, block: str, images: Ten
     return torch.cat(reads), torch.cat(makes)
 
 
-def size_of_parameter(parameter: Tensor) -> float:
+def _size(parameter: Tensor) -> float:
     """Root mean square, of a vector's entries at least a tenth: biases may start at zero."""
     size = float(parameter.detach().square().mean().sqrt())
     return size if parameter.dim() > 1 and size > 0 else max(size, 0.1)

@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from ..errors import InputError, unknown
 from ..progress import Progress
-from ..surgery.distil import size_of_parameter
 from ..surgery.fast_layers import fast_layers, learning_dtype
 from .checkpoints import Checkpoint, checkpoint_file, digest_of, prune
 from .scoring import logits, prepared, score
@@ -37,8 +36,7 @@ _LOOP = 2  # files of another loop are not continued
 class Schedule:
     """How long and how fast to learn.
 
-    learning_rate: at its highest, after `warmup` of all steps (a share); it falls to nothing as a cosine. relative: it
-    is a share of each tensor's root mean square at the start, so that one number suits kernels and scales of any size.
+    learning_rate: at its highest, after `warmup` of all steps (a share); it falls to nothing as a cosine.
     optimizer: a name timm knows. average: decay of a moving average of the weights, which is what is kept (0: none).
     teaching: share of the loss that the distance to a teacher is, where there is one.
     floor: score after the first epoch below which a training ends there, as hopeless.
@@ -57,7 +55,6 @@ class Schedule:
     teaching: float = 0.7
     seed: int = 0
     floor: float = 0.0
-    relative: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -118,7 +115,7 @@ def fit(
     weights = module.state_dict(), imitated.state_dict() if imitated else None
     numbers = f"{device} {learning_dtype(device)}"
     # a floor ends a training and changes no weight of it, so it has no part in its name
-    options = tuple(value for name, value in asdict(schedule).items() if name != "floor" and value is not False)
+    options = tuple(value for name, value in asdict(schedule).items() if name != "floor")
     path = checkpoint_file(digest_of(_LOOP, task.digest, size, options, numbers, *weights))
     run = _Run(student, imitated, task, size, schedule, device)
     networks = {id(network): network for network in (run.student, run.kept)}.values()
@@ -187,15 +184,15 @@ class _Run:
         self.student, self.teacher, self.task, self.size = student, teacher, task, size
         self.schedule, self.device = schedule, device
         self.steps = task.count("train") // schedule.batch_size  # an epoch
-        learned = list(_scaled(student, schedule)) if schedule.relative else student
         self.optimizer = create_optimizer_v2(
-            learned, opt=schedule.optimizer, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+            student, opt=schedule.optimizer, lr=schedule.learning_rate, weight_decay=schedule.weight_decay
         )
         _fuse(self.optimizer)
         total = schedule.epochs * self.steps
         warmup = round(total * schedule.warmup)
-        first = 0 if schedule.relative else schedule.learning_rate / 100
-        self.pace = CosineLRScheduler(self.optimizer, total, warmup_t=warmup, warmup_lr_init=first, t_in_epochs=False)
+        self.pace = CosineLRScheduler(
+            self.optimizer, total, warmup_t=warmup, warmup_lr_init=schedule.learning_rate / 100, t_in_epochs=False
+        )
         self.average = ModelEmaV3(student, decay=schedule.average, use_warmup=True) if schedule.average else None
 
     @property
@@ -264,15 +261,6 @@ class _Run:
 
     def _answers(self, network: nn.Module, images: Tensor) -> Tensor:
         return network(prepared(images, self.size, network).to(self.device)).float()
-
-
-def _scaled(network: nn.Module, schedule: Schedule) -> Iterator[dict[str, Any]]:
-    """Groups of one parameter each, with a rate of its own; vectors do not decay."""
-    for parameter in network.parameters():
-        if parameter.requires_grad:
-            decay = schedule.weight_decay if parameter.dim() > 1 else 0.0
-            rate = schedule.learning_rate * size_of_parameter(parameter)
-            yield {"params": [parameter], "lr": rate, "weight_decay": decay}
 
 
 def _fuse(optimizer: torch.optim.Optimizer) -> None:
