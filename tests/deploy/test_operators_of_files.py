@@ -147,7 +147,6 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "smallest of channels": lambda: Middle(lambda s, x: x * x.amin(1, keepdim=True), 16),
     "averages of windows of two sizes": lambda: Middle(lambda s, x: F.adaptive_avg_pool2d(x, (7, 5)), 16),
     "bicubic": lambda: Middle(lambda s, x: F.interpolate(x, scale_factor=2, mode="bicubic"), 16),
-    "windows as columns": lambda: Middle(lambda s, x: F.unfold(x, 3, padding=1).reshape(1, 144, 16, 16), 144),
     "largest of windows": lambda: Middle(lambda s, x: F.adaptive_max_pool2d(x, 8), 16),
 }
 # views, which cost nothing, and requantisations, which depend on the calibration

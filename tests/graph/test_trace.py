@@ -450,7 +450,6 @@ def test_ops_are_in_the_order_of_the_model() -> None:
 
 
 COMPOSITES = {
-    "windows as columns": lambda x: F.unfold(x, 3, padding=1, stride=2),
     "pixel shuffle": lambda x: F.pixel_shuffle(x, 2),
     "pixel unshuffle": lambda x: F.pixel_unshuffle(x, 4),
     "channel shuffle": lambda x: F.channel_shuffle(x, 2),

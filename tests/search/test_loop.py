@@ -96,6 +96,7 @@ def test_told_to_cancel_it_ends_and_what_was_under_way_waits_again(searched):
 
     def cancel(order):
         store.note("request", "cancel")
+        time.sleep(2)  # still under way when the driver looks
         return train(order)
 
     with pytest.raises(Cancelled):

@@ -28,7 +28,7 @@ def test_the_learner_starts_as_what_it_is_and_its_norms_keep_their_statistics():
     task, teacher = resolve_task("digits"), bottlenecks()
     learner = Watched(bottlenecks(), POINTS)
     shown = Watched(teacher, POINTS, SIZE[1:], always=True)
-    schedule = Schedule(epochs=1, learning_rate=1e-3, teaching=1.0, relative=True)
+    schedule = Schedule(epochs=1, learning_rate=2e-4, teaching=1.0)
     trained = fit(learner, Imitation(task), SIZE, schedule, shown).state
     start = learner.state_dict()
     statistics = [name for name in start if "running" in name]

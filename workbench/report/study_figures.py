@@ -131,7 +131,9 @@ def rank_figure(trained: pd.DataFrame, front: pd.DataFrame) -> Markup:
 
     parts: list[Markup] = []
     for name, place in places.items():
-        agreement = trained[name].corr(trained["accuracy"], "spearman")
+        both = trained[[name, "accuracy"]].dropna()
+        constant = (both.nunique() < 2).any()  # there is no order to agree with
+        agreement = math.nan if constant else both[name].corr(both["accuracy"], "spearman")
         parts.append(_text(place, 14, _STAGES[name], "middle", "wb-strong"))
         if name != "accuracy" and not math.isnan(agreement):
             parts.append(_text(place, 29, f"Spearman {agreement:.2f}", "middle"))

@@ -87,29 +87,6 @@ def _same_convolution(s: Steps, a: Mapping[str, Any], out: Shape) -> Value | Non
     )  # fmt: skip
 
 
-def _windows(s: Steps, a: Mapping[str, Any], out: Shape) -> Value | None:
-    """Windows of a map as columns: a slice for every element of the kernel, put side by side."""
-    x = a["self"]
-    if len(x.shape) != 4 or x.shape[0] != 1 or not isinstance(x, FeatureMap):
-        return None
-    kernel, spread, pads, steps = (a[name] for name in ("kernel_size", "dilation", "padding", "stride"))
-    y: Value = s.permute(x, 0, 2, 3, 1)
-    (_, h, w, c), count = y.shape, out[2]
-    if any(pads):
-        shape = (1, h + 2 * pads[0], w + 2 * pads[1], c)
-        y = s.step("pad", [y], shape, pads=((0, 0), *((p, p) for p in pads), (0, 0)), value=0.0)
-    rows, columns = (
-        (n - d * (k - 1) - 1) // step + 1 for n, k, d, step in zip(y.shape[1:3], kernel, spread, steps, strict=True)
-    )
-    parts = []
-    for i in range(0, kernel[0] * spread[0], spread[0]):
-        z = s.cut(y, 1, i, i + (rows - 1) * steps[0] + 1, steps[0])
-        for j in range(0, kernel[1] * spread[1], spread[1]):
-            parts.append(s.reshape(s.cut(z, 2, j, j + (columns - 1) * steps[1] + 1, steps[1]), (count, 1, c)))
-    y = parts[0] if len(parts) == 1 else s.step("concat", parts, (count, len(parts), c), axis=1)
-    return s.reshape(s.permute(y, 2, 1, 0), out)
-
-
 # ---- elementwise ------------------------------------------------------------------------------------------------
 
 
@@ -204,7 +181,6 @@ COMPOSITES: Mapping[str, CompositeRule] = {
     "pixel_unshuffle": _pixel_unshuffle,
     "channel_shuffle": _channel_shuffle,
     "native_channel_shuffle": _channel_shuffle,
-    "im2col": _windows,
     "glu": _glu,
     "repeat_interleave": _repeat_interleave,
     "conv2d": _same_convolution,
