@@ -117,6 +117,14 @@ def front_figure(
     return _figure([*parts, *_labels(points)], high, "The front of a study")
 
 
+def _agreement(scores: pd.Series, accuracy: pd.Series) -> float:
+    """Spearman's correlation; nan where one of them is constant, so that there is no order to agree with."""
+    both = scores.notna() & accuracy.notna()
+    if min(scores[both].nunique(), accuracy[both].nunique()) < 2:
+        return math.nan
+    return float(scores.corr(accuracy, "spearman"))
+
+
 def rank_figure(trained: pd.DataFrame, front: pd.DataFrame) -> Markup:
     """A line a trained candidate, through its rank by each score; above, how each score agrees with the training."""
     columns = [name for name in _STAGES if name in trained and trained[name].notna().sum() >= _LEAST]
@@ -131,9 +139,7 @@ def rank_figure(trained: pd.DataFrame, front: pd.DataFrame) -> Markup:
 
     parts: list[Markup] = []
     for name, place in places.items():
-        both = trained[[name, "accuracy"]].dropna()
-        constant = (both.nunique() < 2).any()  # there is no order to agree with
-        agreement = math.nan if constant else both[name].corr(both["accuracy"], "spearman")
+        agreement = _agreement(trained[name], trained["accuracy"])
         parts.append(_text(place, 14, _STAGES[name], "middle", "wb-strong"))
         if name != "accuracy" and not math.isnan(agreement):
             parts.append(_text(place, 29, f"Spearman {agreement:.2f}", "middle"))
