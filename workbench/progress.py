@@ -18,8 +18,9 @@ def shown(what: str) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import Progress as Bar
 
-    # a notebook gets a message for every refresh
-    with Bar(console=Console(stderr=True), transient=True, refresh_per_second=3) as bar:
+    console = Console(stderr=True)
+    # A notebook gets messages for every refresh; of more than a thousand that nobody has read yet, some are lost.
+    with Bar(console=console, transient=True, refresh_per_second=1 if console.is_jupyter else 3) as bar:
         task = bar.add_task(what)
 
         def report(part: str, done: int, total: int) -> None:

@@ -27,7 +27,6 @@ pytestmark = [
 CASES = {
     "mobilenetv3_large_100": "ethos-u65-512",
     "regnetx_004": "ethos-u65-512",
-    "rexnet_100": "ethos-u65-512",
     "ghostnet_100": "ethos-u65-512",
 }
 
