@@ -8,6 +8,9 @@ as short as it can be: fitted by least squares on PICTURES training pictures, th
 unedited network (`session.recover`). The baseline is the unedited network learned for MORE epochs more, taught by
 itself: exactly as long. One schedule, whatever the edit.
 
+The rows of clothing that are committed are of recovery as it was before it mixed pictures and kept the statistics of
+norms (labels three tenths, teacher seven tenths); rows of another recovery belong in another file.
+
     baseline   no edit
     twin       one choice of one block, alone: what each choice does by itself
     random     a random choice in a random number of blocks
