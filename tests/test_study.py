@@ -6,11 +6,12 @@ import time
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import workbench as wb
 from workbench.errors import InputError
 from workbench.space import Choice, Slot, Space
+
+from .colours import colours as write_colours
 
 SMALL = {"epochs": 1, "pictures": 16, "controls": 0.0, "schedule": {"batch_size": 12}, "workers": 1}
 
@@ -43,16 +44,7 @@ def _same_home(home, monkeypatch):
 
 @pytest.fixture(scope="module")
 def colours(tmp_path_factory):
-    """A folder of pictures of three colours, few enough to be learned in a second."""
-    folder, random = tmp_path_factory.mktemp("pictures") / "colours", np.random.default_rng(0)
-    for part, count in (("train", 16), ("val", 16), ("test", 8)):
-        for colour in range(3):
-            (folder / part / f"colour{colour}").mkdir(parents=True)
-            for number in range(count):
-                pixels = random.integers(0, 160, (32, 32, 3))
-                pixels[8:24, 8:24, colour] += 60
-                Image.fromarray(pixels.astype(np.uint8)).save(folder / part / f"colour{colour}" / f"{number}.png")
-    return folder
+    return write_colours(tmp_path_factory.mktemp("pictures") / "colours", train=16, val=16, test=8)
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import nbformat
-import numpy as np
 import pytest
 from lab import KERNEL_IDLE, Lab
-from PIL import Image
 from playwright.sync_api import Locator, Page, expect
+
+from tests.colours import colours
 
 # Networks are priced, planned and compiled behind the clicks; a loaded machine takes its time.
 PATIENT = 240_000
@@ -150,21 +150,8 @@ def test_point_see_apply_branch_budget_note_and_compile_in_two_views(lab: Lab, p
     assert not failures
 
 
-def colours(folder: Path) -> Path:
-    """Pictures of three colours, learned in a second."""
-    random = np.random.default_rng(0)
-    for part, count in (("train", 24), ("val", 8), ("test", 8)):
-        for colour in range(3):
-            (folder / part / f"colour{colour}").mkdir(parents=True)
-            for number in range(count):
-                pixels = random.integers(0, 160, (32, 32, 3))
-                pixels[8:24, 8:24, colour] += 60
-                Image.fromarray(pixels.astype(np.uint8)).save(folder / part / f"colour{colour}" / f"{number}.png")
-    return folder
-
-
 def test_a_search_is_started_watched_cancelled_and_its_point_opened(lab: Lab, page: Page, pictures: Path) -> None:
-    folder = colours(lab.root / "colours")
+    folder = colours(lab.root / "colours", train=24, val=8, test=8)
     code = f"""
 import workbench as wb
 bench = wb.open("test_efficientnet", target="ethos-u55-128", task={str(folder)!r}, input_size=(3, 32, 32)).bench()

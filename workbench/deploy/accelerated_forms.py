@@ -145,7 +145,10 @@ def _resized(
 def _windows(
     order: Order, x: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
 ) -> Form | None:
-    """Windows of a map as columns (im2col): a slice for every element of the kernel, put side by side."""
+    """Windows of a map as columns (im2col): a slice for every element of the kernel, put side by side.
+
+    The lowering has no such form: what widths follow through it is not known yet.
+    """
     kernel, spread, pads, steps = (
         (v, v) if isinstance(v, int) else v for v in (kernel_size, dilation, padding, stride)
     )

@@ -20,9 +20,8 @@ class HwOp(NamedTuple):
     turned to channels last where a 1 stands behind the axis in extra; const_first: it stands before the operand that
     is not. extra: other numbers that the file's options need (pads, axes, borders, sizes); of a constant "value" its
     elements, whether it is turned to channels last, and its shape then; of a recurrent layer's fully connected ones 0
-    for what reads its input, 1 for what reads its state, 2 for its input with the biases
-    of both, of its biases which; of a bicubic resize's ones the axis; of a PReLU's weight 1 where its channels stand in
-    torch's order.
+    for what reads its input, 1 for what reads its state, 2 for its input with the biases of both, of its biases which;
+    of a bicubic resize's ones the axis; of a PReLU's weight 1 where its channels stand in torch's order.
     sources: graph operators it stands for; the first one is charged for it. folds: the layer whose weights these
     are and what is folded into them; before: a layer norm whose scale and shift are folded into the weights, scalars:
     arithmetic with one number each that is, too, in the order it runs before the layer.
